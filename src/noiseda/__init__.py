@@ -1,0 +1,1 @@
+"""noiseda: adapt an image-restoration network to your own photographs."""

@@ -1,0 +1,306 @@
+"""The settings of an adaptation run: one typed tree, one docstring per field.
+
+The command line (``noiseda adapt --training.steps 2000``), the YAML presets in ``configs/`` and :func:`noiseda.adapt` all
+fill the same dataclasses, and the resolved tree is saved beside every result. Defaults suit one modest machine; the
+paper's own sizes and rates are presets.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from noiseda.errors import UserError
+
+Task = Literal["denoise", "derain", "deblur"]
+ScheduleName = Literal["linear", "cosine", "quadratic", "sigmoid"]
+Shuffle = Literal["blocks", "channels", "off"]
+Strategy = Literal["noise-space", "synthetic"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class RestorerSettings:
+    """The restoration network: a U-Net, image -> image."""
+
+    width: int = 32
+    """Channels of the first stage; each further stage has twice as many (the paper: 64)."""
+
+    depth: int = 3
+    """Number of stages (the paper: 4)."""
+
+    channels: Literal[1, 3] = 3
+    """Colour channels of the images it restores: 3 (RGB) or 1 (grey)."""
+
+    start: Path | None = None
+    """Weights file of noiseda to start from, instead of random weights; its architecture must be the one set here."""
+
+
+@dataclass(frozen=True)
+class PredictorSettings:
+    """The noise predictor: a U-Net conditioned on two images and a noise level; thrown away after training."""
+
+    width: int = 32
+    """Channels of the first level (the paper: 64)."""
+
+    multipliers: list[int] = field(default_factory=lambda: [1, 2, 4])
+    """Channels of each level, as multiples of the width (the paper: 1, 2, 4, 8)."""
+
+    blocks: int = 1
+    """Residual blocks a level (the paper: 2)."""
+
+    stem: int = 2
+    """Side of the pixel blocks folded into channels before the first level: 1 (the paper) keeps full resolution;
+    2 or 4 cost about 4 or 16 times less."""
+
+    attention: bool = False
+    """Self-attention in the middle block (the paper: on)."""
+
+    dropout: float = 0.0
+    """Dropout rate inside the residual blocks (the paper: 0.2)."""
+
+
+@dataclass(frozen=True)
+class ObjectiveSettings:
+    """The adaptation objective: L = L_res + weight(p) * L_dif (method.md, section 3)."""
+
+    weight: float = 0.2
+    """Final weight of the diffusion loss (the paper: 0.2)."""
+
+    ramp: float = 5.0
+    """Steepness k of the ramp weight(p) = weight * (2 / (1 + exp(-k p)) - 1), p = progress in [0, 1]; 0 turns the ramp
+    off, so that the weight is constant."""
+
+    shuffle: Shuffle = "blocks"
+    """Channel shuffling of the two conditions: swap the two RGB blocks of a sample with probability 1/2 (blocks), permute
+    all channels (channels), or leave them in place (off)."""
+
+    contrast: bool = True
+    """Residual-swapping contrastive learning (Eq. 2-3); never used with --reference, as in the paper."""
+
+    margin: float = 0.1
+    """Margin of the contrastive hinge."""
+
+    detach_negative: bool = False
+    """Stop the gradient that swapped residuals would send into the restorer."""
+
+    schedule: ScheduleName = "linear"
+    """Schedule of alpha_bar over the diffusion steps."""
+
+    levels: tuple[int, int] = (1, 999)
+    """Lowest and highest diffusion step t (of 1..999) that noise levels are drawn from."""
+
+
+@dataclass(frozen=True)
+class DegradationSettings:
+    """How clean photographs are degraded into the synthetic pairs (with --clean)."""
+
+    kind: str | None = None
+    """Name of the degradation; by default the task's own (denoise: white, derain: streaks, deblur: camera-shake)."""
+
+    strength: tuple[float, float] | None = None
+    """Range of its strength, in its own unit (white: sigma in 1/255); by default the degradation's own range."""
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """The run: how long, how large, how often."""
+
+    steps: int = 4000
+    """Number of optimiser steps."""
+
+    batch: int = 8
+    """Samples of each domain in a step, per process."""
+
+    patch: int = 64
+    """Side of the square training patches, in pixels."""
+
+    learning_rate: float = 3e-4
+    """Adam's learning rate for the restorer (the paper: 1e-4 for denoising, else 5e-5)."""
+
+    predictor_learning_rate: float | None = None
+    """Adam's learning rate for the noise predictor; by default the restorer's."""
+
+    decay: Literal["constant", "cosine"] = "cosine"
+    """Learning rate over the run: constant (the paper), or falling to zero along half a cosine."""
+
+    accumulate: int = 1
+    """Micro-batches whose gradients are averaged into one step."""
+
+    clip: float = 1.0
+    """Largest norm of the gradient; 0 leaves it as it is."""
+
+    ema: float = 0.999
+    """Decay of the moving average of the weights, which is what is validated and shipped (the paper: 0.9999)."""
+
+    precision: Precision = "auto"
+    """Arithmetic of the networks: bf16 autocast, fp32, or auto (bf16 where the processor has it)."""
+
+    channels_last: bool = True
+    """Store tensors channels-last, which convolutions prefer."""
+
+    validate_every: int = 500
+    """Steps between two scorings of the --validation pairs."""
+
+    checkpoint_every: int = 250
+    """Steps between two checkpoints; the last two are kept."""
+
+    log_every: int = 25
+    """Steps between two log lines."""
+
+    picture_every: int = 500
+    """Steps between two sets of sample pictures in TensorBoard."""
+
+    workers: int = 0
+    """Processes that prepare batches beside the training process; the batches do not depend on it."""
+
+    device: str = "auto"
+    """Where to train: auto, cpu, cuda, mps."""
+
+
+# Settings that change how a run is observed or carried out, not what it computes: they may differ when it is resumed.
+_RESUME_FREELY = ("training.checkpoint_every", "training.log_every", "training.picture_every", "training.workers")
+
+
+@dataclass(frozen=True)
+class AdaptSettings:
+    """Everything that ``noiseda adapt`` needs to know."""
+
+    task: Task = "denoise"
+    """What the network restores: denoise, derain or deblur."""
+
+    real: Path | None = None
+    """Folder of your own degraded photographs (recursive); no ground truth needed."""
+
+    clean: Path | None = None
+    """Folder of clean photographs, degraded on the fly into synthetic pairs."""
+
+    pairs: Path | None = None
+    """Folder with input/ and target/ of equal file stems, instead of --clean."""
+
+    reference: Path | None = None
+    """Folder of unpaired clean photographs: these are noised in place of the synthetic targets (the paper's extension)."""
+
+    validation: Path | None = None
+    """Folder with input/ and target/ to score the run on; the best scored weights are then the ones shipped."""
+
+    out: Path = Path("runs/adapt")
+    """Folder of the run: weights, settings, logs, checkpoints. Running the same command again continues it."""
+
+    strategy: Strategy = "noise-space"
+    """noise-space adapts to the real photographs; synthetic ignores them (the baseline)."""
+
+    seed: int = 0
+    """Seed of every random draw: initial weights, batches, degradations, noise."""
+
+    cache: Path | None = None
+    """Folder for the decoded images; by default cache/ inside --out."""
+
+    max_megapixels: float = 200.0
+    """Photographs with more pixels than this are skipped."""
+
+    dry_run: bool = False
+    """Check everything, build the networks, say what the run would do and cost, and stop."""
+
+    restorer: RestorerSettings = field(default_factory=RestorerSettings)
+    predictor: PredictorSettings = field(default_factory=PredictorSettings)
+    objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
+    degradation: DegradationSettings = field(default_factory=DegradationSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+
+    def check(self) -> None:
+        """Check the settings against each other.
+
+        Raises:
+            UserError: naming the flag, what was given and what was expected.
+        """
+        if self.real is None and self.strategy == "noise-space":
+            raise UserError(
+                "--real is missing: give the folder of your own degraded photographs (or --strategy synthetic)"
+            )
+        if (self.clean is None) == (self.pairs is None):
+            given = "both were given" if self.clean else "neither was given"
+            raise UserError(f"give either --clean (clean photographs) or --pairs (input/ and target/): {given}")
+        if self.pairs is not None and self.degradation != DegradationSettings():
+            raise UserError("--degradation.* applies to --clean only: --pairs brings its own degraded images")
+        positive = {
+            "training.steps": self.training.steps,
+            "training.batch": self.training.batch,
+            "training.accumulate": self.training.accumulate,
+            "training.learning_rate": self.training.learning_rate,
+            "training.checkpoint_every": self.training.checkpoint_every,
+            "training.log_every": self.training.log_every,
+            "training.picture_every": self.training.picture_every,
+            "training.validate_every": self.training.validate_every,
+            "restorer.width": self.restorer.width,
+            "restorer.depth": self.restorer.depth,
+            "predictor.width": self.predictor.width,
+            "predictor.blocks": self.predictor.blocks,
+            "predictor.stem": self.predictor.stem,
+            "max_megapixels": self.max_megapixels,
+        }
+        for flag, value in positive.items():
+            if not value > 0:
+                raise UserError(f"--{flag} must be greater than 0, not {value}")
+        within = {
+            "training.ema": (self.training.ema, 0.0, 1.0),
+            "predictor.dropout": (self.predictor.dropout, 0.0, 1.0),
+        }
+        for flag, (value, low, high) in within.items():
+            if not low <= value < high:
+                raise UserError(f"--{flag} must be at least {low} and less than {high}, not {value}")
+        not_negative = {
+            "objective.weight": self.objective.weight,
+            "objective.ramp": self.objective.ramp,
+            "objective.margin": self.objective.margin,
+            "training.clip": self.training.clip,
+            "training.workers": self.training.workers,
+            "seed": self.seed,
+        }
+        for flag, value in not_negative.items():
+            if value < 0:
+                raise UserError(f"--{flag} must not be negative, but is {value}")
+        if not self.predictor.multipliers or min(self.predictor.multipliers) < 1:
+            raise UserError(
+                f"--predictor.multipliers needs at least one factor of 1 or more, not {self.predictor.multipliers}"
+            )
+        low, high = self.objective.levels
+        if not 1 <= low <= high <= 999:
+            raise UserError(f"--objective.levels must satisfy 1 <= low <= high <= 999, not {low}, {high}")
+        shrink = self.predictor.stem * 2 ** (len(self.predictor.multipliers) - 1)
+        shrink = max(shrink, 2 ** (self.restorer.depth - 1))
+        if self.training.patch < 16 or self.training.patch % shrink:
+            raise UserError(
+                f"--training.patch must be at least 16 and a multiple of {shrink} (--predictor.stem x 2 per further "
+                f"level, and 2 per further --restorer.depth), not {self.training.patch}"
+            )
+
+    def differences(self, other: AdaptSettings) -> list[str]:
+        """Settings in which two runs would compute different things.
+
+        Returns:
+            One line each: ``--training.steps: 4000 -> 8000``, ``other``'s value last.
+        """
+        mine, theirs = flatten(self), flatten(other)
+        free = {*_RESUME_FREELY, "out", "cache", "dry_run"}
+        return [
+            f"--{key}: {mine[key]} -> {theirs[key]}" for key in mine if mine[key] != theirs[key] and key not in free
+        ]
+
+
+def flatten(settings: object, prefix: str = "") -> dict[str, object]:
+    """A tree of settings as one dictionary of dotted names.
+
+    >>> flatten(AdaptSettings(seed=3))["seed"], flatten(AdaptSettings())["training.batch"]
+    (3, 8)
+    """
+    flat: dict[str, object] = {}
+    for name in (f.name for f in dataclasses.fields(settings)):  # type: ignore[arg-type]
+        value = getattr(settings, name)
+        if dataclasses.is_dataclass(value):
+            flat.update(flatten(value, f"{prefix}{name}."))
+        else:
+            flat[prefix + name] = value
+    return flat
