@@ -1,0 +1,137 @@
+"""Folders of image pairs: which degraded image belongs to which target, decided by name and never by order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from noiseda.errors import UserError
+from noiseda.images import find_images, read_size
+
+PAIRED_NAMES: tuple[tuple[str, str], ...] = (
+    ("input", "target"),  # ours; Rain13K and the test sets that are packed with it
+    ("blur", "sharp"),  # GoPro, one such pair in the folder of each scene
+    ("blur", "gt"),  # RealBlur, likewise
+    ("rain", "norain"),  # Rain100L, Rain100H
+    ("noisy", "clean"),
+    ("lq", "gt"),
+)
+"""The names that the two halves of a paired set go by: (degraded, target)."""
+
+
+def pair_by_stem(inputs: Path, targets: Path) -> list[tuple[Path, Path]]:
+    """Pair the images of two folders by their path inside the folder, without the suffix.
+
+    ``inputs/a/1.jpg`` belongs to ``targets/a/1.png``. Both folders are searched recursively.
+
+    Args:
+        inputs: folder of one half, such as the degraded images.
+        targets: folder of the other half.
+
+    Returns:
+        (input, target) for every image, sorted by name.
+
+    Raises:
+        UserError: naming the images that have no partner, share a stem, or differ in size from their partner.
+    """
+    left, right = _by_stem(inputs), _by_stem(targets)
+    return _join(left, right, inputs, targets)
+
+
+def paired_folder(folder: Path) -> list[tuple[Path, Path]]:
+    """The pairs of a set kept in one folder, in any layout of :data:`PAIRED_NAMES`.
+
+    The two halves lie in the folder itself (``folder/input``, ``folder/target``) or, as GoPro and RealBlur have them,
+    in each scene's folder (``folder/scene1/blur``, ``folder/scene1/sharp``). A stem may begin with the name of its
+    half, as in ``rain/rain-001.png`` and ``norain/norain-001.png``: that prefix does not count.
+
+    Args:
+        folder: folder that holds the set.
+
+    Returns:
+        (input, target) for every image, scene by scene, sorted by name.
+
+    Raises:
+        UserError: if there are no two such folders, or more than two; and as :func:`pair_by_stem`.
+    """
+    pairs: list[tuple[Path, Path]] = []
+    for inputs, targets in paired_halves(folder):
+        left, right = _by_stem(inputs, prefix=inputs.name), _by_stem(targets, prefix=targets.name)
+        pairs += _join(left, right, inputs, targets)
+    return pairs
+
+
+def paired_halves(folder: Path) -> list[tuple[Path, Path]]:
+    """The (degraded, target) folders of a paired set: one pair of them, or one for each scene.
+
+    Raises:
+        UserError: if the folder is missing, or holds no such pair of folders, or an ambiguous choice of them.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
+    scenes = [folder] if _halves_of(folder) else sorted(path for path in folder.iterdir() if path.is_dir())
+    found = {scene: _halves_of(scene) for scene in scenes}
+    for scene, halves in found.items():
+        if len(halves) > 1:
+            named = ", ".join(f"{inputs.name}/ with {targets.name}/" for inputs, targets in halves)
+            raise UserError(f"{scene}: which pairs are meant? It holds {named}")
+    if not any(found.values()):
+        expected = ", ".join(f"{inputs}/ and {targets}/" for inputs, targets in PAIRED_NAMES)
+        raise UserError(f"{folder}: expected the two folders of a paired set ({expected}), found {_contents(folder)}")
+    return [halves[0] for halves in found.values() if halves]
+
+
+def check_sizes(pairs: Iterable[tuple[Path, Path]]) -> None:
+    """Check from the files' headers that the two images of each pair have the same height and width.
+
+    Raises:
+        UserError: naming both files of the first pairs that differ, and their sizes.
+    """
+    different = []
+    for first, second in pairs:
+        (h1, w1), (h2, w2) = read_size(first), read_size(second)
+        if (h1, w1) != (h2, w2):
+            different.append(f"{first} is {w1}x{h1} but {second} is {w2}x{h2}")
+    if different:
+        raise UserError(f"images of a pair must have the same size: {_some(different, '; ')}")
+
+
+def _halves_of(folder: Path) -> list[tuple[Path, Path]]:
+    both = [(folder / inputs, folder / targets) for inputs, targets in PAIRED_NAMES]
+    return [(inputs, targets) for inputs, targets in both if inputs.is_dir() and targets.is_dir()]
+
+
+def _by_stem(folder: Path, prefix: str | None = None) -> dict[str, Path]:
+    """The images of a folder, by path inside it without suffix (and without ``prefix-`` or ``prefix_``)."""
+    images: dict[str, Path] = {}
+    for path in find_images(folder):
+        inside = path.relative_to(folder)
+        stem = inside.stem
+        if prefix and stem.startswith((f"{prefix}-", f"{prefix}_")):
+            stem = stem[len(prefix) + 1 :]
+        key = inside.with_name(stem).as_posix()
+        if key in images:
+            raise UserError(f"two images go by the same name without suffix: {images[key]} and {path}")
+        images[key] = path
+    return images
+
+
+def _join(left: dict[str, Path], right: dict[str, Path], inputs: Path, targets: Path) -> list[tuple[Path, Path]]:
+    lonely = [f"{left[key]} has no partner in {targets}" for key in sorted(left.keys() - right.keys())]
+    lonely += [f"{right[key]} has no partner in {inputs}" for key in sorted(right.keys() - left.keys())]
+    if lonely:
+        raise UserError(f"images are paired by name without suffix: {_some(lonely, '; ')}")
+    pairs = [(left[key], right[key]) for key in sorted(left)]
+    check_sizes(pairs)
+    return pairs
+
+
+def _some(messages: list[str], separator: str, limit: int = 4) -> str:
+    """The first few messages, and how many there are in all."""
+    shown = separator.join(messages[:limit])
+    return shown if len(messages) <= limit else f"{shown}{separator}… ({len(messages)} in all)"
+
+
+def _contents(folder: Path) -> str:
+    names = sorted(f"{path.name}/" if path.is_dir() else path.name for path in folder.iterdir())
+    return _some(names, ", ") if names else "nothing"
