@@ -1,0 +1,252 @@
+"""``noiseda evaluate``: restored images against their targets, one row each, and the means."""
+
+from __future__ import annotations
+
+import csv
+import importlib.metadata
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import fmean
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from noiseda.data.folders import check_sizes, pair_by_stem
+from noiseda.errors import UserError
+from noiseda.evaluation.perceptual import Lpips
+from noiseda.evaluation.protocols import PROTOCOLS, Protocol, ProtocolName, comparable
+from noiseda.images import atomic, read
+
+Score = float | str
+"""A number, or why there is none: ``unavailable: <reason>``."""
+
+_SHOWN = 16
+"""Images listed on the screen; of more, the lowest and the highest are."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The scores of a set of images under one protocol."""
+
+    protocol: Protocol
+    rows: Mapping[str, Mapping[str, Score]]
+    """Image -> column -> score."""
+
+    source: Mapping[str, str] = field(default_factory=dict)
+    """Where the images came from."""
+
+    lpips: Mapping[str, object] | None = None
+    """What LPIPS was computed with, if it was."""
+
+    @property
+    def mean(self) -> dict[str, Score]:
+        """The mean of every column over the images.
+
+        Infinite values (the PSNR of identical images) are left out of the mean and counted in :attr:`identical`; if
+        there are no others the mean is infinite. A column that is unavailable for an image has no mean, but the reason.
+        """
+        columns = list(next(iter(self.rows.values())))
+        return {column: _mean([row[column] for row in self.rows.values()]) for column in columns}
+
+    @property
+    def identical(self) -> list[str]:
+        """The images that equal their target to the last bit (infinite PSNR)."""
+        return [name for name, row in self.rows.items() if row["psnr"] == math.inf]
+
+    def to_dict(self) -> dict[str, object]:
+        """What goes into ``metrics.json``: JSON has no infinity, so it is the string ``"inf"`` there."""
+        packages = ["noiseda", "torch", "scikit-image", "scipy"] + (["torchmetrics"] if self.lpips else [])
+        return {
+            "mean": {column: "inf" if value == math.inf else value for column, value in self.mean.items()},
+            "images": len(self.rows),
+            "identical": self.identical,
+            "protocol": self.protocol.settings,
+            "lpips": self.lpips,
+            "source": dict(self.source),
+            "versions": {name: _version(name) for name in packages},
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write ``metrics.csv`` (one row for each image) and ``metrics.json`` (the means and all settings).
+
+        Raises:
+            UserError: The folder or a file cannot be written.
+        """
+        table = io.StringIO(newline="")
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(["image", *self.mean])
+        writer.writerows([name, *row.values()] for name, row in self.rows.items())
+        document = json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, text in (("metrics.csv", table.getvalue()), ("metrics.json", document)):
+                with atomic(folder / name) as file:
+                    file.write(text.encode())
+        except OSError as error:
+            raise UserError(f"--out {folder}: cannot be written: {error.strerror or error}") from error
+
+    def show(self, console: Console) -> None:
+        """Print the means, and the images from the lowest PSNR to the highest."""
+        mean = self.mean
+        table = Table(caption=self.protocol.sentence, caption_justify="left", caption_style="dim")
+        table.add_column("image", overflow="fold")
+        for column in mean:
+            table.add_column(_TITLES[column], justify="right")
+        ranked = sorted(self.rows.items(), key=lambda item: item[1]["psnr"])
+        hidden = len(ranked) - _SHOWN
+        for place, (name, row) in enumerate(ranked):
+            if hidden > 0 and place == _SHOWN // 2:
+                table.add_row(f"… {hidden} more", style="dim")
+            if hidden <= 0 or not _SHOWN // 2 <= place < _SHOWN // 2 + hidden:
+                table.add_row(name, *(_shown(column, value) for column, value in row.items()))
+        table.add_section()
+        table.add_row(
+            f"mean of {len(ranked)}", *(_shown(column, value) for column, value in mean.items()), style="bold"
+        )
+        console.print(table)
+        if self.identical:
+            console.print(f"{len(self.identical)} identical to the target: left out of the mean PSNR")
+        for column, value in mean.items():
+            if isinstance(value, str):
+                console.print(f"{_TITLES[column]} {value}", markup=False)
+
+
+def evaluate(
+    restored: Path,
+    target: Path,
+    *,
+    protocol: ProtocolName = "rgb",
+    out: Path | None = None,
+    lpips: bool = False,
+    weights_dir: Path | None = None,
+    max_megapixels: float = 200.0,
+) -> Report:
+    """Score restored images against their targets, as the field does it.
+
+    Images are matched by their path inside the folder without the suffix; one without a partner is an error.
+
+    Args:
+        restored: Folder of restored images, or one image.
+        target: Folder of their targets, or one image.
+        protocol: What is measured: rgb, sidd (MATLAB's SSIM), derain-y (luma) or deblur (also at the best shift).
+        out: Folder that gets metrics.csv (one row an image) and metrics.json (the means and all settings).
+        lpips: Also measure LPIPS (AlexNet); where its backbone cannot be had the column says so.
+        weights_dir: Folder that holds checkpoints/alexnet-owt-7be5be79.pth, for LPIPS (turns --lpips on).
+        max_megapixels: Images with more pixels than this are refused.
+
+    Returns:
+        The scores.
+
+    Raises:
+        UserError: Something is missing, has no partner, or differs in size; the message names it.
+    """
+    console = Console()
+    report = compare(
+        _pairs(restored, target),
+        PROTOCOLS[protocol],
+        lpips=lpips or weights_dir is not None,
+        weights_dir=weights_dir,
+        max_megapixels=max_megapixels,
+        progress=console if console.is_terminal else None,
+    )
+    report = replace(report, source={"restored": str(restored), "target": str(target)})
+    if out is not None:
+        report.save(out)
+    report.show(console)
+    return report
+
+
+def compare(
+    pairs: Mapping[str, tuple[Path, Path]],
+    protocol: Protocol,
+    *,
+    lpips: bool = False,
+    weights_dir: Path | None = None,
+    max_megapixels: float = 200.0,
+    progress: Console | None = None,
+) -> Report:
+    """Score pairs of files without printing or writing anything.
+
+    Args:
+        pairs: Name -> (restored, target).
+        protocol: How to score.
+        lpips: Also measure LPIPS.
+        weights_dir: Where its backbone is.
+        max_megapixels: Images with more pixels than this are refused.
+        progress: Where to show a progress bar.
+
+    Raises:
+        ImageError: A file cannot be read.
+        UserError: The two images of a pair differ in size, or are too small for the protocol.
+    """
+    check_sizes(pairs.values())
+    distance = _distance(weights_dir) if lpips else None
+    rows: dict[str, dict[str, Score]] = {}
+    for name, (restored, target) in track(
+        pairs.items(), description=protocol.name, console=progress, disable=progress is None, transient=True
+    ):
+        x, y = (read(path, max_megapixels=max_megapixels).pixels for path in (restored, target))
+        try:
+            rows[name] = dict(protocol.score(x, y))
+        except UserError as error:
+            raise UserError(f"{restored}: {error}") from error
+        if isinstance(distance, str):
+            rows[name]["lpips"] = distance
+        elif distance is not None:
+            try:
+                rows[name]["lpips"] = distance(*comparable(x, y))
+            except UserError as error:
+                rows[name]["lpips"] = f"{_UNAVAILABLE}{error}"
+    return Report(protocol, rows, lpips=distance.settings if isinstance(distance, Lpips) else None)
+
+
+_TITLES = {"psnr": "PSNR dB", "ssim": "SSIM", "psnr_best_shift": "PSNR dB at the best shift", "lpips": "LPIPS"}
+_UNAVAILABLE = "unavailable: "
+
+
+def _pairs(restored: Path, target: Path) -> dict[str, tuple[Path, Path]]:
+    for path in (restored, target):
+        if not path.exists():
+            raise UserError(f"{path}: no such file or folder")
+    if restored.is_dir() != target.is_dir():
+        folder, file = (restored, target) if restored.is_dir() else (target, restored)
+        raise UserError(f"give two folders or two files: {folder} is a folder and {file} is a file")
+    if restored.is_file():
+        return {restored.name: (restored, target)}
+    pairs = pair_by_stem(restored, target)
+    if not pairs:
+        raise UserError(f"{restored} and {target} hold no images")
+    return {pair[0].relative_to(restored).as_posix(): pair for pair in pairs}
+
+
+def _distance(weights_dir: Path | None) -> Lpips | str:
+    try:
+        return Lpips(weights_dir)
+    except UserError as error:
+        return f"{_UNAVAILABLE}{error}"
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # ours, when it runs from its source
+        return "not installed"
+
+
+def _mean(values: Sequence[Score]) -> Score:
+    reasons = [value for value in values if isinstance(value, str)]
+    if reasons:
+        return reasons[0]
+    numbers = [value for value in values if not isinstance(value, str)]
+    return fmean([value for value in numbers if math.isfinite(value)] or [math.inf])
+
+
+def _shown(column: str, value: Score) -> str:
+    if isinstance(value, str):
+        return "unavailable"
+    return f"{value:.2f}" if column.startswith("psnr") else f"{value:.4f}"
