@@ -6,6 +6,8 @@ that is not a pixel (alpha, bit depth, ICC profile, EXIF) rides along in a :clas
 
 from __future__ import annotations
 
+import io
+import mmap
 import os
 import re
 import uuid
@@ -15,10 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+import PIL.Image
 import pyvips
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from noiseda import exif
 from noiseda.errors import ImageError, UserError
 
 FORMATS: Mapping[str, str] = {
@@ -35,13 +41,15 @@ SUFFIXES: frozenset[str] = frozenset(FORMATS)
 """Suffixes of the files :func:`find_images` lists and :func:`write` accepts, lower case."""
 
 _LOADERS = {f"{name}load_source": name for name in FORMATS.values()}
-_CARRIED = ("exif-", "xmp-data", "iptc-data", "photoshop-data", "png-comment-")
+_CARRIED = ("exif-data", "xmp-data", "iptc-data", "photoshop-data", "png-comment-")
 _SAVING: Mapping[str, dict[str, object]] = {
     "png": {},
     "jpeg": {"Q": 95, "subsample_mode": "off", "optimize_coding": True},
     "tiff": {"compression": "lzw", "predictor": "horizontal"},
     "webp": {"lossless": True, "exact": True},
 }
+
+_STRIP = 256
 
 # Otherwise a file that was overwritten may be answered from memory, and decoded images stay there.
 pyvips.cache_set_max(0)
@@ -68,7 +76,7 @@ class Picture:
     """The ICC profile, byte for byte; the pixels are in its space, not converted."""
 
     metadata: Mapping[str, bytes | str] = field(default_factory=dict)
-    """EXIF, XMP and IPTC under libvips' names, without orientation and thumbnail."""
+    """EXIF, XMP and IPTC under libvips' names, made upright and without thumbnail."""
 
     resolution: tuple[float, float] = (1.0, 1.0)
     """Horizontal and vertical resolution in pixels per millimetre."""
@@ -121,23 +129,22 @@ def read(path: Path, *, max_megapixels: float = 200.0) -> Picture:
     """
     with _open(path) as image:
         _check_size(image, path, max_megapixels)
-        loader, pages = image.get("vips-loader"), _get(image, "n-pages", 1)
-        # A turned image is read out of order, which a file read from top to bottom cannot give.
-        image = (image if _get(image, "orientation", 1) == 1 else image.copy_memory()).autorot()
+        name, pages, orientation = _LOADERS[image.get("vips-loader")], _get(image, "n-pages", 1), _orientation(image)
+        metadata = _metadata(image, path, name)
         image, alpha = _plain(image, path)
         bits = 16 if image.format == "ushort" else 8
-        samples = _to_tensor(image if alpha is None else image.bandjoin(alpha))  # (C [+ 1], H, W)
-        colours = image.bands
-        return Picture(
-            pixels=samples[:colours].to(torch.float32) / (2**bits - 1),
-            alpha=None if alpha is None else samples[colours:].clone(),
-            bits=bits,
-            icc=_get(image, "icc-profile-data", None),
-            metadata=_metadata(image),
-            resolution=(image.xres, image.yres),
-            format=_LOADERS[loader],
-            pages=pages,
-        )
+        samples = _upright(_fetch(image if alpha is None else image.bandjoin(alpha)), orientation)
+    channels = torch.from_numpy(np.ascontiguousarray(samples.transpose(2, 0, 1)))  # (C [+ 1], H, W)
+    return Picture(
+        pixels=channels[: image.bands].to(torch.float32) / (2**bits - 1),
+        alpha=None if alpha is None else channels[image.bands :].clone(),
+        bits=bits,
+        icc=_get(image, "icc-profile-data", None),
+        metadata=metadata,
+        resolution=(image.xres, image.yres),
+        format=name,
+        pages=pages,
+    )
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -147,8 +154,8 @@ def read_size(path: Path) -> tuple[int, int]:
         ImageError: The file is missing, empty or not an image.
     """
     with _open(path) as image:
-        turned = _get(image, "orientation", 1) >= 5
-        return (image.width, image.height) if turned else (image.height, image.width)
+        height, width = image.height, image.width
+        return (height, width) if _orientation(image) < 5 else (width, height)
 
 
 def write(picture: Picture, path: Path) -> None:
@@ -167,6 +174,8 @@ def write(picture: Picture, path: Path) -> None:
     try:
         image = _to_vips(picture, bits=picture.bits if name in ("png", "tiff") else 8, flatten=name == "jpeg")
         encoded = image.write_to_buffer(f".{name}", **_SAVING[name])
+        if name == "tiff" and isinstance(block := picture.metadata.get("exif-data"), bytes):
+            encoded = exif.into_tiff(encoded, block)
         with atomic(path) as file:
             file.write(encoded)
     except UserError as error:
@@ -228,20 +237,19 @@ def jpeg(pixels: Tensor, quality: int) -> Tensor:
     Returns:
         (C, H, W) float32 in [0, 1], on the CPU.
     """
-    encoded = _to_vips(Picture(pixels)).jpegsave_buffer(Q=quality, subsample_mode="on", keep="none")
-    return from_uint8(_to_tensor(pyvips.Image.jpegload_buffer(encoded)))
+    samples = to_uint8(pixels.detach().cpu())
+    image = PIL.Image.fromarray(samples.permute(1, 2, 0).squeeze(2).numpy())
+    encoded = io.BytesIO()
+    # Not libvips, whose threads do not survive the fork of a data loader's workers.
+    image.save(encoded, "JPEG", quality=quality, subsampling="4:2:0")
+    decoded = np.array(PIL.Image.open(encoded)).reshape(*samples.shape[1:], -1)
+    return from_uint8(torch.from_numpy(decoded).permute(2, 0, 1).contiguous())
 
 
 def _quantise(pixels: Tensor, top: int) -> Tensor:
     if pixels.isnan().any():
         raise UserError("the pixels hold values that are not numbers (NaN)")
     return pixels.to(torch.float32).clamp(0, 1).mul(top).add_(0.5).floor_()
-
-
-def _to_tensor(image: Any) -> Tensor:  # noqa: ANN401 - pyvips ships no types
-    """A libvips image of 8- or 16-bit samples as (C, H, W) uint8 or uint16."""
-    samples = torch.from_numpy(image.numpy().reshape(image.height, image.width, image.bands))
-    return samples.permute(2, 0, 1).contiguous()
 
 
 def _to_vips(picture: Picture, *, bits: int = 8, flatten: bool = False) -> Any:  # noqa: ANN401
@@ -264,6 +272,7 @@ def _to_vips(picture: Picture, *, bits: int = 8, flatten: bool = False) -> Any: 
         xres=picture.resolution[0],
         yres=picture.resolution[1],
     )
+    image.set_type(pyvips.GValue.gint_type, "orientation", 1)
     for key, value in picture.metadata.items():
         kind = pyvips.GValue.blob_type if isinstance(value, bytes) else pyvips.GValue.gstr_type
         image.set_type(kind, key, value)
@@ -317,12 +326,44 @@ def _plain(image: Any, path: Path) -> tuple[Any, Any | None]:  # noqa: ANN401
     return image, alpha
 
 
-def _metadata(image: Any) -> dict[str, bytes | str]:  # noqa: ANN401
-    kept: dict[str, bytes | str] = {}
-    for key in image.get_fields():
-        # The orientation has been applied, and an embedded thumbnail would show the image before its restoration.
-        if key.startswith(_CARRIED) and not key.endswith("Orientation"):
-            kept[key] = image.get(key)
+def _fetch(image: Any) -> NDArray[Any]:  # noqa: ANN401
+    """The samples of a lazy image, (H, W, bands) uint8 or uint16, decoded from top to bottom in this thread.
+
+    Strip by strip through a region: what libvips' own thread pool would do, but the pool hangs in a forked process.
+    """
+    samples = np.empty((image.height, image.width, image.bands), np.uint16 if image.format == "ushort" else np.uint8)
+    region = pyvips.Region.new(image)
+    for top in range(0, image.height, _STRIP):
+        rows = samples[top : top + _STRIP]
+        rows[:] = np.frombuffer(region.fetch(0, top, image.width, len(rows)), rows.dtype).reshape(rows.shape)
+    return samples
+
+
+def _orientation(image: Any) -> int:  # noqa: ANN401
+    """The EXIF orientation, 1 to 8; what is out of range means upright."""
+    orientation = int(_get(image, "orientation", 1))
+    return orientation if 1 <= orientation <= 8 else 1
+
+
+def _upright(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """(H, W, C) as stored -> as meant to be seen: Exif 2.3, tag 274."""
+    if orientation >= 5:
+        samples = samples.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        samples = samples[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        samples = samples[::-1]
+    return samples
+
+
+def _metadata(image: Any, path: Path, name: str) -> dict[str, bytes | str]:  # noqa: ANN401
+    kept: dict[str, bytes | str] = {key: image.get(key) for key in image.get_fields() if key.startswith(_CARRIED)}
+    if name == "tiff":
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            if found := exif.from_tiff(content):
+                kept["exif-data"] = found
+    if isinstance(block := kept.get("exif-data"), bytes):
+        kept["exif-data"] = exif.upright(block)
     if isinstance(xmp := kept.get("xmp-data"), bytes):
         kept["xmp-data"] = re.sub(rb"(tiff:Orientation(?:=[\"']|>))[1-8]", rb"\g<1>1", xmp)
     return kept
