@@ -19,8 +19,8 @@ _PREFIX = b"Exif\0\0"
 _ORIENTATION = 0x0112
 _POINTERS = frozenset({0x8769, 0x8825, 0xA005})  # Exif, GPS and interoperability directories
 _DESCRIPTIVE = frozenset({0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x4746, 0x8298, *range(0x9C9B, 0x9CA0)})
-"""Tags of the main directory that describe the photograph (title, maker, model, date, author, rights, ...) rather than how
-its pixels are stored."""
+"""Tags of the main directory that describe the photograph (title, maker, model, date, author, rights, ...), not how its
+pixels are stored."""
 
 _SIZE: Mapping[int, int] = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _WORD: Mapping[int, int] = {**_SIZE, 5: 4, 10: 4}  # a rational is two words
