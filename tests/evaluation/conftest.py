@@ -1,0 +1,3 @@
+from noiseda.evaluation.torchvision_schema import import_torchvision
+
+import_torchvision()  # before the oracles, torchmetrics and piq, import it
