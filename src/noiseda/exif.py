@@ -1,4 +1,4 @@
-"""EXIF as bytes: made upright, and carried through TIFF, where libvips drops it.
+"""EXIF: the orientation applied, and the bytes carried through TIFF, where libvips drops it.
 
 An EXIF block is a small TIFF file: a header, then directories (IFDs) of 12-byte entries that hold a value or the offset
 of one. Sources: TIFF 6.0, section 2; Exif 2.3 (JEITA CP-3451C), section 4.6.
@@ -9,7 +9,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from mmap import mmap
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from numpy.typing import NDArray
 
 Buffer: TypeAlias = "bytes | mmap"
 Entry: TypeAlias = tuple[int, int, bytes]  # type, count, value in little-endian order
@@ -24,6 +26,17 @@ pixels are stored."""
 
 _SIZE: Mapping[int, int] = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _WORD: Mapping[int, int] = {**_SIZE, 5: 4, 10: 4}  # a rational is two words
+
+
+def turn(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """(H, W, C) as stored -> as meant to be seen, by the orientation tag's eight values; a view."""
+    if orientation >= 5:
+        samples = samples.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        samples = samples[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        samples = samples[::-1]
+    return samples
 
 
 def upright(exif: bytes) -> bytes:

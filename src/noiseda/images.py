@@ -10,12 +10,11 @@ import io
 import mmap
 import os
 import re
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -26,6 +25,7 @@ from torch import Tensor
 
 from noiseda import exif
 from noiseda.errors import ImageError, UserError
+from noiseda.storage import atomic
 
 FORMATS: Mapping[str, str] = {
     ".png": "png",
@@ -53,6 +53,8 @@ _STRIP = 256
 
 # Otherwise a file that was overwritten may be answered from memory, and decoded images stay there.
 pyvips.cache_set_max(0)
+
+_OWNER = os.getpid()
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,9 +133,11 @@ def read(path: Path, *, max_megapixels: float = 200.0) -> Picture:
         _check_size(image, path, max_megapixels)
         name, pages, orientation = _LOADERS[image.get("vips-loader")], _get(image, "n-pages", 1), _orientation(image)
         metadata = _metadata(image, path, name)
+        if name == "webp":
+            _refuse_in_fork("reading WebP")
         image, alpha = _plain(image, path)
         bits = 16 if image.format == "ushort" else 8
-        samples = _upright(_fetch(image if alpha is None else image.bandjoin(alpha)), orientation)
+        samples = exif.turn(_fetch(image if alpha is None else image.bandjoin(alpha)), orientation)
     channels = torch.from_numpy(np.ascontiguousarray(samples.transpose(2, 0, 1)))  # (C [+ 1], H, W)
     return Picture(
         pixels=channels[: image.bands].to(torch.float32) / (2**bits - 1),
@@ -168,6 +172,7 @@ def write(picture: Picture, path: Path) -> None:
     Raises:
         ImageError: Another suffix; a folder that is missing or read-only; a full disk; pixels that are not numbers.
     """
+    _refuse_in_fork("writing")
     name = FORMATS.get(path.suffix.lower())
     if name is None:
         raise ImageError(f"{path}: cannot write '{path.suffix}' files; expected one of {', '.join(sorted(SUFFIXES))}")
@@ -184,21 +189,6 @@ def write(picture: Picture, path: Path) -> None:
         raise ImageError(f"{path}: cannot be written as {name}: {_reason(error)}") from error
     except OSError as error:
         raise ImageError(f"{path}: cannot be written: {error.strerror or error}") from error
-
-
-@contextmanager
-def atomic(path: Path) -> Iterator[BinaryIO]:
-    """A binary file that takes its name only when it is complete and on the disk; on any failure nothing is left."""
-    partial = path.parent / f".{uuid.uuid4().hex}.part"  # hidden: never taken for an image; short: any name fits
-    try:
-        with partial.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def to_uint8(pixels: Tensor) -> Tensor:
@@ -339,21 +329,16 @@ def _fetch(image: Any) -> NDArray[Any]:  # noqa: ANN401
     return samples
 
 
+def _refuse_in_fork(what: str) -> None:
+    """Fail where libvips would wait for ever: for threads that a fork has left behind in the parent process."""
+    if os.getpid() != _OWNER:
+        raise RuntimeError(f"{what} images needs a process that was not forked; start it with 'spawn' or 'forkserver'")
+
+
 def _orientation(image: Any) -> int:  # noqa: ANN401
     """The EXIF orientation, 1 to 8; what is out of range means upright."""
     orientation = int(_get(image, "orientation", 1))
     return orientation if 1 <= orientation <= 8 else 1
-
-
-def _upright(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """(H, W, C) as stored -> as meant to be seen: Exif 2.3, tag 274."""
-    if orientation >= 5:
-        samples = samples.transpose(1, 0, 2)
-    if orientation in (2, 3, 6, 7):
-        samples = samples[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        samples = samples[::-1]
-    return samples
 
 
 def _metadata(image: Any, path: Path, name: str) -> dict[str, bytes | str]:  # noqa: ANN401

@@ -14,8 +14,8 @@ from noiseda.errors import UserError
 Precision: TypeAlias = Literal["auto", "fp32", "bf16"]
 
 _GRID = 16
-"""Tiles start at multiples of this, so that a network that halves its input up to four times does so at the same pixels as
-in the whole image."""
+"""Tiles start at multiples of this (or of the network's ``stride``, where that is more), so that a network which halves
+its input does so at the same pixels as in the whole image."""
 
 
 def restore_tensor(
@@ -29,16 +29,17 @@ def restore_tensor(
     """Restore one image or a batch of equal size with a network that keeps height and width.
 
     A side longer than ``tile`` is cut into tiles that share at least ``overlap`` pixels with their neighbours. Halfway
-    through a shared zone the weight passes from one tile to the next along a raised cosine over half of ``overlap``, and
-    the weights sum to one everywhere: ``out = sum_k w_k G(x_k)``. So a network that sees no further than a quarter of
-    ``overlap`` gives what it gives on the whole image; one that sees further is blended without a seam.
+    through a shared zone the weight passes from one tile to the next along a raised cosine over half of ``overlap``,
+    and the weights sum to one everywhere: ``out = sum_k w_k G(x_k)``. So a network that sees no further than a quarter
+    of ``overlap`` gives what it gives on the whole image; one that sees further is blended without a seam.
 
-    A network of three channels restores a grey image as three equal ones, averaged; one of a single channel restores each
-    colour by itself.
+    A network of three channels restores a grey image as three equal ones, averaged; one of a single channel restores
+    each colour by itself.
 
     Args:
-        model: Network (B, C, H, W) -> same shape, [0, 1]; its ``channels`` attribute, where it has one, says what C is.
-            It runs in evaluation mode on the device of its weights, and gets its mode back.
+        model: Network (B, C, H, W) -> same shape, [0, 1]. Its attributes ``channels`` (what C is) and ``stride`` (see
+            :class:`noiseda.restoration.Restorer`) are heeded where it has them. It runs in evaluation mode on the
+            device of its weights, and gets its mode back.
         pixels: (C, H, W) or (B, C, H, W), [0, 1], C = 1 or 3.
         tile: Side of a tile in pixels; None restores the whole image at once, which takes memory.
         overlap: Least number of pixels that neighbouring tiles share.
@@ -50,7 +51,8 @@ def restore_tensor(
     Raises:
         UserError: A tile, overlap or shape that cannot work, or a network that changes the shape of its input.
     """
-    check_tiling(tile, overlap)
+    grid = max(_GRID, int(getattr(model, "stride", 1)))
+    check_tiling(tile, overlap, grid)
     if pixels.ndim not in (3, 4) or pixels.shape[-3] not in (1, 3) or 0 in pixels.shape:
         raise UserError(f"expected an image (1 or 3, H, W) or a batch of them, not {tuple(pixels.shape)}")
     batch = pixels.unsqueeze(0) if pixels.ndim == 3 else pixels
@@ -63,16 +65,16 @@ def restore_tensor(
     # Made outside of inference mode, so that the caller may use the result in training too.
     restored = torch.zeros(batch.shape, dtype=torch.float32, device=batch.device)
     with _evaluating(model), torch.inference_mode():
-        _accumulate(model, batch, restored, tile, overlap, precision)
+        _accumulate(model, batch, restored, (tile, overlap, grid), precision)
     if channels == 1 and wanted == 3:
         restored = restored.mean(dim=1, keepdim=True)
     return restored.clamp_(0, 1).reshape(pixels.shape)
 
 
-def check_tiling(tile: int | None, overlap: int) -> None:
-    """Raise a UserError unless tiles of this size and overlap cover an image and advance."""
-    if tile is not None and tile < 2 * _GRID:
-        raise UserError(f"--tile must be at least {2 * _GRID}, not {tile}")
+def check_tiling(tile: int | None, overlap: int, grid: int = _GRID) -> None:
+    """Raise a UserError unless tiles of this size and overlap, which start at multiples of ``grid``, get on."""
+    if tile is not None and tile < 2 * grid:
+        raise UserError(f"--tile must be at least {2 * grid} for this network, not {tile}")
     if overlap < 0:
         raise UserError(f"--overlap must not be negative, but is {overlap}")
     if tile is not None and 2 * overlap > tile:
@@ -80,11 +82,11 @@ def check_tiling(tile: int | None, overlap: int) -> None:
 
 
 def _accumulate(
-    model: nn.Module, batch: Tensor, total: Tensor, tile: int | None, overlap: int, precision: Precision
+    model: nn.Module, batch: Tensor, total: Tensor, tiling: tuple[int | None, int, int], precision: Precision
 ) -> None:
     """Add the weighted restoration of each tile to ``total``; nothing else is kept."""
     device = next((p.device for p in model.parameters()), batch.device)
-    rows, columns = _cuts(batch.shape[-2], tile, overlap), _cuts(batch.shape[-1], tile, overlap)
+    rows, columns = _cuts(batch.shape[-2], *tiling), _cuts(batch.shape[-1], *tiling)
     for top, bottom, row_window in rows:
         for left, right, column_window in columns:
             piece = batch[:, :, top:bottom, left:right].to(device, torch.float32)
@@ -98,17 +100,17 @@ def _accumulate(
             total[:, :, top:bottom, left:right] += (window * restored.float()).to(total.device)
 
 
-def _cuts(length: int, tile: int | None, overlap: int) -> list[tuple[int, int, Tensor]]:
+def _cuts(length: int, tile: int | None, overlap: int, grid: int = _GRID) -> list[tuple[int, int, Tensor]]:
     """Cut [0, length) into about equally spaced tiles: (start, stop, window), where the windows sum to one everywhere.
 
-    With S_k the step from 0 to 1 halfway between the start of tile k + 1 and the stop of tile k, the window of tile k is
-    S_{k-1} - S_k, with S_{-1} = 1 and the last S = 0: their sum telescopes to 1.
+    With S_k the step from 0 to 1 halfway between the start of tile k + 1 and the stop of tile k, the window of tile k
+    is S_{k-1} - S_k, with S_{-1} = 1 and the last S = 0: their sum telescopes to 1.
     """
     if tile is None or length <= tile:
         return [(0, length, torch.ones(length))]
-    steps = -(-(length - tile) // _GRID)  # grid steps to the start of the last tile
-    pieces = -(-steps // ((tile - overlap) // _GRID))
-    starts = [_GRID * round(k * steps / pieces) for k in range(pieces + 1)]
+    steps = -(-(length - tile) // grid)  # grid steps to the start of the last tile
+    pieces = -(-steps // ((tile - overlap) // grid))
+    starts = [grid * round(k * steps / pieces) for k in range(pieces + 1)]
     stops = [start + tile for start in starts[:-1]] + [length]
     position = torch.arange(length, dtype=torch.float64) + 0.5
     ramps = [
