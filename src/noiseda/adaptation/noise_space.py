@@ -1,0 +1,124 @@
+"""Noise-space domain adaptation: the paper's objective (Liao et al., ICLR 2025, arXiv 2406.18516).
+
+Read :meth:`NoiseSpace.forward` and :meth:`NoiseSpace.losses` beside Algorithm 1 of the paper; the notation is that of
+``docs/notation.md``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from noiseda.adaptation.ramp import ramp
+from noiseda.adaptation.shuffle import draw_order, shuffle
+from noiseda.adaptation.strategy import Strategy, Terms, charbonnier
+from noiseda.config import ObjectiveSettings
+from noiseda.data.batches import Batch
+from noiseda.diffusion import Denoiser, Schedule
+from noiseda.restoration import Restorer
+
+
+@dataclass(frozen=True)
+class NoiseDraws:
+    """The random numbers of one step of noise-space adaptation.
+
+    Attributes:
+        eps: (B, C, H, W) standard Gaussian noise.
+        alpha_bar: (B,) noise levels.
+        order: (B, 2C) order of the condition channels of the positives.
+        order_swapped: the same for the negatives, drawn by itself.
+    """
+
+    eps: Tensor
+    alpha_bar: Tensor
+    order: Tensor
+    order_swapped: Tensor
+
+
+class NoiseSpace(Strategy[NoiseDraws]):
+    """A noise predictor, conditioned on both restored images, judges them; its error's gradient adapts the restorer.
+
+    Args:
+        restorer: the network to adapt.
+        denoiser: the noise predictor, C + 2C channels in, C out; thrown away after training.
+        settings: weight and ramp, shuffling, contrast, schedule.
+        reference: noise an unpaired clean image instead of the synthetic target ("Ours-Ex"); no contrastive term.
+    """
+
+    wants_real = True
+
+    def __init__(
+        self, restorer: Restorer, denoiser: Denoiser, settings: ObjectiveSettings, *, reference: bool = False
+    ) -> None:
+        super().__init__()
+        self.restorer = restorer
+        self.denoiser = denoiser
+        self.settings = settings
+        self.schedule = Schedule(settings.schedule, settings.levels)
+        self.contrast = settings.contrast and not reference
+        self.wants_reference = reference
+
+    def draw(self, y_syn: Tensor, generator: torch.Generator) -> NoiseDraws:
+        """Draw noise, noise levels and the two channel orders for targets of (B, C, H, W)."""
+        count, channels = y_syn.shape[:2]
+        mode = self.settings.shuffle
+        return NoiseDraws(
+            eps=torch.randn(y_syn.shape, generator=generator).to(y_syn.device),
+            alpha_bar=self.schedule.draw(count, generator).to(y_syn.device),
+            order=draw_order(mode, count, channels, generator).to(y_syn.device),
+            order_swapped=draw_order(mode, count, channels, generator).to(y_syn.device),
+        )
+
+    def forward(self, batch: Batch, draws: NoiseDraws) -> Terms:
+        """Restore both domains and predict the noise of a clean image from what was restored (Algorithm 1).
+
+        Returns:
+            Errors ``restoration``; ``noise``, the squared error of the prediction (Eq. 1); and ``noise_swapped``, the
+            same with residuals swapped between the domains (Eq. 2), where the contrastive term is on.
+        """
+        x_syn, y_syn, x_real = batch.x_syn, batch.y_syn, batch.x_real
+        assert x_real is not None, "noise-space adaptation needs real images in the batch"
+        y_ref = batch.y_ref if self.wants_reference else y_syn
+        assert y_ref is not None, "the unpaired form needs reference images in the batch"
+
+        # Restore both domains with the same network.
+        restored_syn, restored_real = self.restorer(torch.cat([x_syn, x_real])).float().chunk(2)
+
+        # Positives: both restored images as conditions, channels shuffled. No stop-gradient: the gradient that flows
+        # from the noise predictor into its conditions is the adaptation.
+        positives = shuffle(restored_syn, restored_real, draws.order)
+        if not self.contrast:
+            noise = self.denoiser(y_ref, positives, draws.eps, draws.alpha_bar)
+            swapped = {}
+        else:
+            # Negatives: each image with the other domain's residual. Same y_t, alpha_bar and eps.
+            residual_syn, residual_real = restored_syn - x_syn, restored_real - x_real
+            negatives = shuffle(x_syn + residual_real, x_real + residual_syn, draws.order_swapped)
+            if self.settings.detach_negative:
+                negatives = negatives.detach()
+            noise, noise_swapped = self.denoiser(
+                torch.cat([y_ref, y_ref]),
+                torch.cat([positives, negatives]),
+                torch.cat([draws.eps, draws.eps]),
+                torch.cat([draws.alpha_bar, draws.alpha_bar]),
+            ).chunk(2)
+            swapped = {"noise_swapped": noise_swapped}
+
+        errors = {"restoration": charbonnier(restored_syn, y_syn), "noise": noise, **swapped}
+        return Terms(errors, restored_syn.detach(), restored_real.detach())
+
+    def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
+        """L = L_res + weight(p) * L_dif, with L_dif = (L_noise + L_con) / 2, or L_noise alone without contrast.
+
+        L_con = max(0, MSE+ - MSE- + margin) compares batch means (Eq. 3).
+        """
+        means = {name: error.mean() for name, error in terms.errors.items()}
+        diffusion = means["noise"]
+        if self.contrast:
+            means["contrast"] = F.relu(means["noise"] - means["noise_swapped"] + self.settings.margin)
+            diffusion = (means["noise"] + means["contrast"]) / 2
+        weight = ramp(progress, weight=self.settings.weight, steepness=self.settings.ramp)
+        return {"loss": means["restoration"] + weight * diffusion, **means, "diffusion": diffusion}

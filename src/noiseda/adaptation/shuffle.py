@@ -1,0 +1,45 @@
+"""Channel shuffling: the noise predictor must not learn which condition is the real one (arXiv 2406.18516, section 3.3)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from noiseda.config import Shuffle
+
+
+def draw_order(mode: Shuffle, count: int, channels: int, generator: torch.Generator) -> Tensor:
+    """Draw an order of the channels of two conditions, sample by sample.
+
+    Args:
+        mode: ``blocks`` swaps the two conditions as wholes with probability 1/2; ``channels`` permutes all channels;
+            ``off`` keeps them in place.
+        count: number of samples, B.
+        channels: channels of one condition, C.
+        generator: source of the draw.
+
+    Returns:
+        (B, 2C) int64: a permutation of 0..2C-1 a row.
+    """
+    stay = torch.arange(2 * channels).expand(count, -1)
+    if mode == "off":
+        return stay
+    if mode == "channels":
+        return torch.rand(count, 2 * channels, generator=generator).argsort(dim=1)
+    swap = torch.randint(2, (count, 1), generator=generator)
+    return (stay + channels * swap) % (2 * channels)
+
+
+def shuffle(first: Tensor, second: Tensor, order: Tensor) -> Tensor:
+    """Stack two conditions along channels, in the drawn order.
+
+    Args:
+        first: (B, C, H, W).
+        second: (B, C, H, W).
+        order: (B, 2C) from :func:`draw_order`.
+
+    Returns:
+        (B, 2C, H, W).
+    """
+    stacked = torch.cat([first, second], dim=1)
+    return stacked.gather(1, order[:, :, None, None].expand_as(stacked))

@@ -1,0 +1,136 @@
+"""Batches of both domains, each a pure function of seed, rank and number.
+
+Batch n is the same whichever process prepares it and whatever came before, so that a resumed run sees exactly what an
+unbroken one would have seen. The synthetic half does not depend on which other domains there are: runs that
+compare strategies train on the same pairs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from noiseda.data.cache import ImageStore
+from noiseda.data.degradations import Degradation
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch; all images (B, C, P, P) float32.
+
+    Attributes:
+        x_syn: degraded synthetic images (white noise leaves [0, 1], as in the paper).
+        y_syn: their clean targets, in [0, 1].
+        x_real: real degraded images, in [0, 1].
+        y_ref: unpaired clean images, in [0, 1].
+        files: names of all files that the batch was cut from.
+    """
+
+    x_syn: Tensor
+    y_syn: Tensor
+    x_real: Tensor | None
+    y_ref: Tensor | None
+    files: tuple[str, ...]
+
+    def to(self, device: torch.device, *, channels_last: bool = False) -> Batch:
+        """The same batch on a device, optionally in channels-last memory."""
+        memory = torch.channels_last if channels_last else torch.contiguous_format
+
+        def move(images: Tensor | None) -> Tensor | None:
+            return None if images is None else images.to(device, non_blocking=True, memory_format=memory)
+
+        x_syn, y_syn = move(self.x_syn), move(self.y_syn)
+        assert x_syn is not None
+        assert y_syn is not None
+        return Batch(x_syn, y_syn, move(self.x_real), move(self.y_ref), self.files)
+
+
+@dataclass(frozen=True)
+class Domains:
+    """The images of a run.
+
+    Attributes:
+        synthetic: clean photographs, or (input, target) pairs where ``degradation`` is None.
+        degradation: what makes inputs of clean photographs.
+        real: real degraded images.
+        reference: unpaired clean images.
+    """
+
+    synthetic: ImageStore
+    degradation: Degradation | None
+    real: ImageStore | None = None
+    reference: ImageStore | None = None
+
+
+class DomainBatches(Dataset[Batch]):
+    """Batches by number.
+
+    Args:
+        domains: where the images come from.
+        size: samples of each domain in a batch.
+        patch: side of the patches in pixels.
+        channels: 1 or 3.
+        seed: the run's seed.
+        rank: number of this process among those that train together; each draws its own batches.
+    """
+
+    def __init__(self, domains: Domains, *, size: int, patch: int, channels: int, seed: int, rank: int = 0) -> None:
+        self.domains = domains
+        self.size = size
+        self.patch = patch
+        self.channels = channels
+        self.seed = seed
+        self.rank = rank
+
+    def __getitem__(self, number: int) -> Batch:
+        """Batch ``number``, always the same for the same seed and rank."""
+        domains = self.domains
+        files: list[str] = []
+        pairs = [self._pair(files, generator) for generator in self._generators("synthetic", number)]
+        x_syn, y_syn = (torch.stack(images) for images in zip(*pairs, strict=True))
+        return Batch(
+            x_syn,
+            y_syn,
+            self._unlabelled(domains.real, "real", number, files),
+            self._unlabelled(domains.reference, "reference", number, files),
+            tuple(files),
+        )
+
+    def _pair(self, files: list[str], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        store, degrade = self.domains.synthetic, self.domains.degradation
+        index = int(torch.randint(len(store), (), generator=generator))
+        files.extend(str(path) for path in store.groups[index])
+        if degrade is None:
+            x_syn, y_syn = store.patches(index, self.patch, generator, self.channels)
+            return x_syn, y_syn
+        margin = degrade.margin
+        (clean,) = store.patches(index, self.patch + 2 * margin, generator, self.channels)
+        inner = slice(margin, margin + self.patch)
+        return degrade(clean, generator)[:, inner, inner], clean[:, inner, inner]
+
+    def _unlabelled(self, store: ImageStore | None, domain: str, number: int, files: list[str]) -> Tensor | None:
+        if store is None:
+            return None
+        images = []
+        for generator in self._generators(domain, number):
+            index = int(torch.randint(len(store), (), generator=generator))
+            files.append(str(store.groups[index][0]))
+            images.append(store.patches(index, self.patch, generator, self.channels)[0])
+        return torch.stack(images)
+
+    def _generators(self, domain: str, number: int) -> list[torch.Generator]:
+        return [generator(self.seed, domain, self.rank, number, sample) for sample in range(self.size)]
+
+
+def generator(*key: int | str) -> torch.Generator:
+    """A generator on the CPU whose state is a function of a key.
+
+    >>> torch.rand(1, generator=generator(0, "real", 5)) == torch.rand(1, generator=generator(0, "real", 5))
+    tensor([True])
+    """
+    digest = hashlib.sha256("\0".join(map(str, key)).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "little"))

@@ -1,0 +1,146 @@
+"""Photographs decoded once into memory-mapped uint8 arrays, so that reading a patch costs next to nothing."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from noiseda.errors import ImageError, UserError
+from noiseda.images import from_uint8, read, to_uint8
+from noiseda.storage import atomic
+
+Pixels = NDArray[np.uint8]
+SMALLEST = 16
+"""Images with a side below this many pixels are left out."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An image that is left out, and why."""
+
+    path: Path
+    reason: str
+
+
+class ImageStore:
+    """Groups of images of equal size (a photograph, or an input and its target), ready to be cut into patches.
+
+    An image smaller than a patch is continued by reflection, never resampled: resampling would change its noise.
+
+    Args:
+        groups: the files of each group.
+        decoded: their arrays (H, W, C) in the cache, in the same order.
+    """
+
+    def __init__(self, groups: Sequence[tuple[Path, ...]], decoded: Sequence[tuple[Path, ...]]) -> None:
+        self.groups = list(groups)
+        self._decoded = list(decoded)
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def patches(self, index: int, size: int, generator: torch.Generator, channels: int = 3) -> tuple[Tensor, ...]:
+        """Cut one random square patch, the same from every image of a group, in one of eight random orientations.
+
+        Args:
+            index: which group.
+            size: side of the patch in pixels.
+            generator: source of position and orientation.
+            channels: 1 (grey: Rec. 601 luma of a colour image) or 3 (grey images are repeated).
+
+        Returns:
+            A tensor (channels, size, size) in [0, 1] for each image of the group.
+        """
+        arrays = [_open(path) for path in self._decoded[index]]
+        height, width = arrays[0].shape[:2]
+        top = int(torch.randint(max(height - size, 0) + 1, (), generator=generator))
+        left = int(torch.randint(max(width - size, 0) + 1, (), generator=generator))
+        turns, mirror = divmod(int(torch.randint(8, (), generator=generator)), 2)
+        return tuple(_patch(array, top, left, size, turns, bool(mirror), channels) for array in arrays)
+
+
+def decode(
+    groups: Sequence[tuple[Path, ...]], folder: Path, *, flag: str, max_megapixels: float
+) -> tuple[ImageStore, list[Skipped]]:
+    """Decode images into the cache; those already there are not read again.
+
+    An entry is keyed on path, size and time of change of its file, so that a changed file is read anew. Colours beyond
+    8 bits are rounded to 8. A group is left out as a whole when one of its images cannot be used.
+
+    Args:
+        groups: files of each group.
+        folder: the cache.
+        flag: the flag that named the images, for messages.
+        max_megapixels: larger images are left out.
+
+    Returns:
+        The images that can be used, and those that cannot.
+
+    Raises:
+        UserError: when none can be used, or the cache cannot be written.
+    """
+    kept: list[tuple[Path, ...]] = []
+    decoded: list[tuple[Path, ...]] = []
+    skipped: list[Skipped] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for group in groups:
+            try:
+                entries = tuple(_decode_one(path, folder, max_megapixels) for path in group)
+            except ImageError as error:
+                reason = str(error)
+                skipped.extend(Skipped(path, reason) for path in group if str(path) in reason)
+                continue
+            kept.append(group)
+            decoded.append(entries)
+    except OSError as error:
+        raise UserError(f"--cache {folder} cannot be written: {error.strerror or error}") from error
+    if not kept:
+        reasons = "; ".join(s.reason for s in skipped[:3])
+        raise UserError(f"{flag}: none of its {len(groups)} images can be used ({reasons})")
+    return ImageStore(kept, decoded), skipped
+
+
+def _decode_one(path: Path, folder: Path, max_megapixels: float) -> Path:
+    """Decode one file into the cache, unless it is there already; returns the array's file."""
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
+    key = hashlib.sha256(f"{path.resolve()}\0{state.st_size}\0{state.st_mtime_ns}".encode()).hexdigest()[:32]
+    entry = folder / f"{key}.npy"
+    if not entry.exists():
+        pixels = read(path, max_megapixels=max_megapixels).pixels
+        if min(pixels.shape[1:]) < SMALLEST:
+            raise ImageError(f"{path}: {pixels.shape[2]} x {pixels.shape[1]} pixels; each side needs {SMALLEST} at least")
+        with atomic(entry) as file:
+            np.save(file, to_uint8(pixels).permute(1, 2, 0).contiguous().numpy())
+    return entry
+
+
+@functools.lru_cache(maxsize=1024)
+def _open(path: Path) -> Pixels:
+    return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
+
+
+def _patch(array: Pixels, top: int, left: int, size: int, turns: int, mirror: bool, channels: int) -> Tensor:
+    """One patch of an (H, W, C) array as (channels, size, size) in [0, 1]."""
+    cut = array[top : top + size, left : left + size]
+    missing = [(0, size - side) for side in cut.shape[:2]]
+    if any(after for _, after in missing):
+        cut = np.pad(cut, [*missing, (0, 0)], mode="reflect")
+    cut = np.rot90(cut[:, ::-1] if mirror else cut, turns)
+    pixels = from_uint8(torch.from_numpy(np.ascontiguousarray(cut.transpose(2, 0, 1))))
+    if pixels.shape[0] == channels:
+        return pixels
+    if channels == 3:
+        return pixels.expand(3, -1, -1).clone()
+    return (pixels * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(dim=0, keepdim=True)

@@ -1,0 +1,64 @@
+"""The paper's restoration network: a plain U-Net (arXiv 2406.18516, section 4 and its supplement)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from noiseda.restoration.contract import Restorer
+
+
+class UNet(Restorer):
+    """U-Net that predicts what to add to the degraded image.
+
+    Each stage is two 3x3 convolutions with LeakyReLU(0.2). Going down: average pooling; going up: bilinear
+    interpolation and a 3x3 convolution, then concatenation with the stage of the same size. The last 3x3 convolution
+    starts at zero, so that an untrained network returns its input.
+
+    ``UNet()`` is the paper's: 8.56 million parameters, 12.4 GMAC for an image of 128 x 128.
+
+    Args:
+        width: channels of the first stage; stage s has width * 2**s.
+        depth: number of stages.
+        channels: 1 (grey) or 3 (RGB).
+    """
+
+    def __init__(self, *, width: int = 64, depth: int = 4, channels: int = 3) -> None:
+        super().__init__()
+        self.channels = channels
+        self.stride = 2 ** (depth - 1)
+        widths = [width * 2**stage for stage in range(depth)]
+        self.down = nn.ModuleList(_stage(a, b) for a, b in zip([channels, *widths], widths, strict=False))
+        self.shrink = nn.AvgPool2d(2)
+        upward = list(zip(widths[:0:-1], widths[-2::-1], strict=True))  # (from, to), deepest first
+        self.grow = nn.ModuleList(
+            nn.Sequential(
+                nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False), nn.Conv2d(a, b, 3, padding=1)
+            )
+            for a, b in upward
+        )
+        self.up = nn.ModuleList(_stage(2 * b, b) for _, b in upward)
+        self.head = nn.Conv2d(width, channels, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def restore(self, images: Tensor) -> Tensor:
+        """Restore images whose sides are multiples of ``stride``; (B, C, H, W) -> (B, C, H, W)."""
+        x, skips = images, []
+        for stage in self.down:
+            x = stage(self.shrink(x) if skips else x)  # (B, width * 2**s, H / 2**s, W / 2**s)
+            skips.append(x)
+        skips.pop()
+        for grow, stage in zip(self.grow, self.up, strict=True):
+            x = stage(torch.cat([grow(x), skips.pop()], dim=1))
+        return images + self.head(x)
+
+
+def _stage(inward: int, outward: int) -> nn.Sequential:
+    """Two 3x3 convolutions, each followed by LeakyReLU(0.2)."""
+    return nn.Sequential(
+        nn.Conv2d(inward, outward, 3, padding=1),
+        nn.LeakyReLU(0.2, inplace=True),
+        nn.Conv2d(outward, outward, 3, padding=1),
+        nn.LeakyReLU(0.2, inplace=True),
+    )
