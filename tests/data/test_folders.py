@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from noiseda.data.folders import PAIRED_NAMES, check_sizes, pair_by_stem, paired_folder, paired_halves
+from noiseda.data.folders import PAIRED_NAMES, check_sizes, pair_by_stem, paired_folder
 from noiseda.errors import UserError
 
 
@@ -79,7 +79,7 @@ def test_what_was_expected_and_found_is_said_where_there_is_no_pair(tmp_path: Pa
     with pytest.raises(UserError, match=r"expected .*input/ and target/, .*lq/ and gt/.* found input/"):
         paired_folder(tmp_path)
     with pytest.raises(UserError, match="no such folder"):
-        paired_halves(tmp_path / "absent")
+        paired_folder(tmp_path / "absent")
 
 
 def test_an_ambiguous_folder_is_refused(tmp_path: Path) -> None:

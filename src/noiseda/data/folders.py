@@ -34,8 +34,7 @@ def pair_by_stem(inputs: Path, targets: Path) -> list[tuple[Path, Path]]:
     Raises:
         UserError: naming the images that have no partner, share a stem, or differ in size from their partner.
     """
-    left, right = _by_stem(inputs), _by_stem(targets)
-    return _join(left, right, inputs, targets)
+    return _checked(*match(inputs, targets))
 
 
 def paired_folder(folder: Path) -> list[tuple[Path, Path]]:
@@ -54,18 +53,18 @@ def paired_folder(folder: Path) -> list[tuple[Path, Path]]:
     Raises:
         UserError: if there are no two such folders, or more than two; and as :func:`pair_by_stem`.
     """
-    pairs: list[tuple[Path, Path]] = []
-    for inputs, targets in paired_halves(folder):
-        left, right = _by_stem(inputs, prefix=inputs.name), _by_stem(targets, prefix=targets.name)
-        pairs += _join(left, right, inputs, targets)
-    return pairs
+    halves = find_halves(folder)
+    if not halves:
+        expected = ", ".join(f"{inputs}/ and {targets}/" for inputs, targets in PAIRED_NAMES)
+        raise UserError(f"{folder}: expected the two folders of a paired set ({expected}), found {_contents(folder)}")
+    return [pair for inputs, targets in halves for pair in _checked(*match(inputs, targets, prefixed=True))]
 
 
-def paired_halves(folder: Path) -> list[tuple[Path, Path]]:
-    """The (degraded, target) folders of a paired set: one pair of them, or one for each scene.
+def find_halves(folder: Path) -> list[tuple[Path, Path]]:
+    """The (degraded, target) folders of a paired set: one pair of them, one for each scene, or none.
 
     Raises:
-        UserError: if the folder is missing, or holds no such pair of folders, or an ambiguous choice of them.
+        UserError: if the folder is missing, or holds an ambiguous choice of such folders.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
@@ -75,10 +74,25 @@ def paired_halves(folder: Path) -> list[tuple[Path, Path]]:
         if len(halves) > 1:
             named = ", ".join(f"{inputs.name}/ with {targets.name}/" for inputs, targets in halves)
             raise UserError(f"{scene}: which pairs are meant? It holds {named}")
-    if not any(found.values()):
-        expected = ", ".join(f"{inputs}/ and {targets}/" for inputs, targets in PAIRED_NAMES)
-        raise UserError(f"{folder}: expected the two folders of a paired set ({expected}), found {_contents(folder)}")
     return [halves[0] for halves in found.values() if halves]
+
+
+def match(inputs: Path, targets: Path, *, prefixed: bool = False) -> tuple[list[tuple[Path, Path]], list[str]]:
+    """The pairs of two folders, and a line for each image that has no partner.
+
+    Args:
+        inputs: folder of one half.
+        targets: folder of the other half.
+        prefixed: whether a stem may begin with its folder's name.
+
+    Raises:
+        UserError: if two images of a folder go by the same name.
+    """
+    left = _by_stem(inputs, prefix=inputs.name if prefixed else None)
+    right = _by_stem(targets, prefix=targets.name if prefixed else None)
+    lonely = [f"{left[key]} has no partner in {targets}" for key in sorted(left.keys() - right.keys())]
+    lonely += [f"{right[key]} has no partner in {inputs}" for key in sorted(right.keys() - left.keys())]
+    return [(left[key], right[key]) for key in sorted(left.keys() & right.keys())], lonely
 
 
 def check_sizes(pairs: Iterable[tuple[Path, Path]]) -> None:
@@ -116,12 +130,9 @@ def _by_stem(folder: Path, prefix: str | None = None) -> dict[str, Path]:
     return images
 
 
-def _join(left: dict[str, Path], right: dict[str, Path], inputs: Path, targets: Path) -> list[tuple[Path, Path]]:
-    lonely = [f"{left[key]} has no partner in {targets}" for key in sorted(left.keys() - right.keys())]
-    lonely += [f"{right[key]} has no partner in {inputs}" for key in sorted(right.keys() - left.keys())]
+def _checked(pairs: list[tuple[Path, Path]], lonely: list[str]) -> list[tuple[Path, Path]]:
     if lonely:
         raise UserError(f"images are paired by name without suffix: {_some(lonely, '; ')}")
-    pairs = [(left[key], right[key]) for key in sorted(left)]
     check_sizes(pairs)
     return pairs
 

@@ -1,0 +1,140 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from noiseda.data.check import CheckReport, check_folder
+from noiseda.errors import UserError
+
+PHOTOGRAPH = skimage.data.astronaut()
+
+
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def save(path: Path, row: int = 0, side: int = 80, **options: object) -> Path:
+    """A crop of a photograph; another row is another crop."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(PHOTOGRAPH[row : row + side, :100]).save(path, **options)
+    return path
+
+
+def kinds(report: CheckReport) -> list[str]:
+    return [finding.kind for finding in report.problems]
+
+
+def test_a_sound_folder_is_ok_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path / "a.png", 0)
+    save(tmp_path / "deep/b.jpg", 100)
+    Image.fromarray(PHOTOGRAPH[:90, :90, 0]).save(tmp_path / "grey.png")
+    Image.fromarray(PHOTOGRAPH[:90, :90, 1].astype(np.uint16) * 257).save(tmp_path / "deep16.png")
+    report = check_folder(tmp_path)
+    assert report.ok
+    assert (report.files, report.pairs) == (4, None)
+    assert report.sizes == {(80, 100): 2, (90, 90): 2}
+    assert report.bits == {"8": 3, "16": 1}
+    assert report.channels == {"RGB": 2, "grey": 2}
+    assert report.formats == {"png": 3, "jpeg": 1}
+    printed = capsys.readouterr().out
+    assert "nothing wrong" in printed
+    assert "100x80 to 90x90" in printed
+
+
+def test_broken_files_are_told_with_a_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path / "good.png")
+    whole = save(tmp_path / "cut.png", 100).read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    (tmp_path / "text.png").write_text("not a picture at all")
+    report = check_folder(tmp_path)
+    assert not report.ok
+    found = {Path(f.message.split(": ")[0]).name: f for f in report.problems}
+    assert {name: finding.kind for name, finding in found.items()} == {
+        "cut.png": "broken",
+        "empty.jpg": "not an image",
+        "text.png": "not an image",
+    }
+    assert "the file is empty" in found["empty.jpg"].message
+    assert "not a PNG, JPEG" in found["text.png"].message
+    assert sum(report.sizes.values()) == 1
+    printed = capsys.readouterr().out
+    assert "3 problems" in printed
+    assert str(tmp_path / "cut.png") in printed
+
+
+def test_duplicates_are_told_by_their_pixels_and_both_named(tmp_path: Path) -> None:
+    first = save(tmp_path / "a.png")
+    again = save(tmp_path / "b.tif")
+    save(tmp_path / "c.png", 100)
+    (finding,) = check_folder(tmp_path).problems
+    assert finding.kind == "duplicate"
+    assert str(first) in finding.message
+    assert str(again) in finding.message
+
+
+def test_the_same_image_at_8_and_16_bits_is_a_duplicate(tmp_path: Path) -> None:
+    Image.fromarray(PHOTOGRAPH[:80, :80, 0]).save(tmp_path / "8.png")
+    Image.fromarray(PHOTOGRAPH[:80, :80, 0].astype(np.uint16) * 257).save(tmp_path / "16.png")
+    assert kinds(check_folder(tmp_path)) == ["duplicate"]
+
+
+def test_tiny_images_depend_on_the_patch(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", side=63)
+    save(tmp_path / "b.png", 100, side=64)
+    (finding,) = check_folder(tmp_path).problems
+    assert finding.kind == "tiny"
+    assert "a.png: 100x63" in finding.message
+    assert check_folder(tmp_path, patch=32).ok
+
+
+def test_oversize_images_are_not_decoded(tmp_path: Path) -> None:
+    save(tmp_path / "large.png")
+    report = check_folder(tmp_path, max_megapixels=0.005)
+    assert kinds(report) == ["oversize"]
+    assert "large.png" in report.problems[0].message
+    assert not report.sizes
+
+
+def test_pairs_are_checked_for_partners_and_sizes(tmp_path: Path) -> None:
+    for name, row in (("1", 0), ("2", 50)):
+        save(tmp_path / f"input/{name}.png", row)
+        save(tmp_path / f"target/{name}.png", row + 200, side=80 if name == "1" else 90)
+    save(tmp_path / "input/3.png", 100)
+    report = check_folder(tmp_path)
+    assert report.pairs == 2
+    assert kinds(report) == ["mismatch", "mismatch"]
+    assert "input/3.png has no partner" in report.problems[0].message
+    assert "input/2.png is 100x80 but" in report.problems[1].message
+    assert "target/2.png is 100x90" in report.problems[1].message
+
+
+def test_several_inputs_of_one_target_are_no_problem_but_an_input_like_its_target_is(tmp_path: Path) -> None:
+    for name, row in (("1", 0), ("2", 50)):
+        save(tmp_path / f"input/{name}.png", row)
+        save(tmp_path / f"target/{name}.png", 200)
+    report = check_folder(tmp_path)
+    assert report.ok
+    assert [note.kind for note in report.notes] == ["repeated target"]
+    save(tmp_path / "input/2.png", 200)
+    assert kinds(check_folder(tmp_path)) == ["duplicate"] * 2
+
+
+def test_wrong_suffixes_and_other_files_are_noted(tmp_path: Path) -> None:
+    save(tmp_path / "a.jpg", format="PNG")
+    (tmp_path / "raw.dng").write_bytes(b"x")
+    report = check_folder(tmp_path)
+    assert report.ok
+    notes = {note.kind: note.message for note in report.notes}
+    assert notes["another format than the name says"].endswith("a.jpg: holds png")
+    assert notes["other files, not read"] == ".dng: 1"
+
+
+def test_a_folder_without_images_or_none_at_all_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no images"):
+        check_folder(tmp_path)
+    with pytest.raises(UserError, match="no such folder"):
+        check_folder(tmp_path / "absent")
