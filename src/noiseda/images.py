@@ -40,12 +40,19 @@ FORMATS: Mapping[str, str] = {
 SUFFIXES: frozenset[str] = frozenset(FORMATS)
 """Suffixes of the files :func:`find_images` lists and :func:`write` accepts, lower case."""
 
-_LOADERS = {f"{name}load_source": name for name in FORMATS.values()}
+_MAGIC = {
+    re.compile(rb"\x89PNG\r\n\x1a\n"): "png",
+    re.compile(rb"\xff\xd8\xff"): "jpeg",
+    re.compile(rb"II[*+]\0|MM\0[*+]"): "tiff",
+    re.compile(rb"RIFF....WEBP", re.DOTALL): "webp",
+}
+"""How files of each format begin; nothing else reaches libvips, which would read SVG, PDF or matrices in text, too."""
+
 _CARRIED = ("exif-data", "xmp-data", "iptc-data", "photoshop-data", "png-comment-")
 _SAVING: Mapping[str, dict[str, object]] = {
     "png": {},
     "jpeg": {"Q": 95, "subsample_mode": "off", "optimize_coding": True},
-    "tiff": {"compression": "lzw", "predictor": "horizontal"},
+    "tiff": {"compression": "deflate", "predictor": "horizontal"},
     "webp": {"lossless": True, "exact": True},
 }
 
@@ -129,9 +136,9 @@ def read(path: Path, *, max_megapixels: float = 200.0) -> Picture:
     Raises:
         ImageError: The file is missing, empty, damaged, too large, or not an image that can be kept in 8 or 16 bits.
     """
-    with _open(path) as image:
+    with _open(path) as (name, image):
         _check_size(image, path, max_megapixels)
-        name, pages, orientation = _LOADERS[image.get("vips-loader")], _get(image, "n-pages", 1), _orientation(image)
+        pages, orientation = _get(image, "n-pages", 1), _orientation(image)
         metadata = _metadata(image, path, name)
         if name == "webp":
             _refuse_in_fork("reading WebP")
@@ -157,7 +164,7 @@ def read_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: The file is missing, empty or not an image.
     """
-    with _open(path) as image:
+    with _open(path) as (_, image):
         height, width = image.height, image.width
         return (height, width) if _orientation(image) < 5 else (width, height)
 
@@ -165,8 +172,8 @@ def read_size(path: Path) -> tuple[int, int]:
 def write(picture: Picture, path: Path) -> None:
     """Write a picture in the format its suffix names; the file appears whole or not at all.
 
-    PNG and TIFF (LZW) are lossless and keep 8 or 16 bits. WebP is lossless at 8 bits and has no grey, so that grey is
-    written as three equal channels. JPEG is 8 bits at quality 95 without chroma subsampling and has no alpha: the
+    PNG and TIFF (deflate) are lossless and keep 8 or 16 bits. WebP is lossless at 8 bits and has no grey, so that grey
+    is written as three equal channels. JPEG is 8 bits at quality 95 without chroma subsampling and has no alpha: the
     picture is laid over white.
 
     Raises:
@@ -272,18 +279,20 @@ def _to_vips(picture: Picture, *, bits: int = 8, flatten: bool = False) -> Any: 
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[Any]:
-    """A file's header as a lazy libvips image; a failure inside the block becomes an ImageError with its name."""
+def _open(path: Path) -> Iterator[tuple[str, Any]]:
+    """A file's format and its lazy libvips image; a failure inside the block becomes an ImageError that names it."""
     try:
         # Handed over as a descriptor, so that any file name works: libvips reads options into some.
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise ImageError(f"{path}: the file is empty")
-            source = pyvips.Source.new_from_descriptor(file.fileno())
-            image = pyvips.Image.new_from_source(source, "", access="sequential", fail_on="warning")
-            if image.get("vips-loader") not in _LOADERS:
+            start = file.read(12)
+            name = next((name for magic, name in _MAGIC.items() if magic.match(start)), None)
+            if name is None:
                 raise ImageError(f"{path}: not a PNG, JPEG, TIFF or WebP image")
-            yield image
+            file.seek(0)
+            source = pyvips.Source.new_from_descriptor(file.fileno())
+            yield name, pyvips.Image.new_from_source(source, "", access="sequential", fail_on="warning")
     except OSError as error:
         raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
     except pyvips.Error as error:
@@ -362,5 +371,5 @@ def _reason(error: pyvips.Error) -> str:
     """The last, most telling line of a libvips message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines or "not in a known format" in lines[-1]:
-        return "not a PNG, JPEG, TIFF or WebP image, or one cut short"
+        return "damaged or cut short"
     return lines[-1]

@@ -1,0 +1,197 @@
+"""Tiles must not show: identity is exact, and a small network gives what it gives on the whole image."""
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from noiseda.errors import UserError
+from noiseda.inference.tiling import _cuts, restore_tensor
+from noiseda.restoration import UNet
+
+
+def draw(*shape, seed=0):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def convolutions(channels=3, *, sees=4):
+    """A network that sees ``sees`` pixels far."""
+    torch.manual_seed(0)
+    inner = [layer for _ in range(sees - 1) for layer in (nn.Conv2d(8, 8, 3, padding=1), nn.LeakyReLU())]
+    net = nn.Sequential(nn.Conv2d(channels, 8, 3, padding=1), *inner, nn.Conv2d(8, channels, 1), nn.Sigmoid())
+    net.channels = channels
+    return net
+
+
+class Halving(nn.Module):
+    """Averages blocks of 8 x 8: what it gives depends on where the blocks start."""
+
+    channels, stride = 3, 8
+
+    def forward(self, images):
+        small = nn.functional.avg_pool2d(images, 8, ceil_mode=True, count_include_pad=False)
+        large = nn.functional.interpolate(small, scale_factor=8)
+        return large[..., : images.shape[-2], : images.shape[-1]]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 4000), st.integers(2, 40), st.floats(0, 0.5), st.sampled_from([16, 32]))
+def test_windows_sum_to_one_and_neighbours_share_the_overlap(length, size, share, grid):
+    tile = size * grid + length % grid
+    overlap = int(share * tile)
+    cuts = _cuts(length, tile, overlap, grid)
+    total = torch.zeros(length)
+    for start, stop, window in cuts:
+        assert stop - start <= tile
+        assert start % grid == 0
+        assert window.min() >= 0
+        total[start:stop] += window
+    torch.testing.assert_close(total, torch.ones(length), atol=1e-6, rtol=0)
+    assert (cuts[0][0], cuts[-1][1]) == (0, length)
+    assert all(before[1] - after[0] >= overlap for before, after in itertools.pairwise(cuts))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (257, 129), (64, 65), (100, 700)])
+@pytest.mark.parametrize(("tile", "overlap"), [(64, 16), (64, 32), (32, 0), (None, 0), (47, 10)])
+def test_identity_is_exact(size, tile, overlap):
+    pixels = draw(3, *size)
+    restored = restore_tensor(nn.Identity(), pixels, tile=tile, overlap=overlap)
+    torch.testing.assert_close(restored, pixels, atol=1e-6, rtol=0)
+
+
+def test_tiled_equals_whole_for_a_network_that_sees_less_than_the_overlap():
+    net, pixels = convolutions(sees=4), draw(2, 3, 150, 201)
+    whole = restore_tensor(net, pixels, tile=None)
+    tiled = restore_tensor(net, pixels, tile=64, overlap=16)
+    torch.testing.assert_close(tiled, whole, atol=1e-6, rtol=0)
+    torch.testing.assert_close(whole, net(pixels), atol=1e-6, rtol=0)
+
+
+def test_tiles_start_on_the_networks_grid():
+    pixels = draw(3, 203, 333)
+    whole = restore_tensor(Halving(), pixels, tile=None)
+    torch.testing.assert_close(restore_tensor(Halving(), pixels, tile=72, overlap=24), whole, atol=1e-6, rtol=0)
+
+
+def test_a_u_net_shows_no_seam():
+    torch.manual_seed(0)
+    net, pixels = UNet(width=8, depth=3), draw(3, 200, 300)
+    whole = restore_tensor(net, pixels, tile=None)
+    tiled = restore_tensor(net, pixels, tile=128, overlap=64)
+    torch.testing.assert_close(tiled, whole, atol=1e-3, rtol=0)
+
+
+def test_few_tiles_at_a_time():
+    """No tile is larger than asked for, and each is restored once."""
+    seen = []
+
+    class Counting(nn.Module):
+        def forward(self, images):
+            seen.append(tuple(images.shape))
+            return images
+
+    restore_tensor(Counting(), draw(3, 100, 100), tile=64, overlap=8)
+    assert seen == [(1, 3, h, w) for h in (64, 52) for w in (64, 52)]
+
+
+def test_a_batch_is_its_images_one_by_one():
+    net, pixels = convolutions(), draw(3, 3, 90, 70)
+    together = restore_tensor(net, pixels, tile=64, overlap=16)
+    for image, restored in zip(pixels, together, strict=True):
+        torch.testing.assert_close(restore_tensor(net, image, tile=64, overlap=16), restored, atol=1e-6, rtol=0)
+
+
+def test_grey_through_a_colour_network_is_the_mean_of_three():
+    net, grey = convolutions(3), draw(1, 40, 50)
+    restored = restore_tensor(net, grey, tile=None)
+    assert restored.shape == (1, 40, 50)
+    torch.testing.assert_close(restored[0], net(grey.expand(1, 3, 40, 50))[0].mean(0), atol=1e-6, rtol=0)
+
+
+def test_colour_through_a_grey_network_is_restored_channel_by_channel():
+    net, pixels = convolutions(1), draw(2, 3, 40, 50)
+    restored = restore_tensor(net, pixels, tile=None)
+    for image, result in zip(pixels, restored, strict=True):
+        for channel in range(3):
+            expected = net(image[channel][None, None])[0, 0]
+            torch.testing.assert_close(result[channel], expected, atol=1e-6, rtol=0)
+
+
+def test_the_result_is_clamped_and_of_use_in_training():
+    class Wild(nn.Module):
+        def forward(self, images):
+            return 4 * images - 1
+
+    restored = restore_tensor(Wild(), draw(3, 20, 20))
+    assert (restored.min(), restored.max()) == (0, 1)
+    assert not restored.is_inference()
+    weight = torch.ones(1, requires_grad=True)
+    (weight * restored).sum().backward()
+
+
+def test_the_input_and_the_networks_mode_are_as_before():
+    net = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Dropout(0.5))
+    net[0].eval()
+    pixels = draw(3, 30, 30)
+    before = pixels.clone()
+    first = restore_tensor(net, pixels)
+    assert torch.equal(first, restore_tensor(net, pixels))  # no dropout
+    assert (net.training, net[0].training, net[1].training) == (True, False, True)
+    assert torch.equal(pixels, before)
+
+
+def test_the_mode_comes_back_after_a_failure_too():
+    class Failing(nn.Module):
+        def forward(self, images):
+            raise RuntimeError("broken")
+
+    net = Failing()
+    with pytest.raises(RuntimeError, match="broken"):
+        restore_tensor(net, draw(3, 8, 8))
+    assert net.training
+
+
+def test_bf16_is_near_fp32():
+    net, pixels = convolutions(), draw(3, 40, 40)
+    exact, fast = (restore_tensor(net, pixels, precision=p) for p in ("fp32", "bf16"))
+    assert fast.dtype == torch.float32
+    assert 0 < (exact - fast).abs().max() < 0.02
+    assert torch.equal(restore_tensor(net, pixels, precision="auto"), exact)  # on a CPU
+
+
+@pytest.mark.parametrize(
+    ("tile", "overlap", "message"),
+    [
+        (0, 0, "--tile must be at least 32 for this network, not 0"),
+        (31, 0, "--tile must be at least 32"),
+        (64, 33, r"--overlap must be at most half of --tile \(32\), not 33"),
+        (64, -1, "--overlap must not be negative, but is -1"),
+    ],
+)
+def test_tiles_that_cannot_work(tile, overlap, message):
+    with pytest.raises(UserError, match=message):
+        restore_tensor(nn.Identity(), draw(3, 8, 8), tile=tile, overlap=overlap)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (2, 8, 8), (4, 8, 8), (3, 0, 8), (1, 1, 3, 8, 8)])
+def test_shapes_that_are_no_images(shape):
+    with pytest.raises(UserError, match="expected an image"):
+        restore_tensor(nn.Identity(), torch.zeros(shape))
+
+
+def test_a_network_that_changes_the_shape_is_named():
+    with pytest.raises(UserError, match="expected the same shape"):
+        restore_tensor(nn.AvgPool2d(2), draw(3, 8, 8))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_as_on_a_cpu():
+    net, pixels = convolutions(), draw(3, 100, 150)
+    expected = restore_tensor(net, pixels, tile=64, overlap=16)
+    found = restore_tensor(net.cuda(), pixels, tile=64, overlap=16, precision="fp32")
+    assert found.device.type == "cpu"
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
+    assert (restore_tensor(net, pixels, tile=64, overlap=16) - expected).abs().max() < 0.02
