@@ -1,18 +1,22 @@
 """The settings of an adaptation run: one typed tree, one docstring per field.
 
-The command line (``noiseda adapt --training.steps 2000``), the YAML presets in ``configs/`` and :func:`noiseda.adapt` all
-fill the same dataclasses, and the resolved tree is saved beside every result. Defaults suit one modest machine; the
-paper's own sizes and rates are presets.
+The command line (``noiseda adapt --training.steps 2000``), the YAML presets in ``configs/`` and :func:`noiseda.adapt`
+all fill the same dataclasses, and the resolved tree is saved beside every result. Defaults suit one modest machine;
+the paper's own sizes and rates are presets.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import yaml
 
 from noiseda.errors import UserError
+from noiseda.storage import atomic
 
 Task = Literal["denoise", "derain", "deblur"]
 ScheduleName = Literal["linear", "cosine", "quadratic", "sigmoid"]
@@ -74,8 +78,8 @@ class ObjectiveSettings:
     off, so that the weight is constant."""
 
     shuffle: Shuffle = "blocks"
-    """Channel shuffling of the two conditions: swap the two RGB blocks of a sample with probability 1/2 (blocks), permute
-    all channels (channels), or leave them in place (off)."""
+    """Channel shuffling of the two conditions: swap the two RGB blocks of a sample with probability 1/2 (blocks),
+    permute all channels (channels), or leave them in place (off)."""
 
     contrast: bool = True
     """Residual-swapping contrastive learning (Eq. 2-3); never used with --reference, as in the paper."""
@@ -161,7 +165,15 @@ class TrainingSettings:
 
 
 # Settings that change how a run is observed or carried out, not what it computes: they may differ when it is resumed.
-_RESUME_FREELY = ("training.checkpoint_every", "training.log_every", "training.picture_every", "training.workers")
+_RESUME_FREELY = (
+    "out",
+    "cache",
+    "dry_run",
+    "training.checkpoint_every",
+    "training.log_every",
+    "training.picture_every",
+    "training.workers",
+)
 
 
 @dataclass(frozen=True)
@@ -181,7 +193,7 @@ class AdaptSettings:
     """Folder with input/ and target/ of equal file stems, instead of --clean."""
 
     reference: Path | None = None
-    """Folder of unpaired clean photographs: these are noised in place of the synthetic targets (the paper's extension)."""
+    """Folder of unpaired clean photographs, noised in place of the synthetic targets (the paper's extension)."""
 
     validation: Path | None = None
     """Folder with input/ and target/ to score the run on; the best scored weights are then the ones shipped."""
@@ -277,30 +289,69 @@ class AdaptSettings:
                 f"level, and 2 per further --restorer.depth), not {self.training.patch}"
             )
 
-    def differences(self, other: AdaptSettings) -> list[str]:
-        """Settings in which two runs would compute different things.
 
-        Returns:
-            One line each: ``--training.steps: 4000 -> 8000``, ``other``'s value last.
-        """
-        mine, theirs = flatten(self), flatten(other)
-        free = {*_RESUME_FREELY, "out", "cache", "dry_run"}
-        return [
-            f"--{key}: {mine[key]} -> {theirs[key]}" for key in mine if mine[key] != theirs[key] and key not in free
-        ]
+def to_tree(settings: object) -> dict[str, Any]:
+    """Settings as nested dictionaries of plain values, fit for YAML: paths are texts, tuples are lists."""
+
+    def plain(value: object) -> object:
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        if isinstance(value, (list, tuple)):
+            return [plain(item) for item in value]
+        return str(value) if isinstance(value, Path) else value
+
+    tree = plain(settings)
+    assert isinstance(tree, dict)
+    return tree
 
 
-def flatten(settings: object, prefix: str = "") -> dict[str, object]:
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """A tree of settings as one dictionary of dotted names.
 
-    >>> flatten(AdaptSettings(seed=3))["seed"], flatten(AdaptSettings())["training.batch"]
-    (3, 8)
+    >>> flatten({"seed": 0, "training": {"batch": 8}})
+    {'seed': 0, 'training.batch': 8}
     """
-    flat: dict[str, object] = {}
-    for name in (f.name for f in dataclasses.fields(settings)):  # type: ignore[arg-type]
-        value = getattr(settings, name)
-        if dataclasses.is_dataclass(value):
-            flat.update(flatten(value, f"{prefix}{name}."))
-        else:
-            flat[prefix + name] = value
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        flat.update(flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value})
     return flat
+
+
+def differences(before: Mapping[str, Any], settings: AdaptSettings) -> list[str]:
+    """Settings in which a run would compute something else than an earlier one.
+
+    Args:
+        before: the tree of the earlier run's settings.
+        settings: those of the run to come.
+
+    Returns:
+        One line each: ``--training.steps was 4000, now is 8000``.
+    """
+    old, new = flatten(before), flatten(to_tree(settings))
+    changed = [key for key in (old | new) if old.get(key) != new.get(key) and key not in _RESUME_FREELY]
+    return [f"--{key} was {old.get(key)}, now is {new.get(key)}" for key in changed]
+
+
+def write_settings(settings: AdaptSettings, path: Path) -> None:
+    """Write settings as YAML that ``--config`` reads, whole or not at all.
+
+    Raises:
+        OSError: no room, no right.
+    """
+    with atomic(path) as file:
+        file.write(yaml.safe_dump(to_tree(settings), sort_keys=False).encode())
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The tree of settings in a YAML file.
+
+    Raises:
+        UserError: when it cannot be read or is no tree of settings.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"the settings file {path} cannot be read: {error}") from error
+    if not isinstance(tree, dict):
+        raise UserError(f"the settings file {path} holds no settings (name: value lines)")
+    return tree

@@ -1,4 +1,4 @@
-"""Channel shuffling: the noise predictor must not learn which condition is the real one (arXiv 2406.18516, section 3.3)."""
+"""Channel shuffling: the noise predictor must not learn which condition is the real one (arXiv 2406.18516)."""
 
 from __future__ import annotations
 

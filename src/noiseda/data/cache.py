@@ -120,7 +120,9 @@ def _decode_one(path: Path, folder: Path, max_megapixels: float) -> Path:
     if not entry.exists():
         pixels = read(path, max_megapixels=max_megapixels).pixels
         if min(pixels.shape[1:]) < SMALLEST:
-            raise ImageError(f"{path}: {pixels.shape[2]} x {pixels.shape[1]} pixels; each side needs {SMALLEST} at least")
+            raise ImageError(
+                f"{path}: {pixels.shape[2]} x {pixels.shape[1]} pixels; each side needs {SMALLEST} at least"
+            )
         with atomic(entry) as file:
             np.save(file, to_uint8(pixels).permute(1, 2, 0).contiguous().numpy())
     return entry

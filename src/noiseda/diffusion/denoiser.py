@@ -37,7 +37,8 @@ class Denoiser(nn.Module):
         """
         y_t = add_noise(2 * y - 1, eps, alpha_bar)
         eps_hat = self.network(torch.cat([y_t, 2 * conditions - 1], dim=1), alpha_bar * LEVEL_SCALE)
-        return (eps - eps_hat.float()).square().flatten(1).mean(dim=1)
+        error: Tensor = (eps - eps_hat.float()).square()
+        return error.flatten(1).mean(dim=1)
 
 
 def add_noise(y: Tensor, eps: Tensor, alpha_bar: Tensor) -> Tensor:

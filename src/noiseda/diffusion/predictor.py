@@ -93,13 +93,14 @@ class NoisePredictor(nn.Module):
         x = self.middle[1](self.attend(self.middle[0](x, embedding)), embedding)
         for block in self.up:
             x = block(x if block.resample else torch.cat([x, skips.pop()], dim=1), embedding)
-        return self.unfold(self.last(F.silu(self.norm(x))))
+        return self.unfold(self.last(F.silu(self.norm(x))))  # type: ignore[no-any-return]
 
 
 class LevelEmbedding(nn.Module):
     """A scalar level as a vector: sinusoids of geometric wavelengths, then two dense layers.
 
-    A sinusoid hardly moves over (0, 1), so levels come spread over about 0 to 1000; wavelengths run from 2 pi to 2 pi * 10^4.
+    A sinusoid hardly moves over (0, 1), so levels come spread over about 0 to 1000; wavelengths run from 2 pi to
+    2 pi * 10^4.
 
     Args:
         width: number of sinusoids (half sines, half cosines).

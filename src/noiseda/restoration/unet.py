@@ -44,14 +44,15 @@ class UNet(Restorer):
 
     def restore(self, images: Tensor) -> Tensor:
         """Restore images whose sides are multiples of ``stride``; (B, C, H, W) -> (B, C, H, W)."""
-        x, skips = images, []
+        x = images
+        skips: list[Tensor] = []
         for stage in self.down:
             x = stage(self.shrink(x) if skips else x)  # (B, width * 2**s, H / 2**s, W / 2**s)
             skips.append(x)
         skips.pop()
         for grow, stage in zip(self.grow, self.up, strict=True):
             x = stage(torch.cat([grow(x), skips.pop()], dim=1))
-        return images + self.head(x)
+        return images + self.head(x)  # type: ignore[no-any-return]
 
 
 def _stage(inward: int, outward: int) -> nn.Sequential:

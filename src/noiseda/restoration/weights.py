@@ -15,9 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from noiseda.errors import WeightsError
-from noiseda.storage import atomic
 from noiseda.restoration.contract import Restorer
 from noiseda.restoration.unet import UNet
+from noiseda.storage import atomic
 
 ARCHITECTURES: dict[str, Callable[..., Restorer]] = {"unet": UNet}
 """Name in the file -> network; the file's ``arguments`` are its keyword arguments."""

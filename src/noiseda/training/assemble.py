@@ -1,0 +1,114 @@
+"""From settings to the parts of a run: the images of both domains, the networks, the strategy."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from noiseda.adaptation import NoiseSpace, Strategy, SyntheticOnly
+from noiseda.config import AdaptSettings, RestorerSettings
+from noiseda.data.batches import Domains
+from noiseda.data.cache import ImageStore, Skipped, decode
+from noiseda.data.degradations import degradation
+from noiseda.data.folders import paired_folder
+from noiseda.diffusion import Denoiser, NoisePredictor
+from noiseda.errors import UserError
+from noiseda.images import SUFFIXES, find_images
+from noiseda.restoration import Restorer, UNet, load, read_metadata
+
+Groups = list[tuple[Path, ...]]
+
+
+def list_images(settings: AdaptSettings) -> dict[str, Groups]:
+    """The files of every folder that the settings name, without reading their pixels.
+
+    Returns:
+        Flag -> groups: single images, or (input, target) pairs for ``--pairs`` and ``--validation``.
+
+    Raises:
+        UserError: naming the flag and the folder that is missing, is empty, or has images without a partner.
+    """
+    found: dict[str, Groups] = {}
+    for flag in ("clean", "real", "reference"):
+        folder = getattr(settings, flag)
+        if folder is not None:
+            found[flag] = [(path,) for path in find_images(folder)]
+            if not found[flag]:
+                raise UserError(f"--{flag} {folder} holds no image ({', '.join(sorted(SUFFIXES))})")
+    for flag in ("pairs", "validation"):
+        folder = getattr(settings, flag)
+        if folder is not None:
+            found[flag] = [*paired_folder(folder)]
+    if settings.strategy == "synthetic":
+        found.pop("real", None)
+        found.pop("reference", None)
+    return found
+
+
+def load_domains(settings: AdaptSettings, groups: dict[str, Groups], cache: Path) -> tuple[Domains, list[Skipped]]:
+    """Decode the images of the training domains.
+
+    Args:
+        settings: the run's settings.
+        groups: from :func:`list_images`.
+        cache: folder of the decoded images.
+
+    Returns:
+        The domains, and the images that could not be used.
+
+    Raises:
+        UserError: where none of a folder's images can be used.
+    """
+    stores: dict[str, ImageStore] = {}
+    skipped: list[Skipped] = []
+    for flag in ("clean", "pairs", "real", "reference"):
+        if flag in groups:
+            stores[flag], broken = decode(
+                groups[flag], cache, flag=f"--{flag} {getattr(settings, flag)}", max_megapixels=settings.max_megapixels
+            )
+            skipped += broken
+    degrade = None
+    if "clean" in stores:
+        degrade = degradation(settings.task, settings.degradation.kind, settings.degradation.strength)
+    synthetic = stores["clean"] if "clean" in stores else stores["pairs"]
+    return Domains(synthetic, degrade, stores.get("real"), stores.get("reference")), skipped
+
+
+def restorer_arguments(settings: RestorerSettings) -> dict[str, object]:
+    """The keyword arguments that rebuild the restorer, as they are saved with its weights."""
+    return {"width": settings.width, "depth": settings.depth, "channels": settings.channels}
+
+
+def build_strategy(settings: AdaptSettings) -> Strategy[Any]:
+    """Build the networks and the strategy that trains them, with weights drawn from the run's seed.
+
+    The restorer is drawn first and by itself, so that all strategies start from the same one.
+
+    Raises:
+        UserError: when ``--restorer.start`` holds a network of another architecture.
+    """
+    torch.manual_seed(settings.seed)
+    restorer: Restorer = UNet(**restorer_arguments(settings.restorer))  # type: ignore[arg-type]
+    if settings.restorer.start is not None:
+        restorer = _load_start(settings.restorer)
+    if settings.strategy == "synthetic":
+        return SyntheticOnly(restorer)
+    wanted = dataclasses.asdict(settings.predictor)
+    channels = settings.restorer.channels
+    predictor = NoisePredictor(inward=3 * channels, outward=channels, **wanted)
+    return NoiseSpace(restorer, Denoiser(predictor), settings.objective, reference=settings.reference is not None)
+
+
+def _load_start(settings: RestorerSettings) -> Restorer:
+    assert settings.start is not None
+    found = json.loads(read_metadata(settings.start).get("arguments", "{}"))
+    expected = restorer_arguments(settings)
+    if found != expected:
+        raise UserError(
+            f"--restorer.start {settings.start} holds a network of {found}, but --restorer.* asks for {expected}"
+        )
+    return load(settings.start).train()

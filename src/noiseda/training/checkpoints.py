@@ -1,0 +1,55 @@
+"""Checkpoints: everything a run needs to go on, written whole or not at all, the last two kept."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from noiseda.errors import UserError
+from noiseda.storage import atomic
+
+log = logging.getLogger(__name__)
+KEPT = 2
+
+
+def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
+    """Write a checkpoint and remove all but the last two.
+
+    Args:
+        folder: where checkpoints lie.
+        step: number of steps done.
+        state: tensors, numbers and texts, nested in dictionaries and lists.
+
+    Raises:
+        UserError: when it cannot be written; the checkpoints that stood there are kept.
+    """
+    path = folder / f"step-{step:08d}.pt"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic(path) as file:
+            torch.save(state, file)
+        for old in _all(folder)[:-KEPT]:
+            old.unlink()
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        raise UserError(f"cannot write the checkpoint {path}: {error}; the checkpoints before it are kept") from error
+    return path
+
+
+def latest(folder: Path) -> dict[str, Any] | None:
+    """The newest checkpoint that can be read, or None where there is none; unreadable ones are named in a warning."""
+    for path in reversed(_all(folder)):
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            log.warning("checkpoint %s cannot be read and is passed over (%s)", path, error)
+    return None
+
+
+def _all(folder: Path) -> list[Path]:
+    """All checkpoints, oldest first."""
+    return sorted(path for path in folder.glob("step-*.pt") if re.fullmatch(r"step-\d{8}\.pt", path.name))

@@ -1,0 +1,144 @@
+"""What a run says while it goes: a progress bar or plain lines, ``log.jsonl``, and TensorBoard with pictures."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+Line = dict[str, float]
+
+
+class Journal:
+    """The journal of one run; on processes other than the first it is silent.
+
+    Args:
+        folder: the run's folder.
+        steps: number of steps of the run.
+        start: number of steps done before; lines after it, left by a run that was cut off, are removed.
+        samples: samples of each domain in a step, over all processes.
+        silent: write and show nothing.
+    """
+
+    def __init__(self, folder: Path, *, steps: int, start: int, samples: int, silent: bool = False) -> None:
+        self.silent = silent
+        self.steps, self.samples = steps, samples
+        self._path = folder / "log.jsonl"
+        self._since = time.perf_counter()
+        self._sums: Line = {}
+        self._count = 0
+        self._bar: Progress | None = None
+        if silent:
+            return
+        lines = read_log(self._path)
+        kept = [line for line in lines if line["step"] <= start]
+        self._path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start or None)
+        if sys.stderr.isatty():
+            columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+            self._bar = Progress(*columns, TextColumn("{task.description}"), console=Console(stderr=True))
+            self._task = self._bar.add_task("", total=steps, completed=start)
+
+    def __enter__(self) -> Journal:
+        """Show the progress bar."""
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close everything, whatever happened."""
+        if self._bar:
+            self._bar.stop()
+        if not self.silent:
+            self._board.close()
+
+    def note(self, losses: Line) -> None:
+        """Add the losses of one micro-batch to the averages of the next line."""
+        for name, value in losses.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        self._count += 1
+
+    def advance(self, done: int) -> None:
+        """Move the progress bar."""
+        if self._bar:
+            self._bar.update(self._task, completed=done)
+
+    def line(self, done: int, steps: int, **more: float) -> None:
+        """Write the averages since the last line.
+
+        Args:
+            done: number of steps done.
+            steps: how many of them since the last line.
+            more: further values of this step.
+        """
+        now = time.perf_counter()
+        rate = steps * self.samples / max(now - self._since, 1e-9)
+        means = {name: total / self._count for name, total in self._sums.items()} if self._count else {}
+        self._since, self._sums, self._count = now, {}, 0
+        if self.silent:
+            return
+        self._write({"step": done, **means, **more, "samples_per_second": rate})
+        terms = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
+        if self._bar:
+            self._bar.update(self._task, completed=done, description=f"{terms}  {rate:.1f}/s")
+        else:
+            left = (self.steps - done) * self.samples / rate
+            say(f"step {done}/{self.steps}  {terms}  {rate:.1f} samples/s  {_clock(left)} left")
+
+    def validation(self, done: int, psnr: float) -> None:
+        """Write the mean PSNR of the validation pairs after ``done`` steps."""
+        if not self.silent:
+            self._write({"step": done, "validation_psnr": psnr})
+            say(f"step {done}/{self.steps}  validation {psnr:.3f} dB", bar=self._bar)
+
+    def pictures(self, done: int, domain: str, images: list[Tensor]) -> None:
+        """Show images (B, C, H, W) side by side in TensorBoard: input, restored, and the target where there is one."""
+        if self.silent:
+            return
+        columns = [column[:4].detach().float().cpu().clamp(0, 1) for column in images]
+        rows = [torch.cat(list(row), dim=2) for row in zip(*columns, strict=True)]
+        self._board.add_image(domain, torch.cat(rows, dim=1), done)
+
+    def _write(self, line: Line) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        for name, value in line.items():
+            if name != "step":
+                self._board.add_scalar(name, value, int(line["step"]))
+
+
+def read_log(path: Path) -> list[Line]:
+    """The lines of a ``log.jsonl``; a last line that was cut off is left out."""
+    if not path.exists():
+        return []
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:
+            break
+    return lines
+
+
+def say(text: str, *, bar: Progress | None = None) -> None:
+    """Show one line to the user, above the progress bar where there is one."""
+    if bar:
+        bar.console.print(text, highlight=False)
+    else:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"
