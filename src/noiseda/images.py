@@ -269,7 +269,6 @@ def _to_vips(picture: Picture, *, bits: int = 8, flatten: bool = False) -> Any: 
         xres=picture.resolution[0],
         yres=picture.resolution[1],
     )
-    image.set_type(pyvips.GValue.gint_type, "orientation", 1)
     for key, value in picture.metadata.items():
         kind = pyvips.GValue.blob_type if isinstance(value, bytes) else pyvips.GValue.gstr_type
         image.set_type(kind, key, value)

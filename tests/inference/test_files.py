@@ -1,0 +1,232 @@
+"""Whole runs on small files, with a network whose result is known: it adds a quarter of what is missing to white."""
+
+import errno
+import inspect
+import os
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from PIL import ImageCms
+
+from noiseda import images
+from noiseda.errors import ImageError, UserError, WeightsError
+from noiseda.images import Picture, read, write
+from noiseda.inference import files, restore_files
+from noiseda.restoration import Restorer, UNet, save_weights
+
+
+class Brighten(Restorer):
+    channels, stride = 3, 1
+
+    def restore(self, images):
+        return images + (1 - images) / 4
+
+
+def brighter(pixels):
+    return images.from_uint8(images.to_uint8(pixels + (1 - pixels) / 4))
+
+
+@pytest.fixture
+def net(monkeypatch):
+    """The network that any weights file gives here."""
+    model = Brighten()
+    monkeypatch.setattr(files, "load", lambda path, device: model)
+    return model
+
+
+def draw(*shape, seed=0):
+    return images.from_uint8(torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(seed)))
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    (folder / "trip").mkdir(parents=True)
+    write(Picture(draw(3, 40, 50)), folder / "a.png")
+    write(Picture(draw(1, 30, 20, seed=1)), folder / "grey ü.png")
+    write(Picture(draw(3, 70, 90, seed=2)), folder / "trip" / "b.tif")
+    return folder
+
+
+def below(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_restores_a_folder_and_keeps_its_tree(photos, net, tmp_path, capsys):
+    out = tmp_path / "new" / "out"
+    report = restore_files(Path("w"), str(photos), out, tile=32, overlap=8)
+    assert below(out) == below(photos) == ["a.png", "grey ü.png", "trip/b.tif"]
+    assert [target for _, target in report.restored] == [out / name for name in below(out)]
+    assert report.skipped == []
+    for path, target in report.restored:
+        restored, expected = read(target).pixels, brighter(read(path).pixels)
+        torch.testing.assert_close(
+            restored, expected, atol=1.01 / 255, rtol=0
+        )  # halves round either way after blending
+        assert (restored != expected).float().mean() < 0.2
+    assert read(out / "grey ü.png").pixels.shape[0] == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [f"[{k}/3] {path} -> {target}" for k, (path, target) in enumerate(report.restored, 1)]
+    assert str(report).startswith("restored 3 of 3 images in ")
+
+
+def test_restores_one_file_and_a_pattern(photos, net, tmp_path):
+    restore_files(Path("w"), str(photos / "a.png"), tmp_path / "one.webp")
+    assert torch.equal(read(tmp_path / "one.webp").pixels, brighter(read(photos / "a.png").pixels))
+    report = restore_files(Path("w"), f"{photos}/**/*.tif", tmp_path / "out", format="png")
+    assert below(tmp_path / "out") == ["trip/b.png"]
+    assert len(report.restored) == 1
+
+
+def test_keeps_depth_alpha_profile_and_exif(net, tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    block = PIL.Image.Exif()
+    block[0x0112], block[0x010F] = 6, "ACME"
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 65536, (3, 9, 14), generator=generator) / 65535
+    alpha = torch.randint(0, 65536, (1, 9, 14), generator=generator).to(torch.uint16)
+    write(
+        Picture(pixels, alpha=alpha, bits=16, icc=profile),
+        tmp_path / "deep.png",
+    )
+    PIL.Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "turned.jpg", exif=block, icc_profile=profile)
+    restore_files(Path("w"), f"{tmp_path}/*", tmp_path / "out")
+    deep, turned = read(tmp_path / "out" / "deep.png"), PIL.Image.open(tmp_path / "out" / "turned.jpg")
+    assert (deep.bits, deep.icc) == (16, profile)
+    assert torch.equal(deep.alpha.int(), alpha.int())
+    expected = images.to_uint16(pixels + (1 - pixels) / 4).int()
+    assert torch.equal((deep.pixels * 65535).round().int(), expected)
+    assert turned.size == (20, 30)
+    assert (turned.getexif()[0x0112], turned.getexif()[0x010F]) == (1, "ACME")
+    assert turned.info["icc_profile"] == profile
+
+
+def test_broken_images_are_skipped_and_named(photos, net, tmp_path, capsys):
+    (photos / "empty.png").write_bytes(b"")
+    (photos / "text.png").write_bytes(b"no image")
+    (photos / "cut.png").write_bytes((photos / "a.png").read_bytes()[:3000])
+    (photos / "gone.png").symlink_to("nowhere")
+    write(Picture(draw(3, 200, 300)), photos / "large.png")
+    report = restore_files(Path("w"), str(photos), tmp_path / "out", max_megapixels=0.05)
+    assert [path.name for path, _ in report.skipped] == ["cut.png", "empty.png", "gone.png", "large.png", "text.png"]
+    assert below(tmp_path / "out") == ["a.png", "grey ü.png", "trip/b.tif"]
+    errors = capsys.readouterr().err
+    for path, reason in report.skipped:
+        assert str(path) in reason
+        assert f"warning: skipped {reason}" in errors
+        assert reason in str(report)
+
+
+def test_nothing_restored_is_an_error(net, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(b"")
+    with pytest.raises(UserError, match=r"no image could be restored\n.*\n.*a\.png: the file is empty"):
+        restore_files(Path("w"), str(tmp_path / "in"), tmp_path / "out")
+
+
+def test_a_network_that_gives_nan_writes_nothing(photos, net, tmp_path, monkeypatch):
+    monkeypatch.setattr(net, "restore", lambda images: images * torch.nan)
+    with pytest.raises(UserError, match=r"a\.png: the network's output holds values that are not numbers"):
+        restore_files(Path("w"), str(photos), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_format_that_cannot_hold_an_image_skips_it(net, tmp_path):
+    (tmp_path / "in").mkdir()
+    write(Picture(draw(1, 1, 17000)), tmp_path / "in" / "long.png")
+    write(Picture(draw(1, 5, 5)), tmp_path / "in" / "short.png")
+    report = restore_files(Path("w"), str(tmp_path / "in"), tmp_path / "out", format="webp")
+    assert [path.name for path, _ in report.skipped] == ["long.png"]
+    assert below(tmp_path / "out") == ["short.webp"]
+
+
+def test_a_full_disk_ends_the_run_and_leaves_no_half_file(photos, net, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=r"out/a\.png: cannot be written: No space left on device") as caught:
+        restore_files(Path("w"), str(photos), tmp_path / "out")
+    assert not isinstance(caught.value, ImageError)
+    assert below(tmp_path / "out") == []
+
+
+def test_an_output_folder_that_cannot_be_made(photos, net, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UserError, match="file/out: the folder cannot be made: Not a directory"):
+        restore_files(Path("w"), str(photos), tmp_path / "file" / "out")
+
+
+def test_ctrl_c_leaves_whole_files_only(photos, net, tmp_path, monkeypatch):
+    real = Path.replace
+
+    def interrupt(self, target):
+        if Path(target).name.startswith("grey"):
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        restore_files(Path("w"), str(photos), tmp_path / "out")
+    assert below(tmp_path / "out") == ["a.png"]
+    assert read(tmp_path / "out" / "a.png").pixels.shape == (3, 40, 50)
+
+
+def test_everything_is_checked_before_any_work(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "load", lambda *_, **__: pytest.fail("the network was loaded"))
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a.png").write_bytes(b"old")
+    for options, message in [
+        ({}, "exists already; give --overwrite"),
+        ({"tile": 8}, "--tile must be at least 32"),
+        ({"overlap": 400}, "--overlap must be at most half"),
+        ({"max_megapixels": 0}, "--max-megapixels must be greater than 0"),
+        ({"device": "tpu9", "overwrite": True}, "--device tpu9 cannot be used"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            restore_files(Path("w"), str(photos), out, **options)
+    with pytest.raises(UserError, match="the output folder is the input folder"):
+        restore_files(Path("w"), str(photos), photos, overwrite=True)
+    assert below(out) == ["a.png"]
+    assert (out / "a.png").read_bytes() == b"old"
+
+
+def test_several_pages_are_mentioned(net, tmp_path, capsys):
+    page = PIL.Image.fromarray(np.zeros((8, 8), np.uint8))
+    page.save(tmp_path / "p.tif", save_all=True, append_images=[page, page])
+    restore_files(Path("w"), str(tmp_path / "p.tif"), tmp_path / "out")
+    assert "(first of 3 pages)" in capsys.readouterr().err
+
+
+def test_16_bit_images_are_restored_in_full_precision_unless_told(net, tmp_path, monkeypatch):
+    asked = []
+    real = files.restore_tensor
+    monkeypatch.setattr(files, "restore_tensor", lambda *a, **k: asked.append(k["precision"]) or real(*a, **k))
+    write(Picture(draw(3, 8, 8), bits=16), tmp_path / "deep.png")
+    for precision in ("auto", "bf16"):
+        restore_files(Path("w"), str(tmp_path / "deep.png"), tmp_path / precision, precision=precision)
+    assert asked == ["fp32", "bf16"]
+
+
+def test_with_a_real_weights_file(photos, tmp_path):
+    torch.manual_seed(0)
+    arguments = {"width": 8, "depth": 2, "channels": 3}
+    model = UNet(**arguments).eval()
+    weights = tmp_path / "w.safetensors"
+    save_weights(weights, model.state_dict(), architecture="unet", arguments=arguments, task="denoise")
+    restore_files(weights, str(photos / "a.png"), tmp_path / "out")
+    with torch.no_grad():
+        expected = model(read(photos / "a.png").pixels[None])[0].clamp(0, 1)
+    torch.testing.assert_close(read(tmp_path / "out" / "a.png").pixels, expected, atol=0.51 / 255, rtol=0)
+    with pytest.raises(WeightsError, match=r"none\.safetensors"):
+        restore_files(tmp_path / "none.safetensors", str(photos), tmp_path / "other")
+
+
+def test_every_argument_is_documented():
+    text = inspect.getdoc(restore_files)
+    for name in inspect.signature(restore_files).parameters:
+        assert f"\n    {name}: " in text
