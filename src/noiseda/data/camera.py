@@ -33,7 +33,7 @@ class Camera:
     """A photograph taken again by a noisy camera.
 
     sRGB -> linear light -> sensor colours C -> inverse white balance -> Bayer mosaic of random phase -> noise -> clip
-    -> demosaic -> white balance -> C^-1 -> clip -> sRGB -> JPEG. The noise of a raw value v in [0, 1] has the variance
+    -> white balance -> demosaic -> C^-1 -> clip -> sRGB -> JPEG. The noise of a raw value v in [0, 1] has the variance
 
         shot v + read^2,    shot = 1e-6 ISO,    ln read^2 = 2.18 ln shot + 1.20 + 0.26 n,  n ~ N(0, 1)
 
@@ -43,7 +43,7 @@ class Camera:
     shot spans 1e-4..1.2e-2, ISO 100..12000 here).
     """
 
-    strength: Range = (800.0, 12000.0)
+    strength: Range = (1500.0, 12000.0)
     """ISO-like gain: a millionth of the shot noise's variance at full signal."""
 
     red_gain: Range = (1.9, 2.4)
@@ -61,6 +61,10 @@ class Camera:
     demosaic: Demosaic = "bilinear"
     """How the missing colours are filled in: bilinear, or gradient-corrected (Malvar, He, Cutler 2004), which is
     sharper and correlates the noise less."""
+
+    demosaic_signal: bool = False
+    """Demosaic the photograph too, which costs it fine detail and gives it false colours; off, only the noise. In real
+    pairs the target is a developed photograph as well, so that this loss is no part of their degradation."""
 
     quality: tuple[int, int] | None = (70, 98)
     """Range of the JPEG quality, 1..100; None leaves JPEG out."""
@@ -84,11 +88,16 @@ class Camera:
         sensor = torch.einsum("dc,chw->dhw", to_sensor / gains[:, None], rgb)
         sites = bayer_sites(clean.shape[-2], clean.shape[-1], row, column)
         raw = (sensor * sites).sum(0)
-        raw = raw + (shot * raw + read).sqrt() * torch.randn(raw.shape, generator=generator)
-        raw = raw.clamp(0 if self.clip_black else -1, 1)
+        noisy = raw + (shot * raw + read).sqrt() * torch.randn(raw.shape, generator=generator)
+        noisy = noisy.clamp(0 if self.clip_black else -1, 1)
 
-        developed = demosaic(raw, sites, self.demosaic)
-        developed = torch.einsum("dc,chw->dhw", to_srgb * gains, developed)
+        # White balance comes before demosaicing, which can then expect colours to rise and fall together.
+        balance = torch.einsum("c,chw->hw", gains, sites)
+        if self.demosaic_signal:
+            balanced = demosaic(balance * noisy, sites, self.demosaic)
+        else:  # demosaicing is linear, so the noise can go through it alone
+            balanced = gains[:, None, None] * sensor + demosaic(balance * (noisy - raw), sites, self.demosaic)
+        developed = torch.einsum("dc,chw->dhw", to_srgb, balanced)
         photo = srgb_from_linear(developed.clamp(0, 1))
         if clean.shape[0] == 1:
             photo = torch.einsum("c,chw->hw", _LUMA, photo)[None]

@@ -28,25 +28,25 @@ class Streaks:
     Removal from a Single Image", Eq. 1 and 5.
     """
 
-    strength: Range = (2.0, 20.0)
+    strength: Range = (2.0, 25.0)
     """Coverage: streak area (length x width, overlaps counted twice) in percent of the image."""
 
-    length: Range = (15.0, 50.0)
+    length: Range = (25.0, 80.0)
     """Range of the nearest layer's streak length, in pixels; one draw per image."""
 
-    width: Range = (1.0, 3.0)
+    width: Range = (1.0, 2.5)
     """Range of the nearest layer's streak width (full width at half maximum), in pixels; one draw per image."""
 
     slant: float = 35.0
     """Largest angle of the rain against the vertical, in degrees; layers differ by a few degrees from the image's."""
 
-    brightness: Range = (0.25, 0.7)
+    brightness: Range = (0.3, 0.9)
     """Range of the brightest streaks' opacity; one draw per image."""
 
     layers: tuple[int, int] = (2, 4)
     """Range of the number of layers."""
 
-    veil: Range = (0.0, 0.25)
+    veil: Range = (0.0, 0.1)
     """Range of the haze's opacity 1 - t: far rain seen as fog."""
 
     blend: Literal["screen", "additive"] = "screen"
@@ -104,22 +104,22 @@ class Drops:
     length: Range = (10.0, 70.0)
     """Range of a streak's length at depth 1, in pixels; one draw per drop."""
 
-    width: Range = (1.0, 4.0)
+    width: Range = (1.5, 5.0)
     """Range of a streak's width at depth 1, in pixels; one draw per drop."""
 
     slant: float = 25.0
     """Largest angle of the image's rain against the vertical, in degrees, below 45."""
 
-    jitter: float = 3.0
+    jitter: float = 5.0
     """Standard deviation of a drop's own angle around the image's, in degrees."""
 
-    opacity: Range = (0.2, 0.8)
+    opacity: Range = (0.2, 0.7)
     """Range of a streak's opacity; one draw per drop."""
 
     brightness: Range = (0.7, 1.0)
     """Range of a streak's brightness; one draw per drop."""
 
-    veil: Range = (0.0, 0.25)
+    veil: Range = (0.0, 0.2)
     """Range of the haze's opacity 1 - t."""
 
     margin: ClassVar[int] = 0

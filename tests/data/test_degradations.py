@@ -1,0 +1,150 @@
+"""What holds for every degradation: the contract, the table, and messages to the user."""
+
+import pickle
+from typing import get_args
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage import data
+from torch import Tensor
+
+from noiseda.config import Task
+from noiseda.data.degradations import DEGRADATIONS, TASK_DEGRADATIONS, degradation
+from noiseda.errors import UserError
+
+KINDS = tuple(DEGRADATIONS)
+MILD_AND_STRONG = {
+    "white": (5, 50),
+    "poisson-gaussian": (5, 50),
+    "camera": (500, 10000),
+    "streaks": (2, 20),
+    "drops": (2, 20),
+    "camera-shake": (4, 20),
+    "defocus": (1.5, 6),
+    "frame-average": (4, 20),
+}
+
+
+def photo(side: int = 64, channels: int = 3) -> Tensor:
+    pixels = torch.from_numpy(data.astronaut()[40 : 40 + side, 180 : 180 + side].copy()).permute(2, 0, 1).float() / 255
+    return pixels if channels == 3 else pixels.mean(0, keepdim=True)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_shape_is_kept_and_the_clean_image_is_left_alone(kind: str, channels: int) -> None:
+    clean = photo(channels=channels)[:, :50]
+    before = clean.clone()
+    degraded = DEGRADATIONS[kind]()(clean, seeded())
+    assert degraded.shape == clean.shape
+    assert degraded.dtype == torch.float32
+    assert torch.equal(clean, before)
+    assert not torch.equal(degraded, clean)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_generator_alone_decides_every_bit(kind: str) -> None:
+    degrade, clean = DEGRADATIONS[kind](), photo()
+    torch.manual_seed(1)
+    first = degrade(clean, seeded(7))
+    torch.manual_seed(2)
+    elsewhere = pickle.loads(pickle.dumps(degrade))  # as a loader's worker process gets it
+    assert torch.equal(first, elsewhere(clean, seeded(7)))
+    assert not torch.equal(first, degrade(clean, seeded(8)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_global_generator_is_not_touched(kind: str) -> None:
+    state = torch.get_rng_state()
+    DEGRADATIONS[kind]()(photo(), seeded())
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "white"])
+def test_what_a_file_holds_lies_between_black_and_white(kind: str) -> None:
+    high = MILD_AND_STRONG[kind][1]
+    degraded = DEGRADATIONS[kind](strength=(high, high))(photo(), seeded())
+    assert degraded.min() >= 0
+    assert degraded.max() <= 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_greater_strength_does_more(kind: str) -> None:
+    def error(strength: float) -> float:
+        degrade, clean = DEGRADATIONS[kind](strength=(strength, strength)), photo()
+        return sum((degrade(clean, seeded(seed)) - clean).square().mean().item() for seed in range(5))
+
+    mild, strong = MILD_AND_STRONG[kind]
+    assert error(strong) > 1.5 * error(mild)
+
+
+@pytest.mark.parametrize("kind", ["camera-shake", "defocus"])
+def test_the_margin_is_all_the_context_a_pixel_depends_on(kind: str) -> None:
+    degrade = DEGRADATIONS[kind](sigma=(0, 0))
+    large = photo(128)
+    side = 32 + 2 * degrade.margin
+    start = 20
+    patch = large[:, start : start + side, start : start + side]
+    inner = slice(degrade.margin, -degrade.margin)
+    whole = degrade(large, seeded())[:, start : start + side, start : start + side]
+    torch.testing.assert_close(degrade(patch, seeded())[:, inner, inner], whole[:, inner, inner], atol=2e-5, rtol=0)
+
+
+@given(kind=st.sampled_from(KINDS), height=st.integers(16, 40), width=st.integers(16, 40), seed=st.integers(0, 2**31))
+@settings(max_examples=60, deadline=None)
+def test_any_shape_and_seed_gives_finite_pixels(kind: str, height: int, width: int, seed: int) -> None:
+    clean = torch.rand(3, height, width, generator=seeded(seed))
+    degraded = DEGRADATIONS[kind]()(clean, seeded(seed))
+    assert degraded.shape == clean.shape
+    assert degraded.isfinite().all()
+
+
+def test_every_degradation_serves_one_task_and_every_task_has_a_default() -> None:
+    assert set(TASK_DEGRADATIONS) == set(get_args(Task))
+    assert sorted(name for names in TASK_DEGRADATIONS.values() for name in names) == sorted(DEGRADATIONS)
+    for task, (default, *_) in TASK_DEGRADATIONS.items():
+        assert type(degradation(task)) is DEGRADATIONS[default]
+
+
+def test_kind_and_strength_are_taken_from_the_settings() -> None:
+    chosen = degradation("deblur", "defocus", (2.0, 3.5))
+    assert type(chosen) is DEGRADATIONS["defocus"]
+    assert chosen.strength == (2.0, 3.5)
+    assert chosen.margin == 4
+
+
+def test_a_misspelt_kind_is_named_with_the_nearest_right_one() -> None:
+    with pytest.raises(UserError) as caught:
+        degradation("denoise", "posson-gaussian")
+    for part in (
+        "--degradation.kind",
+        "'posson-gaussian'",
+        "white, poisson-gaussian, camera",
+        "mean poisson-gaussian",
+    ):
+        assert part in str(caught.value)
+
+
+def test_a_kind_of_another_task_is_refused() -> None:
+    with pytest.raises(UserError, match="--task derain must be one of streaks, drops, not 'white'"):
+        degradation("derain", "white")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("strength", [(-1.0, 5.0), (5.0, 1.0), (1.0, float("inf")), (float("nan"), 1.0)])
+def test_a_range_that_is_none_is_refused(kind: str, strength: tuple[float, float]) -> None:
+    task = next(task for task, names in TASK_DEGRADATIONS.items() if kind in names)
+    with pytest.raises(UserError, match=r"--degradation\.strength \(.+\) must satisfy"):
+        degradation(task, kind, strength)
+
+
+@pytest.mark.parametrize("kind", ["poisson-gaussian", "camera"])
+def test_a_strength_drawn_by_octaves_cannot_be_zero(kind: str) -> None:
+    with pytest.raises(UserError, match="0 < low"):
+        degradation("denoise", kind, (0.0, 5.0))
