@@ -20,7 +20,8 @@ from noiseda.data.folders import check_sizes, pair_by_stem
 from noiseda.errors import UserError
 from noiseda.evaluation.perceptual import Lpips
 from noiseda.evaluation.protocols import PROTOCOLS, Protocol, ProtocolName, comparable
-from noiseda.images import atomic, read
+from noiseda.images import read
+from noiseda.storage import atomic
 
 Score = float | str
 """A number, or why there is none: ``unavailable: <reason>``."""
