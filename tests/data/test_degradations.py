@@ -60,6 +60,20 @@ def test_the_generator_alone_decides_every_bit(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_the_number_of_threads_decides_nothing_and_is_kept(kind: str) -> None:
+    clean, before = torch.rand(3, 224, 224, generator=seeded()), torch.get_num_threads()
+    pictures = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            pictures.append(DEGRADATIONS[kind]()(clean, seeded(3)))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*pictures)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_global_generator_is_not_touched(kind: str) -> None:
     state = torch.get_rng_state()
     DEGRADATIONS[kind]()(photo(), seeded())

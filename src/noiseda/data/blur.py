@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from noiseda.data.camera import linear_from_srgb, srgb_from_linear
-from noiseda.data.draws import Range, check_strength, log_uniform, uniform
+from noiseda.data.draws import Range, check_strength, log_uniform, one_thread, uniform
 
 _INSTANTS = 384  # samples of a trajectory: closer than a pixel for any plausible shake
 
@@ -43,6 +43,7 @@ class CameraShake:
         """Half the largest kernel."""
         return math.ceil(self.strength[1] / 2) + 1
 
+    @one_thread()
     def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:
         """Degrade one image (C, H, W) in [0, 1]."""
         kernel = shake_kernel(uniform(self.strength, generator), generator)
@@ -70,6 +71,7 @@ class Defocus:
         """Half the largest kernel."""
         return math.ceil(self.strength[1])
 
+    @one_thread()
     def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:
         """Degrade one image (C, H, W) in [0, 1]."""
         kernel = disc_kernel(uniform(self.strength, generator))
@@ -108,6 +110,7 @@ class FrameAverage:
         """Half the largest motion, and two pixels for rotation and zoom."""
         return math.ceil(self.strength[1] / 2) + 2
 
+    @one_thread()
     def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:
         """Degrade one image (C, H, W) in [0, 1]."""
         extent = uniform(self.strength, generator)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from noiseda.data.draws import Range, check_strength, integer, log_uniform, uniform
+from noiseda.data.draws import Range, check_strength, integer, log_uniform, one_thread, uniform
 from noiseda.images import jpeg
 
 Demosaic = Literal["bilinear", "malvar"]
@@ -74,6 +74,7 @@ class Camera:
     def __post_init__(self) -> None:
         check_strength(self.strength, "ISO", positive=True)
 
+    @one_thread()
     def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:
         """Degrade one image (C, H, W) in [0, 1], C = 1 or 3."""
         shot = 1e-6 * log_uniform(self.strength, generator)

@@ -1,8 +1,10 @@
-"""Random numbers of the degradations: every draw comes from the caller's generator, never from a global state."""
+"""What makes a degradation reproducible: every draw comes from the caller's generator, and one thread does the sums."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -10,6 +12,21 @@ from noiseda.errors import UserError
 
 Range = tuple[float, float]
 """Lowest and highest value of a drawn quantity."""
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute in one thread, as a loader's worker does; a decorator of degradations.
+
+    Torch splits large tensors between threads and rounds powers differently at the seams, so that the last bit of an
+    image would depend on how many processors prepared it.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def uniform(bounds: Range, generator: torch.Generator) -> float:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from noiseda.data.draws import Range, check_strength, log_uniform, uniform
+from noiseda.data.draws import Range, check_strength, log_uniform, one_thread, uniform
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,7 @@ class White:
     def __post_init__(self) -> None:
         check_strength(self.strength, "sigma in 1/255")
 
+    @one_thread()
     def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:
         """Degrade one image (C, H, W) in [0, 1]."""
         sigma = uniform(self.strength, generator) / 255
@@ -66,6 +67,7 @@ class PoissonGaussian:
     def __post_init__(self) -> None:
         check_strength(self.strength, "sigma at mid-grey in 1/255", positive=True)
 
+    @one_thread()
     def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:
         """Degrade one image (C, H, W) in [0, 1]."""
         variance = (log_uniform(self.strength, generator) / 255) ** 2

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from noiseda.data.draws import Range, check_strength, integer, uniform
+from noiseda.data.draws import Range, check_strength, integer, one_thread, uniform
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,7 @@ class Streaks:
     def __post_init__(self) -> None:
         check_strength(self.strength, "percent of the image under streaks")
 
+    @one_thread()
     def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:
         """Degrade one image (C, H, W) in [0, 1]."""
         coverage = uniform(self.strength, generator) / 100
@@ -64,9 +65,9 @@ class Streaks:
         count = integer(*self.layers, generator)
         depth = torch.linspace(1, 3, count) if count > 1 else torch.ones(1)
         length = uniform(self.length, generator) / depth
-        width = uniform(self.width, generator) / depth**0.5
+        width = (uniform(self.width, generator) / depth**0.5).clamp(min=1)
         angle = uniform((-self.slant, self.slant), generator) + 3 * torch.randn(count, generator=generator)
-        lines = soft_lines(length, width.clamp(min=1), angle)  # (K, S, S)
+        lines = soft_lines(length, width, angle)  # (K, S, S)
 
         height, width_px = clean.shape[-2:]
         reach = lines.shape[-1] // 2
@@ -127,6 +128,7 @@ class Drops:
     def __post_init__(self) -> None:
         check_strength(self.strength, "percent of the image under streaks")
 
+    @one_thread()
     def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:
         """Degrade one image (C, H, W) in [0, 1]."""
         coverage = uniform(self.strength, generator) / 100
