@@ -29,10 +29,10 @@ Precision = Literal["auto", "fp32", "bf16"]
 class RestorerSettings:
     """The restoration network: a U-Net, image -> image."""
 
-    width: int = 32
+    width: int = 24
     """Channels of the first stage; each further stage has twice as many (the paper: 64)."""
 
-    depth: int = 3
+    depth: int = 4
     """Number of stages (the paper: 4)."""
 
     channels: Literal[1, 3] = 3
@@ -46,16 +46,16 @@ class RestorerSettings:
 class PredictorSettings:
     """The noise predictor: a U-Net conditioned on two images and a noise level; thrown away after training."""
 
-    width: int = 32
+    width: int = 64
     """Channels of the first level (the paper: 64)."""
 
-    multipliers: list[int] = field(default_factory=lambda: [1, 2, 4])
+    multipliers: list[int] = field(default_factory=lambda: [1, 2])
     """Channels of each level, as multiples of the width (the paper: 1, 2, 4, 8)."""
 
     blocks: int = 1
     """Residual blocks a level (the paper: 2)."""
 
-    stem: int = 2
+    stem: int = 4
     """Side of the pixel blocks folded into channels before the first level: 1 (the paper) keeps full resolution;
     2 or 4 cost about 4 or 16 times less."""
 
@@ -112,7 +112,7 @@ class DegradationSettings:
 class TrainingSettings:
     """The run: how long, how large, how often."""
 
-    steps: int = 4000
+    steps: int = 2000
     """Number of optimiser steps."""
 
     batch: int = 8
@@ -121,7 +121,7 @@ class TrainingSettings:
     patch: int = 64
     """Side of the square training patches, in pixels."""
 
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-3
     """Adam's learning rate for the restorer (the paper: 1e-4 for denoising, else 5e-5)."""
 
     predictor_learning_rate: float | None = None

@@ -53,7 +53,7 @@ class Summary:
         images: number of images used, by flag.
         skipped: images that could not be used: path and reason.
         terms: mean of each loss over the last tenth of the run.
-        validation: step and mean PSNR (dB) on the validation pairs of the weights that are shipped, where there are any.
+        validation: step and mean PSNR (dB) of the shipped weights on the validation pairs, where there are any.
         made_by: version, commit, machine.
     """
 

@@ -1,0 +1,7 @@
+"""``python -m noiseda``: the command line."""
+
+import sys
+
+from noiseda.cli import main
+
+sys.exit(main())
