@@ -94,7 +94,7 @@ class Report:
     def show(self, console: Console) -> None:
         """Print the means, and the images from the lowest PSNR to the highest."""
         mean = self.mean
-        table = Table(caption=self.protocol.sentence, caption_justify="left", caption_style="dim")
+        table = Table()
         table.add_column("image", overflow="fold")
         for column in mean:
             table.add_column(_TITLES[column], justify="right")
@@ -110,6 +110,7 @@ class Report:
             f"mean of {len(ranked)}", *(_shown(column, value) for column, value in mean.items()), style="bold"
         )
         console.print(table)
+        console.print(self.protocol.sentence, markup=False, highlight=False)
         if self.identical:
             console.print(f"{len(self.identical)} identical to the target: left out of the mean PSNR")
         for column, value in mean.items():
@@ -206,7 +207,7 @@ def compare(
     return Report(protocol, rows, lpips=distance.settings if isinstance(distance, Lpips) else None)
 
 
-_TITLES = {"psnr": "PSNR dB", "ssim": "SSIM", "psnr_best_shift": "PSNR dB at the best shift", "lpips": "LPIPS"}
+_TITLES = {"psnr": "PSNR dB", "ssim": "SSIM", "psnr_best_shift": "best shift dB", "lpips": "LPIPS"}
 _UNAVAILABLE = "unavailable: "
 
 

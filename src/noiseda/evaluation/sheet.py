@@ -196,7 +196,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 def _line(
     texts: Sequence[str], size: int, cell: int, right: Sequence[tuple[str, str]] = (), colour: str = _INK
 ) -> Image.Image:
-    """One line of type: a text at the left of each cell, shortened to fit; perhaps one, with its colour, at its right."""
+    """One line of type: a text at the left of each cell, shortened to fit; at its right perhaps (text, colour)."""
     line = _blank(len(texts) * (cell + _GAP) - _GAP, round(size * _LEADING) + 6)
     draw, font, baseline = ImageDraw.Draw(line), _font(size), line.height - 9
     for column, text in enumerate(texts):
