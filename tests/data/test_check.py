@@ -112,6 +112,15 @@ def test_pairs_are_checked_for_partners_and_sizes(tmp_path: Path) -> None:
     assert "target/2.png is 100x90" in report.problems[1].message
 
 
+def test_an_ambiguous_set_is_a_problem_and_is_read_all_the_same(tmp_path: Path) -> None:
+    for row, name in enumerate(("blur", "sharp", "lq", "gt")):
+        save(tmp_path / name / "1.png", 60 * row)
+    report = check_folder(tmp_path)
+    assert kinds(report) == ["mismatch"]
+    assert "which pairs are meant" in report.problems[0].message
+    assert sum(report.sizes.values()) == 4
+
+
 def test_several_inputs_of_one_target_are_no_problem_but_an_input_like_its_target_is(tmp_path: Path) -> None:
     for name, row in (("1", 0), ("2", 50)):
         save(tmp_path / f"input/{name}.png", row)

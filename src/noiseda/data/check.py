@@ -64,9 +64,10 @@ class CheckReport:
 
     def show(self, console: Console) -> None:
         """Print what the folder holds, then what is wrong, by kind."""
-        table = Table(title=str(self.folder), title_justify="left", show_header=False)
+        table = Table(show_header=False)
         for title, value in self._summary():
             table.add_row(title, value)
+        console.print(str(self.folder), markup=False, highlight=False, soft_wrap=True)
         console.print(table)
         for findings, style in ((self.problems, "bold red"), (self.notes, "bold")):
             for kind, number in Counter(finding.kind for finding in findings).items():
@@ -109,8 +110,12 @@ def check_folder(folder: Path, *, patch: int = 64, max_megapixels: float = 200.0
     if not paths:
         raise UserError(f"{folder}: holds no images (files that end in {', '.join(sorted(SUFFIXES))})")
     console = Console()
-    halves = find_halves(folder)
     report = CheckReport(folder, files=len(paths), pairs=None)
+    halves: list[tuple[Path, Path]] = []
+    try:
+        halves = find_halves(folder)
+    except UserError as error:
+        report.problems.append(Finding("mismatch", str(error)))
     sizes: dict[Path, tuple[int, int]] = {}
     same: dict[bytes, list[Path]] = {}
     for path in track(paths, "reading", console=console, disable=not console.is_terminal, transient=True):

@@ -59,6 +59,7 @@ def best_shift_psnr(restored: Tensor, target: Tensor, max_shift: int = 5, data_r
     height, width = target.shape[-2:]
     if max_shift >= min(height, width):
         raise UserError(f"a shift of {max_shift} pixels needs larger images than {width}x{height}")
+    restored, target = restored.double(), target.double()  # once, not at each of the shifts
     shifts = range(-max_shift, max_shift + 1)
     scores = [
         psnr(_overlap(restored, dy, dx), _overlap(target, -dy, -dx), data_range) for dy in shifts for dx in shifts
