@@ -1,0 +1,166 @@
+"""The objective: equal to a plain transcription of the paper, and doing what the paper says it does."""
+
+import pytest
+import torch
+from torch import nn
+
+from noiseda.adaptation import NoiseSpace
+from noiseda.adaptation.noise_space import NoiseDraws
+from noiseda.config import ObjectiveSettings
+from noiseda.data.batches import Batch
+from noiseda.diffusion import Denoiser, NoisePredictor
+from noiseda.restoration import UNet
+from tests.reference import paper
+
+B, P = 4, 16
+
+
+def networks(seed=0):
+    """A restorer and a predictor whose zero-initialised parts were moved, so that gradients flow."""
+    torch.manual_seed(seed)
+    restorer = UNet(width=4, depth=2)
+    predictor = NoisePredictor(width=8, multipliers=(1, 2), blocks=1, stem=2, attention=True, dropout=0.0)
+    with torch.no_grad():
+        for parameter in [*restorer.parameters(), *predictor.parameters()]:
+            parameter.add_(0.05 * torch.randn(parameter.shape))
+    return restorer, predictor
+
+
+def batch(seed=1, reference=False):
+    g = torch.Generator().manual_seed(seed)
+    images = [torch.rand(B, 3, P, P, generator=g) for _ in range(4)]
+    return Batch(images[0], images[1], images[2], images[3] if reference else None, ("a.png",))
+
+
+def strategy(seed=0, reference=False, **settings):
+    restorer, predictor = networks(seed)
+    return NoiseSpace(restorer, Denoiser(predictor), ObjectiveSettings(**settings), reference=reference)
+
+
+def loss(model, one, draws, progress=0.5):
+    return model.losses(model(one, draws), progress)["loss"]
+
+
+@pytest.mark.parametrize("margin", [0.1, 0.0])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_objective_is_the_papers(seed, margin):
+    model, one = strategy(seed, margin=margin), batch(seed)
+    draws = model.draw(one.y_syn, torch.Generator().manual_seed(seed))
+    swap, swap_negative = draws.order[:, 0] == 3, draws.order_swapped[:, 0] == 3
+
+    expected = paper.algorithm_1(
+        lambda x: model.restorer(x[None])[0],
+        lambda x, a_bar: model.denoiser.network(x[None], 1000 * a_bar[None])[0],
+        one.x_syn, one.y_syn, one.x_real, draws.eps, draws.alpha_bar, swap, swap_negative,
+        progress=0.3, margin=margin,
+    )  # fmt: skip
+    found = loss(model, one, draws, 0.3)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+    wanted = torch.autograd.grad(expected, list(model.parameters()))
+    for mine, theirs in zip(torch.autograd.grad(found, list(model.parameters())), wanted, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("contrast", [True, False])
+def test_the_diffusion_term_reaches_the_restorer_through_real_images(contrast):
+    model, one = strategy(contrast=contrast), batch()
+    draws = model.draw(one.y_syn, torch.Generator().manual_seed(0))
+    captured = []
+    model.restorer.register_forward_hook(lambda _, __, out: captured.append(out) or out.retain_grad())
+    terms = model(one, draws)
+    model.losses(terms, 0.5)["diffusion"].backward()
+    syn, real = captured[0].grad.chunk(2)
+    assert real.abs().amax(dim=(1, 2, 3)).gt(0).all(), "every real image must be judged"
+    assert syn.abs().amax(dim=(1, 2, 3)).gt(0).all()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in model.restorer.parameters())
+
+
+def test_without_shuffling_a_predictor_that_ignores_the_real_condition_sends_it_no_gradient():
+    model, one = strategy(shuffle="off", contrast=False), batch()
+    with torch.no_grad():  # fold = 2: input channel c occupies columns 4c .. 4c + 3; the real condition is c = 6, 7, 8
+        model.denoiser.network.first.weight[:, 24:] = 0
+    captured = []
+    model.restorer.register_forward_hook(lambda _, __, out: captured.append(out) or out.retain_grad())
+    model.losses(model(one, model.draw(one.y_syn, torch.Generator())), 0.5)["diffusion"].backward()
+    syn, real = captured[0].grad.chunk(2)
+    assert real.abs().max() == 0
+    assert syn.abs().max() > 0
+
+
+def test_swapping_the_two_domains_leaves_the_shuffled_loss_distribution_unchanged():
+    model = strategy()
+    one = batch()
+    restored = model.restorer(torch.cat([one.x_syn, one.x_real]))
+    syn, real = restored.chunk(2)
+    from noiseda.adaptation.shuffle import shuffle
+
+    # Each order and its swapped partner are equally likely (tested in test_shuffle), and give each other's conditions.
+    g = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        order = model.draw(one.y_syn, g).order
+        partner = (order + 3) % 6
+        assert torch.equal(shuffle(syn, real, order), shuffle(real, syn, partner))
+
+
+def test_detached_negatives_send_no_gradient_but_keep_the_value():
+    one = batch()
+    values, gradients = [], []
+    for detach in (False, True):
+        model = strategy(detach_negative=detach, margin=10.0)
+        draws = model.draw(one.y_syn, torch.Generator().manual_seed(0))
+        terms = model(one, draws)
+        values.append(model.losses(terms, 0.5)["loss"].item())
+        swapped = terms.errors["noise_swapped"].mean()
+        gradients.append(torch.autograd.grad(swapped, list(model.restorer.parameters()), allow_unused=True))
+    assert values[0] == pytest.approx(values[1], abs=1e-7)
+    assert any(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients[0])
+    assert all(gradient is None or gradient.abs().sum() == 0 for gradient in gradients[1])
+
+
+def test_the_unpaired_form_noises_the_reference_and_has_no_contrast():
+    model, one = strategy(reference=True), batch(reference=True)
+    draws = model.draw(one.y_syn, torch.Generator().manual_seed(0))
+    terms = model(one, draws)
+    assert set(terms.errors) == {"restoration", "noise"}
+    losses = model.losses(terms, 1.0)
+    assert losses["diffusion"] == losses["noise"]
+    other = Batch(one.x_syn, one.y_syn, one.x_real, 1 - one.y_ref, one.files)
+    assert not torch.equal(model(other, draws).errors["noise"], terms.errors["noise"])
+
+
+def test_at_the_start_the_zero_initialised_predictor_predicts_nothing():
+    restorer = UNet(width=4, depth=2)
+    denoiser = Denoiser(NoisePredictor(width=8, multipliers=(1, 2), blocks=1, stem=2))
+    model = NoiseSpace(restorer, denoiser, ObjectiveSettings())
+    one = batch()
+    draws = model.draw(one.y_syn, torch.Generator().manual_seed(0))
+    terms = model(one, draws)
+    torch.testing.assert_close(terms.errors["noise"], draws.eps.square().flatten(1).mean(dim=1))
+    assert model.losses(terms, 0.0)["contrast"].item() == pytest.approx(0.1)
+
+
+def test_single_channel_images_are_served():
+    torch.manual_seed(0)
+    predictor = NoisePredictor(inward=3, outward=1, width=8, multipliers=(1,), blocks=1, stem=2)
+    model = NoiseSpace(UNet(width=4, depth=2, channels=1), Denoiser(predictor), ObjectiveSettings(shuffle="channels"))
+    grey = Batch(*(torch.rand(2, 1, P, P) for _ in range(3)), None, ())
+    terms = model(grey, model.draw(grey.y_syn, torch.Generator()))
+    assert terms.errors["noise"].shape == (2,)
+
+
+def test_draws_are_a_function_of_the_generator():
+    model, one = strategy(shuffle="channels"), batch()
+    first, second = (model.draw(one.y_syn, torch.Generator().manual_seed(5)) for _ in range(2))
+    assert isinstance(first, NoiseDraws)
+    for name in ("eps", "alpha_bar", "order", "order_swapped"):
+        assert torch.equal(getattr(first, name), getattr(second, name))
+    assert not torch.equal(first.order, first.order_swapped), "positives and negatives have masks of their own"
+
+
+def test_the_restorer_alone_is_shipped():
+    model = strategy()
+    shipped = set(model.restorer.state_dict())
+    assert shipped
+    assert not any("denoiser" in name or "predictor" in name for name in shipped)
+    assert isinstance(model.restorer, nn.Module)
