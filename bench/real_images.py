@@ -1,0 +1,170 @@
+"""Adapt to real images and score on their test folders: input, synthetic-only, adapted; several seeds.
+
+    python bench/real_images.py --data DIR --out runs/real-images --seeds 0,1,2 --steps 1500
+
+DIR holds the layout of the table below. Every step is a command of noiseda, printed before it runs; what is done is not
+done again, so that the same command continues after a stop. Ends with ``results.json`` and a table in Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from noiseda.cli import main as noiseda
+from noiseda.data.batches import generator
+from noiseda.data.rain import Drops
+from noiseda.images import Picture, find_images, read, write
+
+WHITE = "clean/bsds500"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One real domain: how the synthetic pairs come about, what is adapted to, what is scored and how."""
+
+    name: str
+    task: str
+    synthetic: str
+    """Flags for the synthetic pairs; runs with the same flags share their synthetic-only network."""
+    real: str
+    test: str
+    protocol: str
+    column: str = "psnr"
+    more: str = ""
+
+
+EXPERIMENTS = (
+    Experiment("sidd-small", "denoise", f"--clean {WHITE}", "denoising/sidd-small/adapt/input", "denoising/sidd-small/test", "rgb"),
+    Experiment("polyu", "denoise", f"--clean {WHITE}", "denoising/polyu/adapt/input", "denoising/polyu/test", "rgb"),
+    Experiment("rain-drops (simulated)", "derain", "--pairs deraining/rain100l/train", "@drops/adapt", "@drops/test", "derain-y"),
+    Experiment("rain100l (synthetic test)", "derain", "--pairs deraining/rain100l/train", "deraining/real-internet/input", "deraining/rain100l/test", "derain-y"),
+    Experiment("levin", "deblur", f"--clean {WHITE}", "deblurring/levin/adapt/input", "deblurring/levin/test", "deblur", "psnr_best_shift", "--restorer.channels 1"),
+)  # fmt: skip
+
+
+def simulate_drops(data: Path, folder: Path) -> None:
+    """A stand-in for real rain whose truth is known: another renderer than the one trained on, on other photographs."""
+    drops = Drops()
+    sources = [
+        ("adapt/input", None, find_images(data / WHITE)[:100]),
+        ("test/input", "test/target", find_images(data / "clean/kodak24")),
+    ]
+    for inputs, targets, paths in sources:
+        for path in paths:
+            place = folder / inputs / f"{path.stem}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            clean = read(path).pixels
+            if not place.exists():
+                write(Picture(drops(clean, generator("drops", path.stem))), place)
+            if targets:
+                (folder / targets).mkdir(parents=True, exist_ok=True)
+                if not (folder / targets / place.name).exists():
+                    write(Picture(clean), folder / targets / place.name)
+
+
+def call(command: str) -> None:
+    """Run one command of noiseda, printed first."""
+    print(f"$ noiseda {command}", flush=True)
+    status = noiseda(shlex.split(command))
+    if status:
+        raise SystemExit(f"exit status {status}")
+
+
+def score(restored: Path, target: Path, protocol: str, out: Path) -> dict[str, float]:
+    """Mean of every measure."""
+    if not (out / "metrics.json").exists():
+        call(f"evaluate {restored} {target} --protocol {protocol} --out {out}")
+    return json.loads((out / "metrics.json").read_text())["mean"]
+
+
+def one(experiment: Experiment, seed: int, data: Path, out: Path, flags: str) -> dict[str, object]:
+    """Train with and without adaptation, restore the test folder with both, score both and the input."""
+
+    def place(path: str) -> Path:
+        return out / path[1:] if path.startswith("@") else data / path
+
+    flag, folder = experiment.synthetic.split()
+    test = place(experiment.test)
+    label = f"{experiment.name.split()[0]}-{experiment.protocol}"
+    scores = {"input": score(test / "input", test / "target", experiment.protocol, out / "scores" / f"{label}-input")}
+    seconds, made_by = {}, {}
+    common = f"adapt --task {experiment.task} {flag} {data / folder} {experiment.more} --seed {seed} --cache {out / 'cache'} {flags}"
+    runs = {
+        "synthetic": (f"{experiment.task}-synthetic-{seed}", "--strategy synthetic"),
+        "adapted": (f"{label}-adapted-{seed}", f"--real {place(experiment.real)}"),
+    }
+    for name, (run, more) in runs.items():
+        folder_of_run = out / "runs" / run
+        if not (folder_of_run / "summary.json").exists():
+            call(f"{common} {more} --out {folder_of_run}")
+        summary = json.loads((folder_of_run / "summary.json").read_text())
+        seconds[name], made_by = summary["seconds"], summary["made_by"]
+        restored = out / "restored" / f"{label}-{name}-{seed}"
+        if not (out / "scores" / f"{label}-{name}-{seed}" / "metrics.json").exists():
+            call(
+                f"restore {folder_of_run / 'restorer.safetensors'} {test / 'input'} {restored} --overwrite --format png"
+            )
+        scores[name] = score(restored, test / "target", experiment.protocol, out / "scores" / f"{label}-{name}-{seed}")
+    return {
+        "experiment": experiment.name,
+        "seed": seed,
+        "column": experiment.column,
+        "scores": scores,
+        "seconds": seconds,
+        "made_by": made_by,
+    }
+
+
+def table(results: list[dict], column_of: dict[str, str]) -> str:
+    """Markdown: mean over the seeds, plus or minus their standard deviation."""
+    lines = [
+        "| test set | measure | input | synthetic-only | adapted | adapted - synthetic, by seed |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, column in column_of.items():
+        of = [result for result in results if result["experiment"] == name]
+        if not of:
+            continue
+
+        def cell(kind: str, of: list = of, column: str = column) -> str:
+            values = [result["scores"][kind][column] for result in of]
+            spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 and kind != "input" else ""
+            return f"{statistics.mean(values):.2f}{spread}"
+
+        gains = [f"{r['scores']['adapted'][column] - r['scores']['synthetic'][column]:+.2f}" for r in of]
+        lines.append(
+            f"| {name} | {column} | {cell('input')} | {cell('synthetic')} | {cell('adapted')} | {', '.join(gains)} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run what is asked for, seed by seed, and write the results after each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("runs/real-images"))
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--only", default="", help="names of experiments, separated by commas; all by default")
+    parser.add_argument("--flags", default="", help="further flags of every noiseda adapt")
+    arguments = parser.parse_args()
+    if not (arguments.out / "drops/test/target").exists():
+        simulate_drops(arguments.data, arguments.out / "drops")
+    wanted = [e for e in EXPERIMENTS if not arguments.only or e.name.split()[0] in arguments.only.split(",")]
+    results = []
+    for seed in map(int, arguments.seeds.split(",")):
+        for experiment in wanted:
+            results.append(one(experiment, seed, arguments.data, arguments.out, arguments.flags))
+            document = {"flags": arguments.flags, "threads": torch.get_num_threads(), "results": results}
+            (arguments.out / "results.json").write_text(json.dumps(document, indent=2))
+    print(table(results, {experiment.name: experiment.column for experiment in wanted}))
+
+
+if __name__ == "__main__":
+    main()
