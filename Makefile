@@ -1,0 +1,50 @@
+# Two commands: `make quickstart` and `make test`. Both set themselves up; nothing is installed outside .venv.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+# Threads that wait should sleep: spinning ones slow each other down on machines with few cores.
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: help setup quickstart check test clean
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## Make .venv and install noiseda into it (once; again when its requirements change).
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@command -v $(PYTHON) > /dev/null \
+		|| { echo "error: $(PYTHON) not found; noiseda needs Python 3.11 or newer (make PYTHON=... names it)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "error: noiseda needs Python 3.11 or newer, but $(PYTHON) is $$($(PYTHON) -V 2>&1); make PYTHON=python3.11 names another" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null \
+		|| { echo "error: $(PYTHON) cannot make virtual environments; on Debian: apt install python3-venv" >&2; exit 1; }
+	@echo "installing noiseda into $(VENV) (PyTorch is large: this takes a few minutes, once)"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+quickstart: setup ## Adapt to a simulated camera, restore, measure: pictures and figures in runs/quickstart, in minutes.
+	$(BIN)/noiseda quickstart
+
+check: setup ## Lint, formatting, types, layers.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# The networks of the tests are tiny: one thread each is fastest, and leaves room for the processes some of them start.
+test: export OMP_NUM_THREADS ?= 1
+test: check ## All that continuous integration runs: check, then pytest.
+	$(BIN)/python -m pytest
+
+clean: ## Remove .venv and every cache; runs/ is kept.
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
