@@ -222,6 +222,13 @@ class AdaptSettings:
     degradation: DegradationSettings = field(default_factory=DegradationSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
+    def __post_init__(self) -> None:
+        """Take texts for paths, as one writes them in Python."""
+        for name in ("real", "clean", "pairs", "reference", "validation", "out", "cache"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                object.__setattr__(self, name, Path(value))
+
     def check(self) -> None:
         """Check the settings against each other.
 
