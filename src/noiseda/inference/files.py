@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from noiseda import images
+from noiseda.config import Precision
 from noiseda.errors import ImageError, UserError
 from noiseda.inference.plan import Format, plan
-from noiseda.inference.tiling import Precision, check_tiling, restore_tensor
+from noiseda.inference.tiling import check_tiling, restore_tensor
 from noiseda.restoration import Restorer, load
 
 

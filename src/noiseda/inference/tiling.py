@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from noiseda.config import Precision
 from noiseda.errors import UserError
-
-Precision: TypeAlias = Literal["auto", "fp32", "bf16"]
 
 _GRID = 16
 """Tiles start at multiples of this (or of the network's ``stride``, where that is more), so that a network which halves

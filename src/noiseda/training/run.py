@@ -360,7 +360,8 @@ def ship(run: Run) -> Summary:
     settings = run.settings
     weights = settings.out / "restorer.safetensors"
     lines = [line for line in read_log(settings.out / "log.jsonl") if line["step"] > 0.9 * settings.training.steps]
-    names = [name for name in (lines[-1] if lines else {}) if name not in ("step", "learning_rate", "samples_per_second")]
+    others = ("step", "learning_rate", "samples_per_second")
+    names = [name for name in (lines[-1] if lines else {}) if name not in others]
     restorer = sum(parameter.numel() for parameter in run.strategy.restorer.parameters())
     everything = sum(parameter.numel() for parameter in run.strategy.parameters())
     summary = Summary(
