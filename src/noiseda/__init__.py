@@ -7,13 +7,17 @@
 >>> restored = noiseda.restore(model, image)  # (3, H, W) in [0, 1] -> the same  # doctest: +SKIP
 """
 
-from noiseda.adaptation import NoiseSpace
-from noiseda.config import AdaptSettings
-from noiseda.diffusion import Denoiser, NoisePredictor, Schedule
-from noiseda.evaluation.report import evaluate
-from noiseda.inference import restore_tensor as restore
-from noiseda.restoration import UNet, load
-from noiseda.training import adapt
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from noiseda.adaptation import NoiseSpace
+    from noiseda.config import AdaptSettings
+    from noiseda.diffusion import Denoiser, NoisePredictor, Schedule
+    from noiseda.evaluation.report import evaluate
+    from noiseda.inference import restore_tensor as restore
+    from noiseda.restoration import UNet, load
+    from noiseda.training import adapt
 
 __all__ = [
     "AdaptSettings",
@@ -27,3 +31,28 @@ __all__ = [
     "load",
     "restore",
 ]
+
+# Imported when first asked for: who restores needs nothing of what trains.
+_HOMES = {
+    "AdaptSettings": ("noiseda.config", "AdaptSettings"),
+    "Denoiser": ("noiseda.diffusion", "Denoiser"),
+    "NoisePredictor": ("noiseda.diffusion", "NoisePredictor"),
+    "NoiseSpace": ("noiseda.adaptation", "NoiseSpace"),
+    "Schedule": ("noiseda.diffusion", "Schedule"),
+    "UNet": ("noiseda.restoration", "UNet"),
+    "adapt": ("noiseda.training", "adapt"),
+    "evaluate": ("noiseda.evaluation.report", "evaluate"),
+    "load": ("noiseda.restoration", "load"),
+    "restore": ("noiseda.inference", "restore_tensor"),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'noiseda' has no attribute {name!r}")
+    module, original = _HOMES[name]
+    return getattr(import_module(module), original)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,5 +1,7 @@
 """Errors that speak to the user: what was given, what was expected, which file or flag."""
 
+import signal
+
 
 class UserError(Exception):
     """Something the user can put right; its message is shown alone, without a traceback."""
@@ -11,3 +13,15 @@ class ImageError(UserError):
 
 class WeightsError(UserError):
     """A weights file that cannot be loaded or kept; the message names the file."""
+
+
+class Interrupted(Exception):  # noqa: N818 (not an error: the user asked for it)
+    """The run was asked to stop and its checkpoint is written.
+
+    Args:
+        signal_number: the signal that asked.
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
+        self.signal_number = signal_number

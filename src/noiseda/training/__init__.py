@@ -1,6 +1,6 @@
 """The run: settings in, adapted weights out."""
 
-from noiseda.training.interrupt import Interrupted
+from noiseda.errors import Interrupted
 from noiseda.training.run import Summary, adapt
 
 __all__ = ["Interrupted", "Summary", "adapt"]

@@ -7,18 +7,6 @@ import threading
 from types import FrameType, TracebackType
 
 
-class Interrupted(Exception):  # noqa: N818 (not an error: the user asked for it)
-    """The run was asked to stop and its checkpoint is written.
-
-    Args:
-        signal_number: the signal that asked.
-    """
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
-        self.signal_number = signal_number
-
-
 class StopRequest:
     """Remembers a first Ctrl-C (SIGINT) or SIGTERM instead of dying of it; a second one is obeyed at once.
 

@@ -22,7 +22,7 @@ from noiseda.adaptation import Strategy, Terms
 from noiseda.config import AdaptSettings, Precision, differences, read_settings, write_settings
 from noiseda.data.batches import Batch, DomainBatches, generator
 from noiseda.data.cache import Skipped
-from noiseda.errors import ImageError, UserError
+from noiseda.errors import ImageError, Interrupted, UserError
 from noiseda.evaluation.metrics import psnr
 from noiseda.images import read
 from noiseda.inference import restore_tensor
@@ -31,7 +31,7 @@ from noiseda.storage import atomic
 from noiseda.training import checkpoints
 from noiseda.training.assemble import Groups, build_strategy, list_images, load_domains, restorer_arguments
 from noiseda.training.ema import MovingAverage
-from noiseda.training.interrupt import Interrupted, StopRequest
+from noiseda.training.interrupt import StopRequest
 from noiseda.training.journal import Journal, read_log, say
 from noiseda.training.provenance import provenance
 
