@@ -1,6 +1,7 @@
 """The run: settings in, adapted weights out."""
 
 from noiseda.errors import Interrupted
+from noiseda.training.cost import Description, describe
 from noiseda.training.run import Summary, adapt
 
-__all__ = ["Interrupted", "Summary", "adapt"]
+__all__ = ["Description", "Interrupted", "Summary", "adapt", "describe"]

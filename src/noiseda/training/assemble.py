@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from noiseda.adaptation import NoiseSpace, Strategy, SyntheticOnly
 from noiseda.config import AdaptSettings, RestorerSettings
 from noiseda.data.batches import Domains
 from noiseda.data.cache import ImageStore, Skipped, decode
-from noiseda.data.degradations import degradation
+from noiseda.data.degradations import Degradation, degradation
 from noiseda.data.folders import paired_folder
 from noiseda.diffusion import Denoiser, NoisePredictor
 from noiseda.errors import UserError
@@ -36,17 +38,40 @@ def list_images(settings: AdaptSettings) -> dict[str, Groups]:
     for flag in ("clean", "real", "reference"):
         folder = getattr(settings, flag)
         if folder is not None:
-            found[flag] = [(path,) for path in find_images(folder)]
-            if not found[flag]:
-                raise UserError(f"--{flag} {folder} holds no image ({', '.join(sorted(SUFFIXES))})")
+            with _flag(flag):
+                found[flag] = [(path,) for path in find_images(folder)]
     for flag in ("pairs", "validation"):
         folder = getattr(settings, flag)
         if folder is not None:
-            found[flag] = [*paired_folder(folder)]
+            with _flag(flag):
+                found[flag] = [*paired_folder(folder)]
+    for flag, groups in found.items():
+        if not groups:
+            raise UserError(f"--{flag} {getattr(settings, flag)} holds no image ({', '.join(sorted(SUFFIXES))})")
     if settings.strategy == "synthetic":
         found.pop("real", None)
         found.pop("reference", None)
     return found
+
+
+@contextmanager
+def _flag(flag: str) -> Iterator[None]:
+    """Let an error say which flag named the folder."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"--{flag} {error}") from error
+
+
+def training_degradation(settings: AdaptSettings) -> Degradation | None:
+    """What makes synthetic inputs of ``--clean``; None with ``--pairs``.
+
+    Raises:
+        UserError: where the task has no such degradation, or it no such strength.
+    """
+    if settings.clean is None:
+        return None
+    return degradation(settings.task, settings.degradation.kind, settings.degradation.strength)
 
 
 def load_domains(settings: AdaptSettings, groups: dict[str, Groups], cache: Path) -> tuple[Domains, list[Skipped]]:
@@ -71,11 +96,8 @@ def load_domains(settings: AdaptSettings, groups: dict[str, Groups], cache: Path
                 groups[flag], cache, flag=f"--{flag} {getattr(settings, flag)}", max_megapixels=settings.max_megapixels
             )
             skipped += broken
-    degrade = None
-    if "clean" in stores:
-        degrade = degradation(settings.task, settings.degradation.kind, settings.degradation.strength)
     synthetic = stores["clean"] if "clean" in stores else stores["pairs"]
-    return Domains(synthetic, degrade, stores.get("real"), stores.get("reference")), skipped
+    return Domains(synthetic, training_degradation(settings), stores.get("real"), stores.get("reference")), skipped
 
 
 def restorer_arguments(settings: RestorerSettings) -> dict[str, object]:
@@ -94,7 +116,8 @@ def build_strategy(settings: AdaptSettings) -> Strategy[Any]:
     torch.manual_seed(settings.seed)
     restorer: Restorer = UNet(**restorer_arguments(settings.restorer))  # type: ignore[arg-type]
     if settings.restorer.start is not None:
-        restorer = _load_start(settings.restorer)
+        check_start(settings.restorer)
+        restorer = load(settings.restorer.start).train()
     if settings.strategy == "synthetic":
         return SyntheticOnly(restorer)
     wanted = dataclasses.asdict(settings.predictor)
@@ -103,12 +126,17 @@ def build_strategy(settings: AdaptSettings) -> Strategy[Any]:
     return NoiseSpace(restorer, Denoiser(predictor), settings.objective, reference=settings.reference is not None)
 
 
-def _load_start(settings: RestorerSettings) -> Restorer:
-    assert settings.start is not None
+def check_start(settings: RestorerSettings) -> None:
+    """Check from its description alone that ``--restorer.start`` holds the network that is asked for.
+
+    Raises:
+        UserError: when it cannot be read, or holds a network of another architecture.
+    """
+    if settings.start is None:
+        return
     found = json.loads(read_metadata(settings.start).get("arguments", "{}"))
     expected = restorer_arguments(settings)
     if found != expected:
         raise UserError(
             f"--restorer.start {settings.start} holds a network of {found}, but --restorer.* asks for {expected}"
         )
-    return load(settings.start).train()

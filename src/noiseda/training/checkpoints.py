@@ -33,8 +33,9 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with atomic(path) as file:
             torch.save(state, file)
-        for old in _all(folder)[:-KEPT]:
-            old.unlink()
+        kept = [other for other in found(folder) if other <= path][-KEPT:]  # one beyond this step was unreadable
+        for other in {*found(folder), *folder.glob(".*.part")}.difference(kept):  # .part: left by a kill
+            other.unlink()
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
         raise UserError(f"cannot write the checkpoint {path}: {error}; the checkpoints before it are kept") from error
     return path
@@ -42,7 +43,7 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
 
 def latest(folder: Path) -> dict[str, Any] | None:
     """The newest checkpoint that can be read, or None where there is none; unreadable ones are named in a warning."""
-    for path in reversed(_all(folder)):
+    for path in reversed(found(folder)):
         try:
             return torch.load(path, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
@@ -50,6 +51,6 @@ def latest(folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def _all(folder: Path) -> list[Path]:
-    """All checkpoints, oldest first."""
+def found(folder: Path) -> list[Path]:
+    """The checkpoints of a folder, oldest first, without opening them."""
     return sorted(path for path in folder.glob("step-*.pt") if re.fullmatch(r"step-\d{8}\.pt", path.name))

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from noiseda.adaptation import Strategy, Terms
-from noiseda.config import AdaptSettings, Precision, differences, read_settings, write_settings
+from noiseda.config import AdaptSettings, Precision
 from noiseda.data.batches import Batch, DomainBatches, generator
 from noiseda.data.cache import Skipped
 from noiseda.errors import ImageError, Interrupted, UserError
@@ -30,6 +30,7 @@ from noiseda.restoration import save_weights
 from noiseda.storage import atomic
 from noiseda.training import checkpoints
 from noiseda.training.assemble import Groups, build_strategy, list_images, load_domains, restorer_arguments
+from noiseda.training.claim import claim
 from noiseda.training.ema import MovingAverage
 from noiseda.training.interrupt import StopRequest
 from noiseda.training.journal import Journal, read_log, say
@@ -122,7 +123,7 @@ def prepare(settings: AdaptSettings) -> Run:
         gradient_accumulation_steps=settings.training.accumulate,
     )
     with accelerator.main_process_first():
-        _claim(settings)
+        claim(settings)
         cache = settings.cache or settings.out / "cache"
         domains, skipped = load_domains(settings, groups, cache)
         validation = _read_pairs(groups.get("validation", []), settings, skipped)
@@ -149,23 +150,6 @@ def prepare(settings: AdaptSettings) -> Run:
     run = Run(settings, accelerator, groups, batches, skipped, strategy, model, optimizer, average, validation)
     _resume(run)
     return run
-
-
-def _claim(settings: AdaptSettings) -> None:
-    """Make the run's folder ours, or find that it holds a run with the same settings."""
-    path = settings.out / "settings.yaml"
-    try:
-        if path.exists():
-            changed = differences(read_settings(path), settings)
-            if changed:
-                raise UserError(
-                    f"--out {settings.out} holds a run with other settings ({'; '.join(changed)}). "
-                    "Give another --out, or remove that folder to start anew"
-                )
-        settings.out.mkdir(parents=True, exist_ok=True)
-        write_settings(settings, path)
-    except OSError as error:
-        raise UserError(f"--out {settings.out} cannot be written: {error.strerror or error}") from error
 
 
 def _read_pairs(groups: Groups, settings: AdaptSettings, skipped: list[Skipped]) -> list[tuple[Tensor, Tensor]]:

@@ -1,0 +1,86 @@
+"""What a run would do and cost, found out without training and without writing anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from noiseda.config import AdaptSettings
+from noiseda.data.batches import Batch
+from noiseda.training.assemble import build_strategy, check_start, list_images, training_degradation
+from noiseda.training.claim import check_claim
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a run would do, on each of its processes.
+
+    Attributes:
+        settings: those of the run.
+        images: number of images (or pairs) by flag; none of them was decoded.
+        parameters: number of weights of the restorer, and of all that is thrown away after training.
+        forward_gmac: multiply-accumulates of one sample through all networks, forward, in 1e9.
+        sample_tflop: floating-point operations of one sample, forward and backward, in 1e12.
+        samples: samples of each domain in a step.
+        run_pflop: floating-point operations of the whole run, in 1e15.
+    """
+
+    settings: AdaptSettings
+    images: dict[str, int]
+    parameters: dict[str, int]
+    forward_gmac: float
+    sample_tflop: float
+    samples: int
+    run_pflop: float
+
+    def __str__(self) -> str:
+        """A small table, as ``--dry-run`` prints it."""
+        training = self.settings.training
+        rows = {
+            "task": f"{self.settings.task}, strategy {self.settings.strategy}",
+            "images": ", ".join(f"--{flag} {count}" for flag, count in self.images.items()),
+            "restorer": f"{self.parameters['restorer']:,} parameters",
+            "thrown away": f"{self.parameters['thrown_away']:,} parameters",
+            "forward": f"{self.forward_gmac:.3g} GMAC a sample ({training.patch} x {training.patch} pixels)",
+            "step": f"{self.samples} samples a process, {self.samples * self.sample_tflop:.3g} TFLOP with backward",
+            "run": f"{training.steps} steps, {self.run_pflop:.3g} PFLOP a process",
+            "out": f"{self.settings.out} (dry run: nothing is written)",
+        }
+        return "\n".join(f"{name:<12}{text}" for name, text in rows.items())
+
+
+def describe(settings: AdaptSettings) -> Description:
+    """Check the settings, list the images and count the arithmetic of a run; nothing is decoded, trained or written.
+
+    Raises:
+        UserError: as :func:`noiseda.training.adapt` does before it starts.
+    """
+    settings.check()
+    check_claim(settings)
+    groups = list_images(settings)
+    training_degradation(settings)
+    check_start(settings.restorer)
+    training, channels = settings.training, settings.restorer.channels
+    # Fake tensors have a shape but no memory; FLOPs are counted from shapes.
+    with FakeTensorMode(), FlopCounterMode(display=False) as counter:
+        strategy = build_strategy(replace(settings, restorer=replace(settings.restorer, start=None)))
+        images = torch.rand(1, channels, training.patch, training.patch)
+        terms = strategy(Batch(images, images, images, images, ()), strategy.draw(images, torch.Generator()))
+        forward = counter.get_total_flops()
+        torch.autograd.backward(strategy.losses(terms, 0.5)["loss"])
+        sample = counter.get_total_flops()
+    restorer = sum(parameter.numel() for parameter in strategy.restorer.parameters())
+    everything = sum(parameter.numel() for parameter in strategy.parameters())
+    samples = training.batch * training.accumulate
+    return Description(
+        settings=settings,
+        images={flag: len(found) for flag, found in groups.items()},
+        parameters={"restorer": restorer, "thrown_away": everything - restorer},
+        forward_gmac=forward / 2e9,
+        sample_tflop=sample / 1e12,
+        samples=samples,
+        run_pflop=training.steps * samples * sample / 1e15,
+    )
