@@ -72,13 +72,14 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """
     path = Path(path)
     if not path.is_file():
-        raise WeightsError(f"weights file {path} does not exist")
-    if _is_pickle(path):
-        raise WeightsError(
-            f"{path} is a pickled PyTorch file, which could run any code when opened: refused. "
-            "Expected a .safetensors file written by noiseda"
-        )
+        found = "is a folder" if path.is_dir() else "does not exist"
+        raise WeightsError(f"weights file {path} {found}; expected a .safetensors file written by noiseda")
     try:
+        if _is_pickle(path):
+            raise WeightsError(
+                f"{path} is a pickled PyTorch file, which could run any code when opened: refused. "
+                "Expected a .safetensors file written by noiseda"
+            )
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
@@ -110,17 +111,23 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Re
     if name not in ARCHITECTURES:
         raise WeightsError(f"{path} holds the unknown architecture {name!r}; known: {', '.join(ARCHITECTURES)}")
     try:
-        restorer = ARCHITECTURES[name](**json.loads(metadata["arguments"]))
-        with safe_open(path, framework="pt", device=str(device)) as file:
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open cannot be iterated)
-        restorer.load_state_dict(state)
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        # Built without memory or random draws: a damaged file may ask for any size, but gets its own tensors or none.
+        with torch.device("meta"):
+            restorer = ARCHITECTURES[name](**json.loads(metadata["arguments"]))
+        with safe_open(path, framework="pt") as file:
+            keys = list(file.keys())  # safe_open itself cannot be iterated
+            state = {key: file.get_tensor(key).float() for key in keys}
+        restorer.load_state_dict(state, assign=True)
+    except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError, OSError, SafetensorError) as error:
         raise WeightsError(f"{path} does not fit its own description ({name}): {error}") from error
     return restorer.to(device).eval()
 
 
 def _is_pickle(path: Path) -> bool:
-    """Whether a file is a pickle, or the zip archive around one that torch.save writes."""
+    """Whether a file is a pickle (of protocol 2 or later), or the zip archive around one that torch.save writes.
+
+    A safetensors file can begin with the same bytes, as the length of its header, but that header, ``{...}``, follows.
+    """
     with path.open("rb") as file:
-        start = file.read(4)
-    return start[:2] == b"\x80\x02" or start == b"PK\x03\x04" or path.suffix in (".pth", ".pt", ".ckpt", ".pkl")
+        start = file.read(9)
+    return (start[:1] == b"\x80" and start[8:] != b"{") or start[:4] == b"PK\x03\x04"
