@@ -117,7 +117,7 @@ def _decode_one(path: Path, folder: Path, max_megapixels: float) -> Path:
         raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
     key = hashlib.sha256(f"{path.resolve()}\0{state.st_size}\0{state.st_mtime_ns}".encode()).hexdigest()[:32]
     entry = folder / f"{key}.npy"
-    if not entry.exists():
+    if not _is_whole(entry):
         pixels = read(path, max_megapixels=max_megapixels).pixels
         if min(pixels.shape[1:]) < SMALLEST:
             raise ImageError(
@@ -128,9 +128,20 @@ def _decode_one(path: Path, folder: Path, max_megapixels: float) -> Path:
     return entry
 
 
-@functools.lru_cache(maxsize=1024)
-def _open(path: Path) -> Pixels:
-    return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
+def _is_whole(entry: Path) -> bool:
+    """Whether an array of pixels is there, and complete: a cache may have been copied, or its disk have failed."""
+    try:
+        array = _map(entry)
+    except (OSError, ValueError, EOFError):
+        return False
+    return array.ndim == 3 and array.dtype == np.uint8
+
+
+def _map(entry: Path) -> Pixels:
+    return np.load(entry, mmap_mode="r")  # type: ignore[no-any-return]
+
+
+_open = functools.lru_cache(maxsize=256)(_map)  # each holds a file descriptor, of which a process may have 1024
 
 
 def _patch(array: Pixels, top: int, left: int, size: int, turns: int, mirror: bool, channels: int) -> Tensor:

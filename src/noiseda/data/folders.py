@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from noiseda.errors import UserError
+from noiseda.errors import ImageError, UserError
 from noiseda.images import find_images, read_size
 
 PAIRED_NAMES: tuple[tuple[str, str], ...] = (
@@ -98,12 +98,17 @@ def match(inputs: Path, targets: Path, *, prefixed: bool = False) -> tuple[list[
 def check_sizes(pairs: Iterable[tuple[Path, Path]]) -> None:
     """Check from the files' headers that the two images of each pair have the same height and width.
 
+    A file that cannot be read is passed over: whoever reads it will say so.
+
     Raises:
         UserError: naming both files of the first pairs that differ, and their sizes.
     """
     different = []
     for first, second in pairs:
-        (h1, w1), (h2, w2) = read_size(first), read_size(second)
+        try:
+            (h1, w1), (h2, w2) = read_size(first), read_size(second)
+        except ImageError:
+            continue
         if (h1, w1) != (h2, w2):
             different.append(f"{first} is {w1}x{h1} but {second} is {w2}x{h2}")
     if different:
