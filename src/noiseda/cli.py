@@ -2,32 +2,63 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
-import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import jsonargparse
 
-from noiseda.config import AdaptSettings
-from noiseda.data.check import check_folder
-from noiseda.errors import UserError
-from noiseda.evaluation.report import evaluate
-from noiseda.inference import RestoreReport, restore_files
-from noiseda.quickstart import quickstart
-from noiseda.training import Interrupted, adapt
+from noiseda import wording
+from noiseda.config import AdaptSettings, read_settings
+from noiseda.errors import Interrupted, UserError
+from noiseda.wording import Parser
 
-Parser = jsonargparse.ArgumentParser
+Command = Callable[..., object]
 
-COMMANDS: dict[str, Callable[..., object]] = {
-    "adapt": adapt,
-    "restore": restore_files,
-    "evaluate": evaluate,
-    "data check": check_folder,
-    "quickstart": quickstart,
+
+# Each command is imported when it is used: restoring starts without what trains, and works where that is missing.
+
+
+def _adapt() -> Command:
+    from noiseda.training import adapt
+
+    return adapt
+
+
+def _restore() -> Command:
+    from noiseda.inference import restore_files
+
+    return restore_files
+
+
+def _evaluate() -> Command:
+    from noiseda.evaluation.report import evaluate
+
+    return evaluate
+
+
+def _check() -> Command:
+    from noiseda.data.check import check_folder
+
+    return check_folder
+
+
+def _quickstart() -> Command:
+    from noiseda.quickstart import quickstart
+
+    return quickstart
+
+
+COMMANDS: dict[str, Callable[[], Command]] = {
+    "adapt": _adapt,
+    "restore": _restore,
+    "evaluate": _evaluate,
+    "data check": _check,
+    "quickstart": _quickstart,
 }
 
 
@@ -42,15 +73,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     words = list(sys.argv[1:] if arguments is None else arguments)
-    parser, leaves = build_parser()
     try:
-        given = parser.parse_args(_spell(words, leaves))
-        command = " ".join(_path(given))
-        result = _call(command, leaves[command], given)
-    except jsonargparse.ArgumentError as error:
-        return _refuse(_explain(str(error), words, leaves))
+        command, given = parse(words)
+        result = _call(command, given)
+    except Answer as answer:
+        result = answer.text
     except UserError as error:
-        return _refuse(str(error))
+        print(f"noiseda: error: {error}", file=sys.stderr)
+        return 2
     except Interrupted as stopped:
         return 128 + stopped.signal_number
     except KeyboardInterrupt:
@@ -61,94 +91,102 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if getattr(result, "ok", True) else 1
 
 
-def build_parser() -> tuple[Parser, dict[str, Parser]]:
-    """The parser of the whole command line, and those of the single commands by name."""
-    parser = Parser(prog="noiseda", description="Adapt image restoration to your own photographs.", exit_on_error=False)
-    commands = parser.add_subcommands(dest="command", metavar="COMMAND")
-    groups: dict[str, Any] = {}
-    leaves: dict[str, Parser] = {}
-    for name, function in COMMANDS.items():
-        *group, last = name.split()
-        leaf = leaves[name] = Parser(exit_on_error=False, description=_first_line(function))
-        if function is adapt:
-            leaf.add_argument("--config", action="config", help="YAML file of settings; later flags win.")
-            leaf.add_class_arguments(AdaptSettings, as_group=False)
-        else:
-            leaf.add_function_arguments(function, as_group=False, as_positional=True)
-        if not group:
-            commands.add_subcommand(last, leaf, help=_first_line(function))
-            continue
-        if group[0] not in groups:
-            middle = Parser(exit_on_error=False, description=f"noiseda {group[0]}")
-            commands.add_subcommand(group[0], middle, help=f"commands on {group[0]}")
-            groups[group[0]] = middle.add_subcommands(dest="subcommand", metavar="COMMAND")
-        groups[group[0]].add_subcommand(last, leaf, help=_first_line(function))
-    return parser, leaves
+class Answer(Exception):  # noqa: N818 (what was asked for, not an error)
+    """Something to print instead of running a command: help or the version.
+
+    Args:
+        text: what to print.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
 
 
-def _call(command: str, leaf: Parser, given: jsonargparse.Namespace) -> object:
-    for name in command.split():
-        given = given[name]
-    values = leaf.instantiate_classes(given).as_dict()
-    values.pop("config", None)
+def parse(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Understand a command line.
+
+    Args:
+        words: what comes after ``noiseda``.
+
+    Returns:
+        The command's name in :data:`COMMANDS`, and the arguments of its function (of the settings, for ``adapt``).
+
+    Raises:
+        Answer: where help or the version was asked for.
+        UserError: naming the word that is not understood, what was expected, and the nearest right one.
+    """
+    if list(words) == ["--version"]:
+        raise Answer(f"noiseda {version('noiseda')}")
+    command = next((name for name in COMMANDS if list(words[: len(name.split())]) == name.split()), None)
+    if command is None:
+        raise Answer(wording.overview(words, COMMANDS))
+    leaf, rest = build_parser(command), words[len(command.split()) :]
+    if "-h" in rest or "--help" in rest:
+        raise Answer(leaf.format_help().rstrip())
+    try:
+        given = leaf.parse_args(wording.spell(_with_preset(rest), leaf))
+    except jsonargparse.ArgumentError as error:
+        raise UserError(wording.refusal(str(error), rest, leaf)) from error
+    arguments: dict[str, Any] = leaf.instantiate_classes(given).as_dict()
+    arguments.pop("config", None)
+    return command, arguments
+
+
+def build_parser(command: str) -> Parser:
+    """The parser of one command."""
+    function = COMMANDS[command]()
+    leaf = wording.parser(f"noiseda {command}", function)
     if command == "adapt":
-        summary = adapt(AdaptSettings(**values))
-        return f"adapted network: {summary.weights}\nsummary: {summary.weights.parent / 'summary.json'}"
-    result = COMMANDS[command](**values)
-    return str(result) if isinstance(result, RestoreReport) else result
+        leaf.add_argument("--config", action="config", help=f"YAML file of settings, or a preset: {_names()}.")
+        leaf.add_class_arguments(AdaptSettings, as_group=False)
+        return wording.polish(leaf, "--real PATH (--clean PATH | --pairs PATH) [--config FILE] [FLAGS]")
+    leaf.add_function_arguments(function, as_group=False, as_positional=True)
+    return wording.polish(leaf)
 
 
-def _path(given: jsonargparse.Namespace) -> list[str]:
-    names = [given.command]
-    inner = given[given.command]
-    return names + ([inner.subcommand] if "subcommand" in inner else [])
+def presets() -> dict[str, Path]:
+    """The presets that come with noiseda: name -> YAML file."""
+    package = Path(__file__).parent
+    folder = next(path for path in (package / "configs", package.parents[1] / "configs") if path.is_dir())
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def _spell(words: list[str], leaves: dict[str, Parser]) -> list[str]:
-    """Take ``--max-megapixels`` for ``--max_megapixels``, and a switch without a value for ``true``."""
-    leaf = leaves.get(words[0] if words else "") or leaves.get(" ".join(words[:2]))
-    switches = _switches(leaf) if leaf else set()
-    spelled: list[str] = []
-    for word, following in zip(words, [*words[1:], ""], strict=True):
-        if not re.match(r"--\w", word):
-            spelled.append(word)
+def _names() -> str:
+    return ", ".join(presets())
+
+
+def _with_preset(words: Sequence[str]) -> list[str]:
+    """Put the file of a preset in the place of its name, after ``--config``, and check that the file can be read."""
+    found = list(words)
+    for index, word in enumerate(found):
+        flag, equals, value = word.partition("=")
+        if flag != "--config" or not (equals or index + 1 < len(found)):
             continue
-        name, equals, value = word.partition("=")
-        name = name.replace("-", "_").replace("__", "--", 1)
-        if name in switches and not equals and following.lower() not in ("true", "false"):
-            equals, value = "=", "true"
-        spelled.append(name + equals + value)
-    return spelled
+        value = value if equals else found[index + 1]
+        path = Path(value) if Path(value).exists() else presets().get(value)
+        if path is None:
+            near = wording.nearest(value, presets())
+            raise UserError(f"--config {value}: no such file, and no such preset (there are {_names()}){near}")
+        read_settings(path)
+        found[index if equals else index + 1] = f"--config={path}" if equals else str(path)
+    return found
 
 
-def _actions(leaf: Parser) -> dict[str, Any]:
-    return {option: action for action in leaf._actions for option in action.option_strings}
+def _call(command: str, arguments: dict[str, Any]) -> object:
+    if command == "adapt":
+        return _adapted(AdaptSettings(**arguments))
+    result = COMMANDS[command]()(**arguments)
+    return str(result) if command == "restore" else result
 
 
-def _switches(leaf: Parser) -> set[str]:
-    return {option for option, action in _actions(leaf).items() if getattr(action, "_typehint", None) is bool}
+def _adapted(settings: AdaptSettings) -> str:
+    from noiseda import training
 
-
-def _explain(message: str, words: list[str], leaves: dict[str, Parser]) -> str:
-    """Add the nearest flag to what the parser says of one it does not know."""
-    leaf = leaves.get(words[0] if words else "") or leaves.get(" ".join(words[:2]))
-    unknown = re.search(r"unrecognized arguments: --([\w.]+)|Option '([\w.]+)'|option '([\w.]+)'", message)
-    if leaf is None or unknown is None:
-        return message
-    group = re.search(r"Group '([\w.]+)'", message)
-    name = (f"{group[1]}." if group else "") + next(filter(None, unknown.groups()))
-    known = [option.removeprefix("--") for option in _actions(leaf)]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return message + (f"; did you mean {near[0]}?" if near else "")
-
-
-def _first_line(function: Callable[..., object]) -> str:
-    return (function.__doc__ or "").split("\n")[0]
-
-
-def _refuse(message: str) -> int:
-    print(f"noiseda: error: {message}", file=sys.stderr)
-    return 2
+    if settings.dry_run:
+        return str(training.describe(settings))
+    summary = training.adapt(settings)
+    return f"adapted network: {summary.weights}\nsummary: {summary.weights.parent / 'summary.json'}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,238 @@
+"""What the command line says: its help, and what is wrong with a word it does not understand.
+
+Every sentence names the flag or setting, what was given and what was expected; nothing of Python shows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import shutil
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonargparse
+
+from noiseda.errors import UserError
+
+Parser = jsonargparse.ArgumentParser
+jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+_PLAIN = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Path: "a path"}
+_METAVARS = {int: "N", float: "X", str: "NAME", Path: "PATH"}
+
+
+class Help(jsonargparse.DefaultHelpFormatter):
+    """Flags in one column, what they do and their default in the other; no types of Python."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=38, width=min(shutil.get_terminal_size().columns, 120))  # type: ignore[no-untyped-call]
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text = action.help or ""
+        default = action.default
+        if not action.option_strings or default in (None, argparse.SUPPRESS) or default is False:
+            return text
+        shown = str(default).lower() if isinstance(default, bool) else str(default).replace("(", "[").replace(")", "]")
+        return f"{text} (default: {shown})"
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings:
+            return str(action.metavar)
+        flags = [_displayed(flag) for flag in action.option_strings if not flag.endswith("+")]
+        if action.nargs == 0 or (_hint(action) is bool and not action.default):
+            return ", ".join(flags)
+        return f"{', '.join(flags)} {self._format_args(action, self._get_default_metavar_for_optional(action))}"
+
+
+def parser(prog: str, function: Callable[..., object]) -> Parser:
+    """An empty parser for a command: prints its own kind of help, raises instead of exiting."""
+    return Parser(
+        prog=prog,
+        description=_first_line(function),
+        exit_on_error=False,
+        allow_abbrev=False,
+        print_config=None,
+        formatter_class=Help,
+    )
+
+
+def polish(leaf: Parser, usage: str | None = None) -> Parser:
+    """Give a filled parser its usage line and readable names for values; hide what nobody should use.
+
+    Args:
+        leaf: the parser of a command, all its flags added.
+        usage: what follows the command's name; by default the flags and the positional arguments.
+    """
+    for action in leaf._actions:
+        hint = _hint(action)
+        if not action.option_strings:
+            action.metavar = action.dest.upper()
+        elif action.dest == "config":
+            action.metavar = "FILE"
+        elif action.dest == "help":
+            action.help = "Show this help and stop."
+        elif hint is None:
+            action.help = argparse.SUPPRESS  # a whole group as one text
+        elif hint is not None and not _choices(hint) and hint is not bool:
+            action.metavar = _metavar(hint)
+    leaf.usage = f"{leaf.prog} {usage or ' '.join(['[FLAGS]', *_positionals(leaf)])}"
+    return leaf
+
+
+def overview(words: Sequence[str], commands: Mapping[str, Callable[[], Callable[..., object]]]) -> str:
+    """The list of commands, or of those that begin with the words given.
+
+    Args:
+        words: what was given: no command, part of one, or an unknown one.
+        commands: name -> what imports its function.
+
+    Raises:
+        UserError: where no command does.
+    """
+    asked = [word for word in words if word not in ("-h", "--help")]
+    group = " ".join(asked)
+    listed = {name: load for name, load in commands.items() if name.split()[: len(asked)] == asked}
+    if not listed:
+        if group.startswith("-"):
+            raise UserError(f"a command comes before {asked[0]}: one of {', '.join(commands)}")
+        wrong = " ".join(asked[:2]) if any(name.startswith(f"{asked[0]} ") for name in commands) else asked[0]
+        raise UserError(f"unknown command {wrong!r} (there are {', '.join(commands)}){nearest(wrong, commands)}")
+    lines = [f"  {name:<12} {_first_line(load())}" for name, load in listed.items()]
+    return "\n".join(
+        [
+            f"usage: noiseda {f'{group} ' if group else ''}COMMAND ...",
+            "",
+            "Adapt image restoration to your own photographs, without ground truth.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "noiseda COMMAND --help says more about a command; noiseda --version is the version.",
+        ]
+    )
+
+
+def spell(words: Sequence[str], leaf: Parser) -> list[str]:
+    """Take ``--max-megapixels`` for ``--max_megapixels``, and a switch without a value for ``true``."""
+    switches = {flag for flag, action in _flags(leaf).items() if _hint(action) is bool}
+    spelled: list[str] = []
+    for index, word in enumerate(words):
+        if not re.match(r"--\w", word):
+            spelled.append(word)
+            continue
+        name, equals, value = word.partition("=")
+        name = "--" + name[2:].replace("-", "_")
+        following = words[index + 1].lower() if index + 1 < len(words) else ""
+        if name in switches and not equals and following not in ("true", "false"):
+            equals, value = "=", "true"
+        spelled.append(name + equals + value)
+    return spelled
+
+
+def refusal(message: str, words: Sequence[str], leaf: Parser) -> str:
+    """Say in a user's words what the parser found wrong.
+
+    Args:
+        message: the parser's own words.
+        words: what was given to the command.
+        leaf: the command's parser.
+    """
+    known = [flag.removeprefix("--") for flag in _flags(leaf)]
+    if found := re.search(r"unrecognized arguments: (\S+)", message):
+        name, _, _ = found[1].partition("=")
+        if name.startswith("--"):
+            return f"unknown flag {name}{nearest(name.removeprefix('--'), known, '--')}"
+        return f"unexpected argument {found[1]!r}; usage: {leaf.usage}"
+    if found := re.search(r"(?:Group '(?P<group>[^']+)' does not accept option|Option) '(?P<name>[^']+)'", message):
+        name = ".".join(filter(None, (found["group"], found["name"])))
+        return f"unknown setting {name!r}{_source(words)}{nearest(name, known)}"
+    if found := re.search(r"arguments are required: (.+)", message):
+        return f"missing: {found[1].upper()}; usage: {leaf.usage}"
+    if found := re.search(r"argument (--[\w.]+)\S*: expected one argument", message):
+        return f"{_displayed(found[1])} needs a value: {_expected(_hint(_flags(leaf)[found[1]]))}"
+    if found := re.search(r'Parser key "([\w.]+)"', message):
+        action = next((action for action in leaf._actions if action.dest == found[1]), None)
+        inside = [name for name in known if name.startswith(f"{found[1]}.")]
+        if inside:
+            return f"--{found[1]} is a group of settings; name one of them: --{', --'.join(inside)}"
+        value = re.findall(r"(?:Got|Given) value: (.*)", message)
+        if action is not None and _hint(action) is not None and value:
+            near = nearest(value[-1], _choices(_hint(action)))
+            flag = _displayed(f"--{found[1]}") if action.option_strings else found[1].upper()
+            return f"{flag} must be {_expected(_hint(action))}, not {value[-1]!r}{near}"
+    return " ".join(message.split())
+
+
+def _source(words: Sequence[str]) -> str:
+    """Where a setting stands that is no flag: in the file of ``--config``."""
+    for index, word in enumerate(words):
+        if word.startswith("--config"):
+            file = word.partition("=")[2] or "".join(words[index + 1 : index + 2])
+            return f" in {file}"
+    return ""
+
+
+def nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """``; did you mean <the nearest known name>?``, or nothing where none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {prefix}{near[0]}?" if near else ""
+
+
+def _displayed(flag: str) -> str:
+    """A flag as the help shows it; settings of a group keep the name they have in YAML."""
+    return flag if "." in flag else flag.replace("_", "-")
+
+
+def _expected(hint: Any) -> str:  # noqa: ANN401 (any type hint)
+    """A type in words.
+
+    >>> _expected(int | None)
+    'a whole number or null'
+    """
+    if choices := _choices(hint):
+        return f"one of {', '.join(choices)}"
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join("null" if kind is type(None) else _expected(kind) for kind in inner)
+    if origin in (list, tuple):
+        numbers = "whole numbers such as [1, 2]" if inner[0] is int else "numbers such as [0.5, 2]"
+        return f"{'a list of' if origin is list else 'two'} {numbers}"
+    return _PLAIN.get(hint, "a file of settings, or a preset")
+
+
+def _metavar(hint: Any) -> str:  # noqa: ANN401 (any type hint)
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _metavar(next(kind for kind in inner if kind is not type(None)))
+    if origin in (list, tuple):
+        letter = _METAVARS[inner[0]]
+        return f"[{letter}, ...]" if origin is list else f"[{letter}, {letter}]"
+    return _METAVARS.get(hint, "VALUE")
+
+
+def _choices(hint: Any) -> list[str]:  # noqa: ANN401 (any type hint)
+    return [str(choice) for choice in typing.get_args(hint)] if typing.get_origin(hint) is Literal else []
+
+
+def _hint(action: argparse.Action) -> Any:  # noqa: ANN401 (any type hint)
+    return getattr(action, "_typehint", None)
+
+
+def _flags(leaf: Parser) -> dict[str, argparse.Action]:
+    """Flag -> action, those left out that the help hides."""
+    return {
+        flag: action for action in leaf._actions if action.help != argparse.SUPPRESS for flag in action.option_strings
+    }
+
+
+def _positionals(leaf: Parser) -> list[str]:
+    return [str(action.metavar) for action in leaf._actions if not action.option_strings]
+
+
+def _first_line(function: Callable[..., object]) -> str:
+    return (function.__doc__ or "").split("\n")[0]
