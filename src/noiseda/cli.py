@@ -128,7 +128,7 @@ def parse(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
         given = leaf.parse_args(wording.spell(_with_preset(rest), leaf))
     except jsonargparse.ArgumentError as error:
         raise UserError(wording.refusal(str(error), rest, leaf)) from error
-    arguments: dict[str, Any] = leaf.instantiate_classes(given).as_dict()
+    arguments: dict[str, Any] = leaf.instantiate(given).as_dict()
     arguments.pop("config", None)
     return command, arguments
 
