@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from noiseda.adaptation import NoiseSpace, Strategy, SyntheticOnly
-from noiseda.config import AdaptSettings, RestorerSettings
+from noiseda.config import AdaptSettings, RestorerSettings, TrainingSettings
 from noiseda.data.batches import Domains
 from noiseda.data.cache import ImageStore, Skipped, decode
 from noiseda.data.degradations import Degradation, degradation
 from noiseda.data.folders import paired_folder
 from noiseda.diffusion import Denoiser, NoisePredictor
-from noiseda.errors import UserError
-from noiseda.images import SUFFIXES, find_images
+from noiseda.errors import ImageError, UserError
+from noiseda.images import SUFFIXES, find_images, read
 from noiseda.restoration import Restorer, UNet, load, read_metadata
 
 Groups = list[tuple[Path, ...]]
@@ -100,6 +102,50 @@ def load_domains(settings: AdaptSettings, groups: dict[str, Groups], cache: Path
     return Domains(synthetic, training_degradation(settings), stores.get("real"), stores.get("reference")), skipped
 
 
+def load_validation(settings: AdaptSettings, groups: Groups) -> tuple[list[tuple[Tensor, Tensor]], list[Skipped]]:
+    """Read the validation pairs whole.
+
+    Args:
+        settings: the run's settings.
+        groups: (input, target) files.
+
+    Returns:
+        The pairs, (C, H, W) each, grey ones as colour where their partner is; and the images that cannot be read.
+
+    Raises:
+        UserError: where none can be read.
+    """
+    pairs: list[tuple[Tensor, Tensor]] = []
+    skipped: list[Skipped] = []
+    for group in groups:
+        try:
+            x, y = (read(path, max_megapixels=settings.max_megapixels).pixels for path in group)
+        except ImageError as error:
+            skipped += [Skipped(path, str(error)) for path in group if str(path) in str(error)]
+            continue
+        x, y = torch.broadcast_tensors(x, y)  # type: ignore[no-untyped-call]
+        pairs.append((x, y))
+    if groups and not pairs:
+        reasons = "; ".join(image.reason for image in skipped[:3])
+        raise UserError(f"--validation {settings.validation}: none of its {len(groups)} pairs can be used ({reasons})")
+    return pairs, skipped
+
+
+def without(groups: dict[str, Groups], skipped: list[Skipped]) -> dict[str, Groups]:
+    """The groups that are left when those with a skipped image are taken out."""
+    paths = {image.path for image in skipped}
+    return {flag: [group for group in found if paths.isdisjoint(group)] for flag, found in groups.items()}
+
+
+def fingerprint(groups: dict[str, Groups]) -> str:
+    """Digest of the names and sizes of all files, by which a run knows the images it began with."""
+    names = {
+        flag: [[(path.name, path.stat().st_size) for path in group] for group in found]
+        for flag, found in groups.items()
+    }
+    return hashlib.sha256(json.dumps(names).encode()).hexdigest()
+
+
 def restorer_arguments(settings: RestorerSettings) -> dict[str, object]:
     """The keyword arguments that rebuild the restorer, as they are saved with its weights."""
     return {"width": settings.width, "depth": settings.depth, "channels": settings.channels}
@@ -140,3 +186,14 @@ def check_start(settings: RestorerSettings) -> None:
         raise UserError(
             f"--restorer.start {settings.start} holds a network of {found}, but --restorer.* asks for {expected}"
         )
+
+
+def build_optimizer(strategy: Strategy[Any], settings: TrainingSettings) -> torch.optim.Optimizer:
+    """Adam, with a learning rate for the restorer and one for whatever is thrown away; ``peak`` is its highest."""
+    restorer = list(strategy.restorer.parameters())
+    ids = {id(parameter) for parameter in restorer}
+    others = [parameter for parameter in strategy.parameters() if id(parameter) not in ids]
+    groups: list[dict[str, Any]] = [{"params": restorer, "peak": settings.learning_rate}]
+    if others:
+        groups.append({"params": others, "peak": settings.predictor_learning_rate or settings.learning_rate})
+    return torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)

@@ -6,6 +6,9 @@ import signal
 import threading
 from types import FrameType, TracebackType
 
+import torch
+from accelerate import Accelerator
+
 
 class StopRequest:
     """Remembers a first Ctrl-C (SIGINT) or SIGTERM instead of dying of it; a second one is obeyed at once.
@@ -31,7 +34,20 @@ class StopRequest:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def agreed(self, accelerator: Accelerator) -> int:
+        """The signal that any process got, so that all stop after the same step; 0 where none did."""
+        number = self.signal_number or 0
+        if accelerator.num_processes == 1:
+            return number
+        return int(accelerator.gather(torch.tensor([number], device=accelerator.device)).max())
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.signal_number is not None:
             raise KeyboardInterrupt
         self.signal_number = number
+
+
+def leave_signals(worker: int) -> None:
+    """Let a loader's worker ignore what is meant for the run: Ctrl-C reaches every process of a terminal."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

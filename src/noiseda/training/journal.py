@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -13,6 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
+
+from noiseda.errors import UserError
+from noiseda.storage import atomic
 
 Line = dict[str, float]
 
@@ -38,10 +43,11 @@ class Journal:
         self._bar: Progress | None = None
         if silent:
             return
-        lines = read_log(self._path)
-        kept = [line for line in lines if line["step"] <= start]
-        self._path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start or None)
+        kept = [line for line in read_log(self._path) if line["step"] <= start]
+        with _naming(folder):
+            with atomic(self._path) as file:
+                file.write("".join(json.dumps(line) + "\n" for line in kept).encode())
+            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1)
         if sys.stderr.isatty():
             columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
             self._bar = Progress(*columns, TextColumn("{task.description}"), console=Console(stderr=True))
@@ -60,7 +66,8 @@ class Journal:
         if self._bar:
             self._bar.stop()
         if not self.silent:
-            self._board.close()
+            with _naming(self._path.parent) if kind is None else suppress(OSError):
+                self._board.close()
 
     def note(self, losses: Line) -> None:
         """Add the losses of one micro-batch to the averages of the next line."""
@@ -107,14 +114,25 @@ class Journal:
             return
         columns = [column[:4].detach().float().cpu().clamp(0, 1) for column in images]
         rows = [torch.cat(list(row), dim=2) for row in zip(*columns, strict=True)]
-        self._board.add_image(domain, torch.cat(rows, dim=1), done)
+        with _naming(self._path.parent):
+            self._board.add_image(domain, torch.cat(rows, dim=1), done)
 
     def _write(self, line: Line) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        for name, value in line.items():
-            if name != "step":
-                self._board.add_scalar(name, value, int(line["step"]))
+        with _naming(self._path.parent):
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            for name, value in line.items():
+                if name != "step":
+                    self._board.add_scalar(name, value, int(line["step"]))
+
+
+@contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    """Let a full disk be told as what it is, not as a fault of the program."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"the log in --out {folder} cannot be written: {error.strerror or error}") from error
 
 
 def read_log(path: Path) -> list[Line]:

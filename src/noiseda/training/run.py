@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import logging
 import math
 import time
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,18 +20,28 @@ from noiseda.adaptation import Strategy, Terms
 from noiseda.config import AdaptSettings, Precision
 from noiseda.data.batches import Batch, DomainBatches, generator
 from noiseda.data.cache import Skipped
-from noiseda.errors import ImageError, Interrupted, UserError
+from noiseda.errors import Interrupted, UserError
 from noiseda.evaluation.metrics import psnr
-from noiseda.images import read
 from noiseda.inference import restore_tensor
 from noiseda.restoration import save_weights
 from noiseda.storage import atomic
 from noiseda.training import checkpoints
-from noiseda.training.assemble import Groups, build_strategy, list_images, load_domains, restorer_arguments
+from noiseda.training.assemble import (
+    Groups,
+    build_optimizer,
+    build_strategy,
+    fingerprint,
+    list_images,
+    load_domains,
+    load_validation,
+    restorer_arguments,
+    without,
+)
 from noiseda.training.claim import claim
 from noiseda.training.ema import MovingAverage
-from noiseda.training.interrupt import StopRequest
+from noiseda.training.interrupt import StopRequest, leave_signals
 from noiseda.training.journal import Journal, read_log, say
+from noiseda.training.precision import autocast
 from noiseda.training.provenance import provenance
 
 log = logging.getLogger(__name__)
@@ -98,6 +106,7 @@ class Run:
     settings: AdaptSettings
     accelerator: Accelerator
     groups: dict[str, Groups]
+    files: str  # digest of the images' names and sizes
     batches: DomainBatches
     skipped: list[Skipped]
     strategy: Strategy[Any]
@@ -117,16 +126,14 @@ def prepare(settings: AdaptSettings) -> Run:
     """Check the settings, decode the images, build the networks, and take up the last checkpoint where there is one."""
     settings.check()
     groups = list_images(settings)
-    accelerator = Accelerator(
-        cpu=settings.training.device == "cpu",
-        mixed_precision="no",  # precision is ours: one autocast around the forward pass
-        gradient_accumulation_steps=settings.training.accumulate,
-    )
+    accelerator = _accelerator(settings)
     with accelerator.main_process_first():
         claim(settings)
         cache = settings.cache or settings.out / "cache"
         domains, skipped = load_domains(settings, groups, cache)
-        validation = _read_pairs(groups.get("validation", []), settings, skipped)
+        validation, unread = load_validation(settings, groups.get("validation", []))
+    skipped += unread
+    groups = without(groups, skipped)
     if accelerator.is_main_process:
         for image in skipped:
             log.warning("left out: %s", image.reason)
@@ -138,7 +145,7 @@ def prepare(settings: AdaptSettings) -> Run:
         faster.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     strategy.to(accelerator.device)
     average = MovingAverage(strategy.restorer, settings.training.ema)
-    model, optimizer = accelerator.prepare(strategy, _optimizer(strategy, settings))
+    model, optimizer = accelerator.prepare(strategy, build_optimizer(strategy, settings.training))
     batches = DomainBatches(
         domains,
         size=settings.training.batch,
@@ -147,70 +154,62 @@ def prepare(settings: AdaptSettings) -> Run:
         seed=settings.seed,
         rank=accelerator.process_index,
     )
-    run = Run(settings, accelerator, groups, batches, skipped, strategy, model, optimizer, average, validation)
+    files = fingerprint(groups)
+    run = Run(settings, accelerator, groups, files, batches, skipped, strategy, model, optimizer, average, validation)
     _resume(run)
     return run
 
 
-def _read_pairs(groups: Groups, settings: AdaptSettings, skipped: list[Skipped]) -> list[tuple[Tensor, Tensor]]:
-    """Read the validation pairs, (C, H, W) each; an unreadable one is added to ``skipped``."""
-    pairs = []
-    for degraded, target in groups:
-        try:
-            x, y = (read(path, max_megapixels=settings.max_megapixels).pixels for path in (degraded, target))
-            pairs.append((x, y))
-        except ImageError as error:
-            skipped.append(Skipped(degraded, str(error)))
-    if groups and not pairs:
-        raise UserError(f"--validation {settings.validation}: none of its {len(groups)} pairs can be read")
-    return pairs
-
-
-def _optimizer(strategy: Strategy[Any], settings: AdaptSettings) -> torch.optim.Optimizer:
-    training = settings.training
-    restorer = list(strategy.restorer.parameters())
-    ids = {id(parameter) for parameter in restorer}
-    others = [parameter for parameter in strategy.parameters() if id(parameter) not in ids]
-    groups: list[dict[str, Any]] = [{"params": restorer, "peak": training.learning_rate}]
-    if others:
-        groups.append({"params": others, "peak": training.predictor_learning_rate or training.learning_rate})
-    return torch.optim.Adam(groups, lr=training.learning_rate, fused=True)
+def _accelerator(settings: AdaptSettings) -> Accelerator:
+    device = settings.training.device
+    accelerator = Accelerator(
+        cpu=device == "cpu",
+        mixed_precision="no",  # precision is ours: one autocast around the forward pass
+        gradient_accumulation_steps=settings.training.accumulate,
+    )
+    if device not in ("auto", accelerator.device.type):
+        raise UserError(f"--training.device {device} cannot be had: this machine offers {accelerator.device.type}")
+    return accelerator
 
 
 def _resume(run: Run) -> None:
     state = checkpoints.latest(run.settings.out / "checkpoints")
     if state is None:
         return
-    if state["images"] != _fingerprint(run.groups):
+    folder = run.settings.out
+    if state.get("files", run.files) != run.files:
         raise UserError(
-            f"the images of the run in --out {run.settings.out} have changed since it began: files were added, removed "
-            "or renamed. Give another --out, or remove that folder to start anew"
+            f"the images of the run in --out {folder} have changed since it began: files were added, removed, renamed "
+            "or replaced. Give another --out, or remove that folder to start anew"
         )
-    run.strategy.load_state_dict(state["strategy"])
-    run.average.network.load_state_dict(state["average"])
-    run.optimizer.load_state_dict(state["optimizer"])
-    run.done, run.seconds, run.best = state["step"], state["seconds"], state["best"]
+    try:
+        run.strategy.load_state_dict(state["strategy"])
+        run.average.network.load_state_dict(state["average"])
+        run.optimizer.load_state_dict(state["optimizer"])
+        run.done, run.seconds, run.best = state["step"], state["seconds"], state["best"]
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"the checkpoints in {folder / 'checkpoints'} are not of a run with these settings ({error}). "
+            "Give another --out, or remove that folder to start anew"
+        ) from error
     if run.accelerator.is_main_process:
         say(f"continuing {run.settings.out} after step {run.done}")
 
 
 def _save(run: Run) -> None:
+    if not all(bool(parameter.isfinite().all()) for parameter in run.strategy.parameters()):
+        raise UserError(f"step {run.done}: the weights are no longer finite. {_advice(run)}")
     if run.accelerator.is_main_process:
         state = {
             "step": run.done,
             "seconds": run.seconds,
             "best": run.best,
-            "images": _fingerprint(run.groups),
+            "files": run.files,
             "strategy": run.strategy.state_dict(),
             "average": run.average.network.state_dict(),
             "optimizer": run.optimizer.state_dict(),
         }
         checkpoints.save(run.settings.out / "checkpoints", run.done, state)
-
-
-def _fingerprint(groups: dict[str, Groups]) -> str:
-    names = json.dumps({flag: [[path.name for path in group] for group in found] for flag, found in groups.items()})
-    return hashlib.sha256(names.encode()).hexdigest()
 
 
 # -- fit ---------------------------------------------------------------------------------------------------------------
@@ -226,7 +225,11 @@ def fit(run: Run, stop: StopRequest) -> None:
     training, accelerator = run.settings.training, run.accelerator
     first = run.done * training.accumulate
     numbers = range(first, training.steps * training.accumulate)
-    stream = iter(DataLoader(run.batches, batch_size=None, sampler=numbers, num_workers=training.workers))
+    stream = iter(
+        DataLoader(
+            run.batches, batch_size=None, sampler=numbers, num_workers=training.workers, worker_init_fn=leave_signals
+        )
+    )
     samples = training.batch * training.accumulate * accelerator.num_processes
     journal = Journal(
         run.settings.out, steps=training.steps, start=run.done, samples=samples, silent=not accelerator.is_main_process
@@ -252,11 +255,13 @@ def fit(run: Run, stop: StopRequest) -> None:
                     journal.pictures(run.done, "real", [batch.x_real, terms.restored_real])
             if run.validation and (run.done % training.validate_every == 0 or finished):
                 _validate(run, journal)
-            if run.done % training.checkpoint_every == 0 or finished or stop.signal_number is not None:
+            signal_number = stop.agreed(accelerator)
+            if run.done % training.checkpoint_every == 0 or finished or signal_number:
                 _save(run)
-            if stop.signal_number is not None and not finished:
-                say(f"stopped after step {run.done}; the same command continues from here")
-                raise Interrupted(stop.signal_number)
+            if signal_number and not finished:
+                if accelerator.is_main_process:
+                    say(f"stopped after step {run.done}; the same command continues from here")
+                raise Interrupted(signal_number)
             journal.advance(run.done)
 
 
@@ -270,7 +275,7 @@ def _step(run: Run, stream: Any, journal: Journal) -> tuple[Terms, Batch]:  # no
         # Dropout draws from the global generator; keyed on the step, it resumes exactly.
         torch.manual_seed(generator(run.settings.seed, "dropout", accelerator.process_index, number).initial_seed())
         with accelerator.accumulate(run.model):
-            with _autocast(run):
+            with autocast(training.precision, accelerator.device):
                 terms: Terms = run.model(batch, draws)
             losses = run.strategy.losses(terms, run.done / training.steps)
             values = {name: value.item() for name, value in losses.items()}
@@ -293,23 +298,6 @@ def _decay(run: Run) -> float:
     return 0.5 + 0.5 * math.cos(math.pi * run.done / run.settings.training.steps)
 
 
-def _autocast(run: Run) -> AbstractContextManager[object]:
-    device = run.accelerator.device
-    precision = run.settings.training.precision
-    if precision == "bf16" or (precision == "auto" and computes_bf16(device)):
-        return torch.autocast(device.type, torch.bfloat16)
-    return nullcontext()
-
-
-def computes_bf16(device: torch.device) -> bool:
-    """Whether a device multiplies matrices of bfloat16 in hardware."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type == "cpu":
-        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return False
-
-
 def _stop_unless_finite(run: Run, values: dict[str, float], batch: Batch) -> None:
     if all(math.isfinite(value) for value in values.values()):
         return
@@ -317,6 +305,12 @@ def _stop_unless_finite(run: Run, values: dict[str, float], batch: Batch) -> Non
     files = ", ".join(dict.fromkeys(batch.files))
     raise UserError(
         f"step {run.done + 1}: the loss or its gradient is not finite ({terms}). Its batch was cut from: {files}. "
+        f"{_advice(run)}"
+    )
+
+
+def _advice(run: Run) -> str:
+    return (
         f"The last good checkpoint in {run.settings.out / 'checkpoints'} is kept; a smaller --training.learning_rate, "
         "--training.clip 1 or --training.precision fp32 may help (in another --out)"
     )
@@ -324,7 +318,8 @@ def _stop_unless_finite(run: Run, values: dict[str, float], batch: Batch) -> Non
 
 def _validate(run: Run, journal: Journal) -> None:
     """Score the averaged weights on the validation pairs, and keep them where they are the best so far."""
-    precision: Precision = "bf16" if isinstance(_autocast(run), torch.autocast) else "fp32"
+    context = autocast(run.settings.training.precision, run.accelerator.device)
+    precision: Precision = "bf16" if isinstance(context, torch.autocast) else "fp32"
     scores = [
         psnr(restore_tensor(run.average.network, x, precision=precision)[None], y[None]) for x, y in run.validation
     ]
@@ -366,13 +361,19 @@ def ship(run: Run) -> Summary:
         if run.best is None:
             _write_weights(run, weights)
         else:
-            with atomic(weights) as file:
-                file.write((settings.out / "best.safetensors").read_bytes())
+            _write(weights, (settings.out / "best.safetensors").read_bytes())
         text = json.dumps(dataclasses.asdict(summary), indent=2, default=str)
-        with atomic(settings.out / "summary.json") as file:
-            file.write(text.encode())
+        _write(settings.out / "summary.json", text.encode())
     run.accelerator.wait_for_everyone()
     return summary
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        with atomic(path) as file:
+            file.write(content)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}; the last checkpoint is kept") from error
 
 
 def _write_weights(run: Run, path: Path) -> None:
