@@ -1,0 +1,116 @@
+"""Every shipped preset parses through the real command line, holds up against the settings' own check, and dry-runs."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from noiseda import cli
+from noiseda.config import AdaptSettings, flatten, to_tree
+from noiseda.images import Picture, write
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+PRESETS = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+PAPER = {"denoise-sidd": ("denoise", 1e-4), "derain-spa": ("derain", 5e-5), "deblur-realblur": ("deblur", 5e-5)}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Flags of --clean and of --pairs, each with --real: two noise images in every folder."""
+    root = tmp_path_factory.mktemp("images")
+    generator = torch.Generator().manual_seed(0)
+    for folder in ("clean", "real", "pairs/input", "pairs/target"):
+        (root / folder).mkdir(parents=True)
+        for name in "ab":
+            write(Picture(torch.rand(3, 40, 48, generator=generator)), root / folder / f"{name}.png")
+    real = ["--real", str(root / "real")]
+    return {"clean": ["--clean", str(root / "clean"), *real], "pairs": ["--pairs", str(root / "pairs"), *real]}
+
+
+def settings_of(name, *flags):
+    command, arguments = cli.parse(["adapt", "--config", str(CONFIGS / f"{name}.yaml"), *flags])
+    assert command == "adapt"
+    return AdaptSettings(**arguments)
+
+
+def test_there_is_a_paper_and_a_small_preset_for_each_task():
+    assert sorted(cli.presets()) == PRESETS == sorted([*PAPER, "denoise-small", "derain-small", "deblur-small"])
+    assert {name: settings_of(name).task for name in PRESETS if name not in PAPER} == {
+        "denoise-small": "denoise",
+        "derain-small": "derain",
+        "deblur-small": "deblur",
+    }
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_it_spells_out_what_the_run_computes(name):
+    """No unknown setting, and none that decides the outcome left to a default that may change."""
+    given = flatten(yaml.safe_load((CONFIGS / f"{name}.yaml").read_text()))
+    known = flatten(to_tree(AdaptSettings()))
+    assert set(given) <= set(known)
+    of_the_user = {"real", "clean", "pairs", "reference", "validation", "cache", "max_megapixels", "dry_run", "seed"}
+    of_the_user |= {"strategy", "restorer.start", "training.device", "degradation.kind", "degradation.strength"}
+    assert set(known) - set(given) <= of_the_user
+    parsed = flatten(to_tree(settings_of(name)))
+    assert {key: parsed[key] for key in given} == given
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_its_settings_hold_up_once_clean_photographs_are_given(name, folders):
+    settings_of(name, *folders["clean"]).check()
+
+
+# Denoising presets say which noise is added to clean photographs.
+@pytest.mark.parametrize("name", [name for name in PRESETS if not name.startswith("denoise")])
+def test_its_settings_hold_up_once_pairs_are_given(name, folders):
+    settings_of(name, *folders["pairs"]).check()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_it_dry_runs(name, folders, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    source = "pairs" if name in ("derain-spa", "deblur-realblur") else "clean"
+    assert cli.main(["adapt", "--config", name, *folders[source], "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    restorer, thrown_away = ("8,559,171", "62,643,075") if name in PAPER else ("1,205,211", "3,135,344")
+    assert restorer in shown
+    assert thrown_away in shown
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_small_denoising_preset_is_the_defaults():
+    given = flatten(yaml.safe_load((CONFIGS / "denoise-small.yaml").read_text()))
+    default = flatten(to_tree(AdaptSettings()))
+    own = {"out", "degradation.kind", "degradation.strength"}
+    assert {key: given[key] for key in set(given) - own} == {key: default[key] for key in set(given) - own}
+
+
+@pytest.mark.parametrize(("name", "task", "rate"), [(name, *values) for name, values in PAPER.items()])
+def test_the_paper_presets_are_the_papers(name, task, rate):
+    """Method, section 4 of arXiv 2406.18516: networks, batch, patch, rates, average, weight, ramp, margin."""
+    settings = settings_of(name)
+    training, objective, predictor = settings.training, settings.objective, settings.predictor
+    assert settings.task == task
+    assert (settings.restorer.width, settings.restorer.depth) == (64, 4)
+    assert (predictor.width, predictor.multipliers, predictor.blocks) == (64, [1, 2, 4, 8], 2)
+    assert (predictor.stem, predictor.attention, predictor.dropout) == (1, True, 0.2)
+    assert (objective.weight, objective.ramp, objective.margin) == (0.2, 5.0, 0.1)
+    assert (objective.shuffle, objective.contrast, objective.schedule) == ("blocks", True, "linear")
+    assert (training.batch, training.patch, training.ema) == (24, 128, 0.9999)
+    assert (training.learning_rate, training.predictor_learning_rate, training.decay) == (rate, None, "constant")
+    if task == "denoise":
+        assert (settings.degradation.kind, settings.degradation.strength) == ("white", (0.0, 75.0))
+    else:
+        assert settings.degradation.kind is None
+
+
+def test_a_wheel_carries_the_presets(tmp_path):
+    code = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=CONFIGS.parent, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("noiseda/configs/")}
+    assert held == {f"noiseda/configs/{name}.yaml" for name in PRESETS}
