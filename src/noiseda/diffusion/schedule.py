@@ -37,7 +37,7 @@ class Schedule:
         """Draw noise levels: t ~ U{low..high}, then alpha_bar ~ U(alpha_bar[t-1], alpha_bar[t]).
 
         Returns:
-            (count,) float32 in (0, 1).
+            (count,) float32 in (0, 1]: within 3e-8 of 1 it rounds to 1.
         """
         low, high = self.levels
         t = torch.randint(low, high + 1, (count,), generator=generator)
