@@ -1,0 +1,124 @@
+"""What holds for the project as a whole: who may import whom, how long a file may be, and what must not be in it."""
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import noiseda
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+FORGOTTEN = ("noiseda.diffusion", "noiseda.adaptation", "noiseda.training")
+
+
+def tracked(*suffixes):
+    """Text files of ours: those git knows or would add; where there is no git, all of the usual folders."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+    )
+    names = listed.stdout.splitlines() if listed.returncode == 0 else [str(p.relative_to(ROOT)) for p in SOURCES]
+    return [ROOT / name for name in names if name.endswith(suffixes) and (ROOT / name).is_file()]
+
+
+def python(code):
+    """Run code in a fresh interpreter; returns what it prints."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_imports_point_down():
+    """The contracts of pyproject.toml; one of them is the paper's claim that the diffusion model is thrown away."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"[1-9]\d* kept, 0 broken", done.stdout)
+
+
+def test_restoring_loads_nothing_that_trains_and_no_torchvision():
+    loaded = python(
+        "import sys, noiseda.inference, noiseda.evaluation.report, noiseda.restoration, noiseda.cli\n"
+        "noiseda.load; noiseda.restore; noiseda.evaluate\n"
+        "print(*sorted(sys.modules))"
+    ).split()
+    assert "noiseda.inference" in loaded
+    assert not [name for name in loaded if name.startswith(FORGOTTEN)]
+    assert "torchvision" not in loaded
+
+
+def test_no_command_loads_torchvision():
+    loaded = python(
+        "import sys\nfrom noiseda import cli, __all__\nimport noiseda\n"
+        "[load() for load in cli.COMMANDS.values()]\n[getattr(noiseda, name) for name in __all__]\n"
+        "print(*sorted(sys.modules))"
+    ).split()
+    assert "noiseda.training.run" in loaded
+    assert "torchvision" not in loaded
+
+
+def test_only_lpips_names_torchvision():
+    allowed = {"perceptual.py", "torchvision_schema.py"}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if any(name.split(".")[0] in ("torchvision", "torchmetrics", "piq") for name in names):
+                assert path.name in allowed, path
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))
+def test_a_source_file_holds_one_idea(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+    assert path.stem not in ("utils", "util", "helpers", "core", "misc", "common")
+
+
+def test_nothing_names_one_machine():
+    """No absolute path of somebody's disk, no registry's host, in anything people read or run."""
+    places = re.compile(
+        r"(?<![\w.~/])/(?:work|root|home|mnt|farm)/|pypi\.org|files\.pythonhosted|download\.pytorch\.org"
+    )
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in tracked(".py", ".md", ".yaml", ".toml", ".txt", "Makefile", ".ci/run")
+        if path != Path(__file__)
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if places.search(line)
+    ]
+    assert not found
+
+
+def test_at_most_ten_public_names_each_with_its_documentation():
+    assert len(noiseda.__all__) <= 10
+    for name in noiseda.__all__:
+        thing = getattr(noiseda, name)
+        own = thing.__doc__ or ""
+        assert len(own.split()) >= 3, name
+        assert not own.startswith(f"{name}("), f"{name}: the docstring is the one dataclasses make"
+        if inspect.isfunction(thing):
+            assert "Args:" in own, name
+
+
+def test_public_functions_and_classes_are_documented():
+    for path in SOURCES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                assert ast.get_docstring(node), f"{path}: {node.name}"
+
+
+def test_no_bare_except_and_no_stub():
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ExceptHandler):
+                assert node.type is not None, f"{path}:{node.lineno}"
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Name | ast.Call):
+                raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+                assert getattr(raised, "id", "") != "NotImplementedError", f"{path}:{node.lineno}"
