@@ -8,10 +8,12 @@ the paper's own sizes and rates are presets.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -175,6 +177,13 @@ _RESUME_FREELY = (
     "training.workers",
 )
 
+_POSITIVE = (
+    "training.steps training.batch training.accumulate training.learning_rate training.predictor_learning_rate "
+    "training.validate_every training.checkpoint_every training.log_every training.picture_every "
+    "restorer.width restorer.depth predictor.width predictor.blocks predictor.stem max_megapixels"
+).split()  # noqa: SIM905 (fifteen lines otherwise)
+_NOT_NEGATIVE = ("objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.workers", "seed")
+
 
 @dataclass(frozen=True)
 class AdaptSettings:
@@ -235,6 +244,9 @@ class AdaptSettings:
         Raises:
             UserError: naming the flag, what was given and what was expected.
         """
+        for flag, (value, choices) in _choices(self).items():
+            if value not in choices:
+                raise UserError(f"--{flag} must be one of {', '.join(map(str, choices))}, not {value}")
         if self.real is None and self.strategy == "noise-space":
             raise UserError(
                 "--real is missing: give the folder of your own degraded photographs (or --strategy synthetic)"
@@ -244,43 +256,18 @@ class AdaptSettings:
             raise UserError(f"give either --clean (clean photographs) or --pairs (input/ and target/): {given}")
         if self.pairs is not None and self.degradation != DegradationSettings():
             raise UserError("--degradation.* applies to --clean only: --pairs brings its own degraded images")
-        positive = {
-            "training.steps": self.training.steps,
-            "training.batch": self.training.batch,
-            "training.accumulate": self.training.accumulate,
-            "training.learning_rate": self.training.learning_rate,
-            "training.checkpoint_every": self.training.checkpoint_every,
-            "training.log_every": self.training.log_every,
-            "training.picture_every": self.training.picture_every,
-            "training.validate_every": self.training.validate_every,
-            "restorer.width": self.restorer.width,
-            "restorer.depth": self.restorer.depth,
-            "predictor.width": self.predictor.width,
-            "predictor.blocks": self.predictor.blocks,
-            "predictor.stem": self.predictor.stem,
-            "max_megapixels": self.max_megapixels,
-        }
-        for flag, value in positive.items():
-            if not value > 0:
+        for flag in _POSITIVE:
+            value = attrgetter(flag)(self)
+            if value is not None and not value > 0:
                 raise UserError(f"--{flag} must be greater than 0, not {value}")
-        within = {
-            "training.ema": (self.training.ema, 0.0, 1.0),
-            "predictor.dropout": (self.predictor.dropout, 0.0, 1.0),
-        }
-        for flag, (value, low, high) in within.items():
-            if not low <= value < high:
-                raise UserError(f"--{flag} must be at least {low} and less than {high}, not {value}")
-        not_negative = {
-            "objective.weight": self.objective.weight,
-            "objective.ramp": self.objective.ramp,
-            "objective.margin": self.objective.margin,
-            "training.clip": self.training.clip,
-            "training.workers": self.training.workers,
-            "seed": self.seed,
-        }
-        for flag, value in not_negative.items():
-            if value < 0:
+        for flag in _NOT_NEGATIVE:
+            value = attrgetter(flag)(self)
+            if not value >= 0:
                 raise UserError(f"--{flag} must not be negative, but is {value}")
+        for flag in ("training.ema", "predictor.dropout"):
+            value = attrgetter(flag)(self)
+            if not 0 <= value < 1:
+                raise UserError(f"--{flag} must be at least 0 and less than 1, not {value}")
         if not self.predictor.multipliers or min(self.predictor.multipliers) < 1:
             raise UserError(
                 f"--predictor.multipliers needs at least one factor of 1 or more, not {self.predictor.multipliers}"
@@ -289,12 +276,24 @@ class AdaptSettings:
         if not 1 <= low <= high <= 999:
             raise UserError(f"--objective.levels must satisfy 1 <= low <= high <= 999, not {low}, {high}")
         shrink = self.predictor.stem * 2 ** (len(self.predictor.multipliers) - 1)
-        shrink = max(shrink, 2 ** (self.restorer.depth - 1))
+        shrink = math.lcm(shrink, 2 ** (self.restorer.depth - 1))
         if self.training.patch < 16 or self.training.patch % shrink:
             raise UserError(
                 f"--training.patch must be at least 16 and a multiple of {shrink} (--predictor.stem x 2 per further "
                 f"level, and 2 per further --restorer.depth), not {self.training.patch}"
             )
+
+
+def _choices(settings: object, prefix: str = "") -> dict[str, tuple[object, tuple[object, ...]]]:
+    """Value and choices of every setting that has choices: the command line keeps to them, Python does not."""
+    found: dict[str, tuple[object, tuple[object, ...]]] = {}
+    for name, kind in get_type_hints(type(settings)).items():
+        value = getattr(settings, name)
+        if get_origin(kind) is Literal:
+            found[prefix + name] = (value, get_args(kind))
+        elif dataclasses.is_dataclass(value):
+            found |= _choices(value, f"{name}.")
+    return found
 
 
 def to_tree(settings: object) -> dict[str, Any]:
