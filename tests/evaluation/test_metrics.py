@@ -6,12 +6,12 @@ import torch
 import torchmetrics.functional.image as reference
 from skimage.color import rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-from tests.reference.matlab_ssim import matlab_ssim
 from torch import Tensor
 
 from noiseda.errors import UserError
 from noiseda.evaluation.metrics import best_shift_psnr, luma, psnr, ssim_gaussian, ssim_uniform, ssim_volume
 from noiseda.images import from_uint8, to_uint8
+from tests.reference.matlab_ssim import matlab_ssim
 
 SIGMA = 25 / 255
 

@@ -6,12 +6,12 @@ import skimage.data
 import torch
 from skimage.color import rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-from tests.reference.matlab_ssim import matlab_ssim
 from torch import Tensor
 
 from noiseda.errors import UserError
 from noiseda.evaluation.protocols import PROTOCOLS, Protocol, ProtocolName, comparable
 from noiseda.images import from_uint8, to_uint8
+from tests.reference.matlab_ssim import matlab_ssim
 
 SIGMA = 15 / 255
 
