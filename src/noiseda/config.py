@@ -178,10 +178,11 @@ _RESUME_FREELY = (
 )
 
 _POSITIVE = (
-    "training.steps training.batch training.accumulate training.learning_rate training.predictor_learning_rate "
-    "training.validate_every training.checkpoint_every training.log_every training.picture_every "
-    "restorer.width restorer.depth predictor.width predictor.blocks predictor.stem max_megapixels"
-).split()  # noqa: SIM905 (fifteen lines otherwise)
+    "training.steps", "training.batch", "training.accumulate", "training.learning_rate",
+    "training.predictor_learning_rate", "training.validate_every", "training.checkpoint_every", "training.log_every",
+    "training.picture_every", "restorer.width", "restorer.depth", "predictor.width", "predictor.blocks",
+    "predictor.stem", "max_megapixels",
+)  # fmt: skip
 _NOT_NEGATIVE = ("objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.workers", "seed")
 
 
