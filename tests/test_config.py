@@ -1,0 +1,272 @@
+"""Settings: every field explained, every conflict named by its flag, and files that the command line reads back."""
+
+import ast
+import dataclasses
+import inspect
+from pathlib import Path
+
+import pytest
+import yaml
+
+from noiseda import cli, config
+from noiseda.config import (
+    AdaptSettings,
+    DegradationSettings,
+    ObjectiveSettings,
+    PredictorSettings,
+    RestorerSettings,
+    TrainingSettings,
+    differences,
+    flatten,
+    read_settings,
+    to_tree,
+    write_settings,
+)
+from noiseda.errors import UserError
+
+VALID = AdaptSettings(real=Path("real"), clean=Path("clean"))
+SECTIONS = {
+    "restorer": RestorerSettings,
+    "predictor": PredictorSettings,
+    "objective": ObjectiveSettings,
+    "degradation": DegradationSettings,
+    "training": TrainingSettings,
+}
+# Every field away from its default, every type among them.
+UNUSUAL = AdaptSettings(
+    task="derain",
+    real=Path("my photographs/real: 2"),
+    clean=Path("123"),
+    reference=Path("ref"),
+    validation=Path("0123"),
+    out=Path("runs/é"),
+    strategy="synthetic",
+    seed=7,
+    cache=Path("/tmp/cache"),
+    max_megapixels=12.5,
+    restorer=RestorerSettings(width=32, depth=3, channels=1, start=Path("start.safetensors")),
+    predictor=PredictorSettings(width=16, multipliers=[1, 2, 3], blocks=2, stem=2, attention=True, dropout=0.1),
+    objective=ObjectiveSettings(
+        weight=1e-5, ramp=0.0, shuffle="off", contrast=False, margin=0.0, detach_negative=True, schedule="cosine",
+        levels=(100, 900),
+    ),
+    degradation=DegradationSettings(kind="streaks", strength=(0.1, 1.0)),
+    training=TrainingSettings(
+        steps=10, batch=3, patch=32, learning_rate=1e-6, predictor_learning_rate=3e-4, decay="constant", accumulate=2,
+        clip=0.0, ema=0.0, precision="fp32", channels_last=False, validate_every=1, checkpoint_every=2, log_every=3,
+        picture_every=4, workers=2, device="cpu",
+    ),
+)  # fmt: skip
+
+
+def change(flag, value, settings=VALID):
+    """The same settings but for one, by its dotted name."""
+    section, _, name = flag.rpartition(".")
+    if not section:
+        return dataclasses.replace(settings, **{name: value})
+    inner = dataclasses.replace(getattr(settings, section), **{name: value})
+    return dataclasses.replace(settings, **{section: inner})
+
+
+def parse(*words):
+    """The settings that the command line makes of some words."""
+    command, given = cli.parse(["adapt", *words])
+    assert command == "adapt"
+    return AdaptSettings(**given)
+
+
+# -- documentation -----------------------------------------------------------------------------------------------------
+
+
+def test_every_setting_is_explained():
+    """A string stands below every field, which is where ``--help`` finds it; a section is explained by its class."""
+    classes = [n for n in ast.parse(inspect.getsource(config)).body if isinstance(n, ast.ClassDef)]
+    assert len(classes) == 6
+    for section in classes:
+        assert ast.get_docstring(section)
+        for field, following in zip(section.body, [*section.body[1:], None], strict=True):
+            if isinstance(field, ast.AnnAssign) and field.target.id not in SECTIONS:
+                explained = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+                assert explained, f"{section.name}.{field.target.id} has no docstring"
+                assert following.value.value.strip().endswith((".", ";"))
+
+
+def test_every_setting_is_a_flag_whose_help_is_its_docstring():
+    words = cli.build_parser("adapt").format_help().split()
+    text, words = " ".join(words), set(words)
+    for flag in flatten(to_tree(VALID)):
+        assert {f"--{flag}", f"--{flag.replace('_', '-')}"} & words
+    assert "Channels of the first stage; each further stage has twice as many" in text
+
+
+def test_settings_are_immutable():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        VALID.seed = 3
+
+
+# -- checks ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_defaults_pass_once_the_folders_are_given():
+    VALID.check()
+    AdaptSettings(real=Path("r"), pairs=Path("p")).check()
+    AdaptSettings(strategy="synthetic", clean=Path("c")).check()
+    UNUSUAL.check()
+
+
+NAN = float("nan")
+POSITIVE = [
+    "training.steps", "training.batch", "training.accumulate", "training.learning_rate", "training.checkpoint_every",
+    "training.log_every", "training.picture_every", "training.validate_every", "training.predictor_learning_rate",
+    "restorer.width", "restorer.depth", "predictor.width", "predictor.blocks", "predictor.stem", "max_megapixels",
+]  # fmt: skip
+NOT_NEGATIVE = ["objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.workers", "seed"]
+CHOICES = {
+    "task": "denoising", "strategy": "noise_space", "restorer.channels": 4, "objective.shuffle": "block",
+    "objective.schedule": "cos", "training.decay": "linear", "training.precision": "fp16",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [(flag, value) for flag in POSITIVE for value in (0, -1, NAN)]
+    + [(flag, value) for flag in NOT_NEGATIVE for value in (-1, NAN)]
+    + [(flag, value) for flag in ("training.ema", "predictor.dropout") for value in (-0.1, 1.0, 2.0, NAN)]
+    + [("predictor.multipliers", value) for value in ([], [0], [1, -2])]
+    + [("objective.levels", value) for value in ((0, 999), (5, 4), (1, 1000))]
+    + [("training.patch", value) for value in (0, 8, 65, 68)]
+    + list(CHOICES.items()),
+)
+def test_a_value_out_of_range_is_refused_by_its_flag(flag, value):
+    with pytest.raises(UserError) as caught:
+        change(flag, value).check()
+    assert str(caught.value).startswith(f"--{flag} ")
+    shown = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    assert shown in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "flags"),
+    [
+        (AdaptSettings(clean=Path("c")), ["--real", "--strategy synthetic"]),
+        (AdaptSettings(real=Path("r")), ["--clean", "--pairs", "neither"]),
+        (AdaptSettings(real=Path("r"), clean=Path("c"), pairs=Path("p")), ["--clean", "--pairs", "both"]),
+        (
+            AdaptSettings(real=Path("r"), pairs=Path("p"), degradation=DegradationSettings(kind="white")),
+            ["--degradation", "--clean", "--pairs"],
+        ),
+    ],
+)
+def test_a_conflict_names_every_flag_it_is_about(settings, flags):
+    with pytest.raises(UserError) as caught:
+        settings.check()
+    assert all(flag in str(caught.value) for flag in flags)
+
+
+@pytest.mark.parametrize(
+    ("stem", "multipliers", "depth", "patch", "multiple"),
+    [(4, [1, 2], 4, 60, 8), (4, [1, 2, 4, 8], 1, 48, 32), (1, [1], 6, 48, 32), (3, [1, 2], 4, 64, 24),
+     (3, [1], 1, 64, 3)],
+)  # fmt: skip
+def test_a_patch_must_suit_both_networks(stem, multipliers, depth, patch, multiple):
+    settings = dataclasses.replace(
+        VALID,
+        restorer=RestorerSettings(depth=depth),
+        predictor=PredictorSettings(stem=stem, multipliers=multipliers),
+        training=TrainingSettings(patch=patch),
+    )
+    with pytest.raises(UserError, match=f"--training.patch must be at least 16 and a multiple of {multiple} "):
+        settings.check()
+    change("training.patch", 3 * multiple * 16, settings).check()
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("settings", [VALID, UNUSUAL], ids=["defaults", "unusual"])
+def test_settings_come_back_from_their_file(tmp_path, settings):
+    path = tmp_path / "settings.yaml"
+    write_settings(settings, path)
+    assert read_settings(path) == to_tree(settings)
+    assert differences(read_settings(path), settings) == []
+    assert parse("--config", str(path)) == settings  # types and all: tuples, lists, paths, None
+
+
+def test_the_unusual_settings_are_unusual():
+    usual, unusual = flatten(to_tree(AdaptSettings())), flatten(to_tree(UNUSUAL))
+    assert {flag for flag in usual if usual[flag] == unusual[flag]} == {"pairs", "dry_run"}
+
+
+def test_types_survive_the_command_line():
+    settings = parse("--objective.levels", "[5, 50]", "--predictor.multipliers", "[1, 3]", "--real", "a b")
+    assert settings.objective.levels == (5, 50)
+    assert settings.predictor.multipliers == [1, 3]
+    assert settings.real == Path("a b")
+    assert settings.clean is None
+    assert settings.training.learning_rate == 1e-3
+
+
+def test_later_flags_win_over_the_file(tmp_path):
+    write_settings(UNUSUAL, tmp_path / "s.yaml")
+    assert parse("--config", str(tmp_path / "s.yaml"), "--seed", "9") == dataclasses.replace(UNUSUAL, seed=9)
+
+
+def test_texts_are_taken_for_paths():
+    assert AdaptSettings(real="real", clean="clean") == VALID
+
+
+def test_a_tree_holds_plain_values_only():
+    tree = to_tree(UNUSUAL)
+    assert yaml.safe_load(yaml.safe_dump(tree)) == tree
+    assert tree["objective"]["levels"] == [100, 900]
+    assert tree["real"] == "my photographs/real: 2"
+
+
+@pytest.mark.parametrize("content", [b"", b"- 1\n- 2\n", b"just text", b"a: [1", b"\xff\xfe", b"a: !!python/name:os.x"])
+def test_a_file_without_settings_is_named(tmp_path, content):
+    path = tmp_path / "broken.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"settings file .*broken\.yaml"):
+        read_settings(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"settings file .*none\.yaml"):
+        read_settings(tmp_path / "none.yaml")
+
+
+# -- differences -------------------------------------------------------------------------------------------------------
+
+
+def test_every_difference_is_a_line():
+    new = change("training.steps", 8000, change("objective.levels", (1, 100)))
+    assert differences(to_tree(VALID), new) == [
+        "--objective.levels was [1, 999], now is [1, 100]",
+        "--training.steps was 2000, now is 8000",
+    ]
+
+
+FREE = {
+    "out": Path("x"), "cache": Path("y"), "dry_run": True, "training.checkpoint_every": 1, "training.log_every": 1,
+    "training.picture_every": 1, "training.workers": 3,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("flag", "value"), FREE.items())
+def test_what_a_run_does_not_compute_with_may_change(flag, value):
+    assert differences(to_tree(VALID), change(flag, value)) == []
+
+
+def test_everything_else_may_not():
+    usual = flatten(to_tree(VALID))
+    found = {line.split()[0].removeprefix("--") for line in differences(to_tree(VALID), UNUSUAL)}
+    changed = {flag for flag, value in flatten(to_tree(UNUSUAL)).items() if value != usual[flag]}
+    assert found == changed - set(FREE)
+    assert len(found) > 35
+
+
+def test_settings_of_another_version_are_differences():
+    before = to_tree(VALID)
+    before["lost"] = 3
+    del before["seed"]
+    assert sorted(differences(before, VALID)) == ["--lost was 3, now is None", "--seed was None, now is 0"]
