@@ -1,0 +1,91 @@
+"""What the documents promise: their commands parse, their Python compiles, their links lead somewhere."""
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import noiseda
+from noiseda import cli
+from noiseda.config import AdaptSettings
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def name(path):
+    return str(path.relative_to(ROOT))
+
+
+def blocks(path, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def commands(path):
+    """Every noiseda command line of a document: in its shell blocks, and in `code` that names a subcommand."""
+    lines = [line for block in blocks(path, "sh") for line in block.replace("\\\n", " ").splitlines()]
+    lines += re.findall(
+        r"`(noiseda (?:adapt|restore|evaluate|data|quickstart)[^`\n]*)`", path.read_text(encoding="utf-8")
+    )
+    found = [re.search(r"(?:^|/|-m )noiseda (.*)", line) for line in lines]
+    return [match[1] for match in found if match]
+
+
+COMMANDS = [(name(path), command) for path in DOCUMENTS for command in commands(path)]
+
+
+def test_the_readme_shows_the_whole_job():
+    shown = [command.split()[0] for where, command in COMMANDS if where == "README.md"]
+    assert {"adapt", "restore", "evaluate"} <= set(shown)
+
+
+@pytest.mark.parametrize(("where", "line"), COMMANDS)
+def test_command_lines_parse(where, line):
+    words = shlex.split(line)
+    if words in (["adapt"], ["restore"], ["evaluate"], ["data", "check"], ["quickstart"]) or "COMMAND" in words:
+        return  # named, not shown
+    command, arguments = cli.parse(words)
+    if command == "adapt":
+        AdaptSettings(**arguments).check()
+
+
+@pytest.mark.parametrize("path", [path for path in DOCUMENTS if blocks(path, "python")], ids=name)
+def test_python_compiles_and_names_what_exists(path):
+    for block in blocks(path, "python"):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "noiseda":
+                assert node.attr in noiseda.__all__
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_links_to_files_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8")):
+        if not target.startswith(("http://", "https://", "mailto:")):
+            assert (path.parent / target).exists(), f"{name(path)}: {target}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_flags_that_are_named_exist(path):
+    """Every `--flag` in backticks is one of some command, so that no document outlives a setting."""
+    known = {flag for command in cli.COMMANDS for flag in cli.build_parser(command)._option_string_actions}
+    known |= {flag.replace("_", "-") for flag in known} | {"--help", "--version"}
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for code in re.findall(r"`([^`\n]*--\w[^`\n]*)`", text):
+        if re.match(r"--|noiseda ", code):
+            for flag in re.findall(r"--\w[\w.-]*", code):
+                assert flag.rstrip(".") in known or flag.endswith("."), f"{name(path)}: {flag}"
+
+
+def test_make_targets_that_are_named_exist():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for path in DOCUMENTS:
+        for target in re.findall(r"(?:^|`)make ([a-z]+)", path.read_text(encoding="utf-8"), re.MULTILINE):
+            assert target in targets, f"{name(path)}: make {target}"
+
+
+def test_ci_runs_what_everyone_runs():
+    script = ROOT / ".ci" / "run"
+    assert "make test" in script.read_text(encoding="utf-8")
+    assert script.stat().st_mode & 0o111
