@@ -7,18 +7,17 @@ seen through a *simulated* camera: its upper half is the unlabelled "real" image
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+import yaml
 from rich.console import Console
 from rich.table import Table
 from skimage import data as photographs
 
-from noiseda.config import AdaptSettings, Strategy, TrainingSettings
+from noiseda.config import AdaptSettings, Strategy, TrainingSettings, read_settings
 from noiseda.data.batches import generator
 from noiseda.data.camera import Camera
 from noiseda.errors import UserError
@@ -63,10 +62,12 @@ def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, steps: int = 
         The figures.
 
     Raises:
-        UserError: A folder cannot be written, or holds a quickstart with another seed or number of steps.
+        UserError: A flag is out of range; a file cannot be written; the folder holds a quickstart with another seed,
+            number of steps or camera, whose images would mix with these.
     """
     console = Console(stderr=True, highlight=False)
     began = time.perf_counter()
+    _claim(out, seed, steps)
     test = write_data(out / "data", seed)
     console.print(f"[bold]noiseda quickstart[/bold] (seed {seed})\n{NOTE}")
 
@@ -85,7 +86,7 @@ def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, steps: int = 
         console.print(f"\n[bold]{name}[/bold]: {steps} steps, strategy {strategy}")
         summaries[name] = adapt(replace(base, strategy=strategy, out=out / "runs" / name))
         weights = out / f"{name}.safetensors"
-        _copy(summaries[name].weights, weights)
+        _save(weights, summaries[name].weights.read_bytes())
         folders[name] = out / "restored" / name
         restore_files(weights, str(test / "input"), folders[name], overwrite=True)
 
@@ -98,20 +99,18 @@ def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, steps: int = 
     ssim = {column: _number(report.mean["ssim"]) for column, report in reports.items()}
     _draw(out / "sheet.png", test, folders, names, steps, seed)
     report = QuickstartReport(out, psnr, round(time.perf_counter() - began, 1))
-    _write_summary(
-        out / "summary.json",
-        {
-            "note": NOTE,
-            "camera": {"iso": CAMERA.strength},
-            "held_out_images": len(names),
-            "steps": steps,
-            "seed": seed,
-            "psnr": psnr,
-            "ssim": ssim,
-            "seconds": {"total": report.seconds, **{name: summary.seconds for name, summary in summaries.items()}},
-            "made_by": provenance(),
-        },
-    )
+    summary = {
+        "note": NOTE,
+        "camera": {"iso": CAMERA.strength},
+        "held_out_images": len(names),
+        "steps": steps,
+        "seed": seed,
+        "psnr": psnr,
+        "ssim": ssim,
+        "seconds": {"total": report.seconds, **{name: made.seconds for name, made in summaries.items()}},
+        "made_by": provenance(),
+    }
+    _save(out / "summary.json", json.dumps(summary, indent=2).encode())
     _show(console, report)
     return report
 
@@ -152,9 +151,29 @@ def _write(pixels: torch.Tensor, path: Path) -> None:
         write(Picture(pixels), path)
 
 
-def _copy(source: Path, target: Path) -> None:
-    with atomic(target) as file, source.open("rb") as original:
-        shutil.copyfileobj(original, file)
+def _claim(out: Path, seed: int, steps: int) -> None:
+    """Note whose folder this is, or find that it holds another quickstart."""
+    if seed < 0 or steps < 1:
+        raise UserError(f"--seed must be at least 0 and --steps at least 1, not {seed} and {steps}")
+    path = out / "settings.yaml"
+    ours = {"seed": seed, "steps": steps, "camera_iso": list(CAMERA.strength)}
+    theirs = read_settings(path) if path.exists() else ours
+    changed = [f"{name} {theirs.get(name)}, not {value}" for name, value in ours.items() if theirs.get(name) != value]
+    if changed:
+        raise UserError(
+            f"--out {out} holds a quickstart with {'; '.join(changed)}. "
+            "Give another --out, or remove that folder to start anew"
+        )
+    _save(path, yaml.safe_dump(ours, sort_keys=False).encode())
+
+
+def _save(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(path) as file:
+            file.write(content)
+    except OSError as error:
+        raise UserError(f"--out: {path} cannot be written: {error.strerror or error}") from error
 
 
 def _draw(path: Path, test: Path, folders: dict[str, Path], names: list[str], steps: int, seed: int) -> None:
@@ -177,11 +196,6 @@ def _number(score: float | str) -> float:
     return score
 
 
-def _write_summary(path: Path, summary: dict[str, object]) -> None:
-    with atomic(path) as file:
-        file.write(json.dumps(summary, indent=2).encode())
-
-
 def _show(console: Console, report: QuickstartReport) -> None:
     table = Table(title="held-out images, simulated camera", caption="PSNR in dB, RGB, mean over the images")
     table.add_column("")
@@ -190,5 +204,5 @@ def _show(console: Console, report: QuickstartReport) -> None:
         table.add_row(column, f"{value:.2f}")
     console.print(table)
     for name in ("sheet.png", "summary.json", "adapted.safetensors", "restored"):
-        console.print(f"  {os.fspath(report.folder / name)}")
+        console.print(f"  {report.folder / name}", markup=False, soft_wrap=True)
     console.print(f"{report.seconds / 60:.1f} minutes")
