@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -86,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 128 + signal.SIGINT
-    if isinstance(result, str):
+    if isinstance(result, str) and os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
         print(result)
     return 0 if getattr(result, "ok", True) else 1
 

@@ -70,7 +70,7 @@ class PredictorSettings:
 
 @dataclass(frozen=True)
 class ObjectiveSettings:
-    """The adaptation objective: L = L_res + weight(p) * L_dif (method.md, section 3)."""
+    """The adaptation objective: L = L_res + weight(p) * L_dif (docs/method.md)."""
 
     weight: float = 0.2
     """Final weight of the diffusion loss (the paper: 0.2)."""
