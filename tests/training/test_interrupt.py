@@ -20,8 +20,7 @@ def test_a_first_signal_is_noted_and_a_second_stops_at_once() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         assert stop.signal_number == signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(1)
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_the_signals_are_given_back() -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from statistics import fmean
 from types import TracebackType
 
 import torch
@@ -38,8 +39,7 @@ class Journal:
         self.steps, self.samples = steps, samples
         self._path = folder / "log.jsonl"
         self._since = time.perf_counter()
-        self._sums: Line = {}
-        self._count = 0
+        self._noted: dict[str, list[float]] = {}
         self._bar: Progress | None = None
         if silent:
             return
@@ -72,8 +72,7 @@ class Journal:
     def note(self, losses: Line) -> None:
         """Add the losses of one micro-batch to the averages of the next line."""
         for name, value in losses.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-        self._count += 1
+            self._noted.setdefault(name, []).append(value)
 
     def advance(self, done: int) -> None:
         """Move the progress bar."""
@@ -90,8 +89,8 @@ class Journal:
         """
         now = time.perf_counter()
         rate = steps * self.samples / max(now - self._since, 1e-9)
-        means = {name: total / self._count for name, total in self._sums.items()} if self._count else {}
-        self._since, self._sums, self._count = now, {}, 0
+        means = {name: fmean(values) for name, values in self._noted.items()}
+        self._since, self._noted = now, {}
         if self.silent:
             return
         self._write({"step": done, **means, **more, "samples_per_second": rate})

@@ -338,7 +338,8 @@ def ship(run: Run) -> Summary:
     """Write the averaged weights (the best scored ones where there are validation pairs) and the summary."""
     settings = run.settings
     weights = settings.out / "restorer.safetensors"
-    lines = [line for line in read_log(settings.out / "log.jsonl") if line["step"] > 0.9 * settings.training.steps]
+    late = [line for line in read_log(settings.out / "log.jsonl") if line["step"] > 0.9 * settings.training.steps]
+    lines = [line for line in late if "loss" in line]  # not those of the validation
     others = ("step", "learning_rate", "samples_per_second")
     names = [name for name in (lines[-1] if lines else {}) if name not in others]
     restorer = sum(parameter.numel() for parameter in run.strategy.restorer.parameters())

@@ -1,0 +1,58 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from noiseda.cli import main
+from noiseda.config import PredictorSettings, RestorerSettings
+from noiseda.errors import UserError
+from noiseda.training import adapt, describe
+from tests.training.photographs import as_flags, pairs, small
+
+PAPER = PredictorSettings(width=64, multipliers=[1, 2, 4, 8], blocks=2, stem=1, attention=True, dropout=0.2)
+
+
+def test_the_papers_sizes_cost_what_the_paper_and_its_code_say(where: Path) -> None:
+    """8.56 M and 62.6 M parameters; 12.4 GMAC for a restoration; about 0.77 TFLOP a sample and step."""
+    settings = small(where, restorer=RestorerSettings(width=64), predictor=PAPER, patch=128, batch=24, steps=1000)
+    description = describe(settings)
+    assert description.parameters["restorer"] == pytest.approx(8.56e6, rel=1e-3)
+    assert description.parameters["thrown_away"] == pytest.approx(62.6e6, rel=1e-2)
+    assert description.sample_tflop == pytest.approx(0.77, rel=0.02)
+    assert description.samples == 24
+    assert description.run_pflop == pytest.approx(24 * description.sample_tflop, rel=1e-6)
+    alone = describe(replace(settings, strategy="synthetic"))
+    assert alone.forward_gmac == pytest.approx(12.4, rel=0.01)
+    assert alone.parameters["thrown_away"] == 0
+
+
+def test_it_counts_what_the_run_has(where: Path) -> None:
+    settings = small(where, validation=pairs(where / "validation"), accumulate=3)
+    description = describe(settings)
+    summary = adapt(settings)
+    assert description.parameters == summary.parameters
+    assert description.images == summary.images == {"clean": 3, "real": 3, "validation": 2}
+    assert description.samples == 6
+
+
+def test_the_command_prints_it_and_writes_nothing(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = as_flags(small(where))
+    before = sorted(where.rglob("*"))
+    assert main([*words, "--dry-run"]) == 0
+    assert sorted(where.rglob("*")) == before
+    said = capsys.readouterr().out
+    for part in ("--clean 3, --real 3", "parameters", "GMAC a sample", "6 steps", "PFLOP", "nothing is written"):
+        assert part in said
+
+
+def test_what_would_stop_the_run_stops_the_dry_run(where: Path) -> None:
+    settings = small(where)
+    with pytest.raises(UserError, match="--real"):
+        describe(replace(settings, real=where / "nowhere"))
+    with pytest.raises(UserError, match=r"--training\.patch"):
+        describe(small(where, patch=17))
+    with pytest.raises(UserError, match=r"none\.safetensors"):
+        describe(replace(settings, restorer=RestorerSettings(width=4, depth=2, start=where / "none.safetensors")))
+    adapt(settings)
+    with pytest.raises(UserError, match="--seed was 0, now is 1"):
+        describe(replace(settings, seed=1))
