@@ -7,8 +7,6 @@ import json
 import sys
 from pathlib import Path
 
-from PIL import Image
-
 from noiseda.evaluation.sheet import Row, sheet
 from noiseda.images import read
 
@@ -34,9 +32,8 @@ def draw(run: Path, picture: Path) -> None:
         title="make quickstart: before and after",
         subtitle=summary["note"],
         footer=f"{summary['steps']} steps each, seed {summary['seed']}; figures are PSNR in dB (RGB, 8 bits)",
+        width=160,
     )
-    page = Image.open(picture)
-    page.resize((page.width * 6 // 7, page.height * 6 // 7), Image.Resampling.LANCZOS).save(picture, optimize=True)
 
 
 if __name__ == "__main__":
