@@ -1,8 +1,9 @@
 """Adapt to real images and score on their test folders: input, synthetic-only, adapted; several seeds.
 
-    python bench/real_images.py --data DIR --out runs/real-images --seeds 0,1,2 --steps 1500
+    python bench/real_images.py --data DIR --out runs/real-images --seeds 0,1,2
 
-DIR holds the layout of the table below. Every step is a command of noiseda, printed before it runs; what is done is not
+Of each task and seed one network is trained on synthetic pairs first; from there, both arms train for the same number of
+further steps: on synthetic pairs alone, and adapted. DIR holds the layout of the table below. Every step is a command of noiseda, printed before it runs; what is done is not
 done again, so that the same command continues after a stop. Ends with ``results.json`` and a table in Markdown.
 """
 
@@ -23,6 +24,10 @@ from noiseda.data.rain import Drops
 from noiseda.images import Picture, find_images, read, write
 
 WHITE = "clean/bsds500"
+STEPS = {"denoise": (4000, 1000), "derain": (2500, 800), "deblur": (2000, 600)}
+"""Of each task: steps on synthetic pairs first, then further steps of both arms."""
+RATE = 3e-4
+"""Learning rate of the further steps."""
 
 
 @dataclass(frozen=True)
@@ -91,27 +96,29 @@ def one(experiment: Experiment, seed: int, data: Path, out: Path, flags: str) ->
         return out / path[1:] if path.startswith("@") else data / path
 
     flag, folder = experiment.synthetic.split()
+    start, further = STEPS[experiment.task]
     test = place(experiment.test)
     label = f"{experiment.name.split()[0]}-{experiment.protocol}"
     scores = {"input": score(test / "input", test / "target", experiment.protocol, out / "scores" / f"{label}-input")}
-    seconds, made_by = {}, {}
-    common = f"adapt --task {experiment.task} {flag} {data / folder} {experiment.more} --seed {seed} --cache {out / 'cache'} {flags}"
+    first = out / "runs" / f"{experiment.task}-start-{seed}"
+    common = f"adapt --config {experiment.task}-small {flag} {data / folder} {experiment.more} --seed {seed} --cache {out / 'cache'} --training.picture_every 1000"
+    onward = f"--restorer.start {first / 'restorer.safetensors'} --training.steps {further} --training.learning_rate {RATE} --training.predictor_learning_rate 1e-3"
     runs = {
-        "synthetic": (f"{experiment.task}-synthetic-{seed}", "--strategy synthetic"),
-        "adapted": (f"{label}-adapted-{seed}", f"--real {place(experiment.real)}"),
+        "start": (first, f"--strategy synthetic --training.steps {start}"),
+        "synthetic": (out / "runs" / f"{experiment.task}-synthetic-{seed}", f"--strategy synthetic {onward}"),
+        "adapted": (out / "runs" / f"{label}-adapted-{seed}", f"--real {place(experiment.real)} {onward}"),
     }
+    seconds, made_by = {}, {}
     for name, (run, more) in runs.items():
-        folder_of_run = out / "runs" / run
-        if not (folder_of_run / "summary.json").exists():
-            call(f"{common} {more} --out {folder_of_run}")
-        summary = json.loads((folder_of_run / "summary.json").read_text())
-        seconds[name], made_by = summary["seconds"], summary["made_by"]
+        if not (run / "summary.json").exists():
+            call(f"{common} {more} {flags} --out {run}")
+        summary = json.loads((run / "summary.json").read_text())
+        seconds[name], made_by[name] = summary["seconds"], summary["made_by"]
+        measured = out / "scores" / f"{label}-{name}-{seed}"
         restored = out / "restored" / f"{label}-{name}-{seed}"
-        if not (out / "scores" / f"{label}-{name}-{seed}" / "metrics.json").exists():
-            call(
-                f"restore {folder_of_run / 'restorer.safetensors'} {test / 'input'} {restored} --overwrite --format png"
-            )
-        scores[name] = score(restored, test / "target", experiment.protocol, out / "scores" / f"{label}-{name}-{seed}")
+        if not (measured / "metrics.json").exists():
+            call(f"restore {run / 'restorer.safetensors'} {test / 'input'} {restored} --overwrite --format png")
+        scores[name] = score(restored, test / "target", experiment.protocol, measured)
     return {
         "experiment": experiment.name,
         "seed": seed,
@@ -140,7 +147,7 @@ def table(results: list[dict], column_of: dict[str, str]) -> str:
 
         gains = [f"{r['scores']['adapted'][column] - r['scores']['synthetic'][column]:+.2f}" for r in of]
         lines.append(
-            f"| {name} | {column} | {cell('input')} | {cell('synthetic')} | {cell('adapted')} | {', '.join(gains)} |"
+            f"| {name} | {column} | {cell('input')} | {cell('start')} | {cell('synthetic')} | {cell('adapted')} | {', '.join(gains)} |"
         )
     return "\n".join(lines)
 

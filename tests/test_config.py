@@ -242,7 +242,7 @@ def test_every_difference_is_a_line():
     new = change("training.steps", 8000, change("objective.levels", (1, 100)))
     assert differences(to_tree(VALID), new) == [
         "--objective.levels was [1, 999], now is [1, 100]",
-        "--training.steps was 2000, now is 8000",
+        "--training.steps was 5000, now is 8000",
     ]
 
 

@@ -114,13 +114,13 @@ class DegradationSettings:
 class TrainingSettings:
     """The run: how long, how large, how often."""
 
-    steps: int = 2000
+    steps: int = 5000
     """Number of optimiser steps."""
 
-    batch: int = 8
+    batch: int = 6
     """Samples of each domain in a step, per process."""
 
-    patch: int = 64
+    patch: int = 48
     """Side of the square training patches, in pixels."""
 
     learning_rate: float = 1e-3

@@ -50,7 +50,7 @@ class QuickstartReport:
     seconds: float
 
 
-def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, steps: int = 1200) -> QuickstartReport:
+def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, steps: int = 2400) -> QuickstartReport:
     """Adapt to a simulated phone camera, restore held-out images, and write pictures and figures.
 
     Args:

@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 from noiseda.restoration.contract import Restorer
 
+SLOPE = 0.2
+"""Slope of LeakyReLU below zero."""
+
 
 class UNet(Restorer):
     """U-Net that predicts what to add to the degraded image.
@@ -39,8 +42,11 @@ class UNet(Restorer):
         )
         self.up = nn.ModuleList(_stage(2 * b, b) for _, b in upward)
         self.head = nn.Conv2d(width, channels, 3, padding=1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):  # keeps the signal's size from layer to layer (arXiv 1502.01852)
+                nn.init.kaiming_normal_(module.weight, a=SLOPE)
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
         nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def restore(self, images: Tensor) -> Tensor:
         """Restore images whose sides are multiples of ``stride``; (B, C, H, W) -> (B, C, H, W)."""
@@ -59,7 +65,7 @@ def _stage(inward: int, outward: int) -> nn.Sequential:
     """Two 3x3 convolutions, each followed by LeakyReLU(0.2)."""
     return nn.Sequential(
         nn.Conv2d(inward, outward, 3, padding=1),
-        nn.LeakyReLU(0.2, inplace=True),
+        nn.LeakyReLU(SLOPE, inplace=True),
         nn.Conv2d(outward, outward, 3, padding=1),
-        nn.LeakyReLU(0.2, inplace=True),
+        nn.LeakyReLU(SLOPE, inplace=True),
     )
