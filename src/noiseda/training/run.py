@@ -162,8 +162,9 @@ def prepare(settings: AdaptSettings) -> Run:
 
 def _accelerator(settings: AdaptSettings) -> Accelerator:
     device = settings.training.device
+    alone = not torch.cuda.is_available() and not torch.backends.mps.is_available()
     accelerator = Accelerator(
-        cpu=device == "cpu",
+        cpu=device == "cpu" or (device == "auto" and alone),  # else processes on a CPU would not know of one another
         mixed_precision="no",  # precision is ours: one autocast around the forward pass
         gradient_accumulation_steps=settings.training.accumulate,
     )
