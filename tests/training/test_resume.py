@@ -152,6 +152,14 @@ def test_a_finished_run_is_left_as_it_is(where: Path) -> None:
     assert json.loads((settings.out / "summary.json").read_text())["terms"] == first.terms
 
 
+def test_what_a_kill_cut_off_is_cleared_away(where: Path) -> None:
+    settings = small(where)
+    settings.out.mkdir()
+    (settings.out / ".0123.part").write_bytes(b"half of something")
+    adapt(settings)
+    assert not list(settings.out.rglob("*.part"))
+
+
 def test_it_may_be_watched_otherwise_when_it_continues(where: Path) -> None:
     settings = small(where)
     adapt(settings)

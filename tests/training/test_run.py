@@ -156,12 +156,13 @@ def test_images_of_every_kind_train(where: Path) -> None:
         assert summary.images["real"] == 12
 
 
-def test_images_smaller_than_a_patch_train(where: Path) -> None:
+def test_images_smaller_than_a_patch_train_and_are_named(where: Path, caplog: pytest.LogCaptureFixture) -> None:
     for folder in ("clean", "real"):
         for path in (where / folder).iterdir():
             path.unlink()
         save(where / folder / "small.png", CLEAN[:16, :20])
     assert adapt(small(where, patch=64)).skipped == []
+    assert f"smaller than --training.patch 64 and continued by reflection: {where / 'clean/small.png'}, " in caplog.text
     assert adapt(small(where, out=where / "blur", task="deblur", patch=32)).skipped == []
 
 

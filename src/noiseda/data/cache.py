@@ -47,6 +47,11 @@ class ImageStore:
     def __len__(self) -> int:
         return len(self.groups)
 
+    def smaller_than(self, side: int) -> list[Path]:
+        """The first image of each group that has a side below this many pixels."""
+        sizes = ((group[0], _map(entries[0]).shape) for group, entries in zip(self.groups, self._decoded, strict=True))
+        return [path for path, shape in sizes if min(shape[:2]) < side]
+
     def patches(self, index: int, size: int, generator: torch.Generator, channels: int = 3) -> tuple[Tensor, ...]:
         """Cut one random square patch, the same from every image of a group, in one of eight random orientations.
 

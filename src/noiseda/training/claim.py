@@ -27,7 +27,7 @@ def check_claim(settings: AdaptSettings) -> None:
 
 
 def claim(settings: AdaptSettings) -> None:
-    """Make the run's folder ours.
+    """Make the run's folder ours, and clear away what a kill cut off while it was written.
 
     Raises:
         UserError: where it belongs to another run (see :func:`check_claim`) or cannot be written.
@@ -35,6 +35,8 @@ def claim(settings: AdaptSettings) -> None:
     try:
         check_claim(settings)
         settings.out.mkdir(parents=True, exist_ok=True)
+        for partial in settings.out.glob(".*.part"):
+            partial.unlink()
         write_settings(settings, settings.out / "settings.yaml")
     except OSError as error:
         raise UserError(f"--out {settings.out} cannot be written: {error.strerror or error}") from error

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from noiseda.adaptation import Strategy, Terms
 from noiseda.config import AdaptSettings, Precision
-from noiseda.data.batches import Batch, DomainBatches, generator
+from noiseda.data.batches import Batch, DomainBatches, Domains, generator
 from noiseda.data.cache import Skipped
 from noiseda.errors import Interrupted, UserError
 from noiseda.evaluation.metrics import psnr
@@ -128,15 +128,15 @@ def prepare(settings: AdaptSettings) -> Run:
     groups = list_images(settings)
     accelerator = _accelerator(settings)
     with accelerator.main_process_first():
-        claim(settings)
+        if accelerator.is_main_process:
+            claim(settings)
         cache = settings.cache or settings.out / "cache"
         domains, skipped = load_domains(settings, groups, cache)
         validation, unread = load_validation(settings, groups.get("validation", []))
     skipped += unread
     groups = without(groups, skipped)
     if accelerator.is_main_process:
-        for image in skipped:
-            log.warning("left out: %s", image.reason)
+        _warn(settings, domains, skipped)
 
     strategy = build_strategy(settings)
     if settings.training.channels_last:
@@ -158,6 +158,16 @@ def prepare(settings: AdaptSettings) -> Run:
     run = Run(settings, accelerator, groups, files, batches, skipped, strategy, model, optimizer, average, validation)
     _resume(run)
     return run
+
+
+def _warn(settings: AdaptSettings, domains: Domains, skipped: list[Skipped]) -> None:
+    for image in skipped:
+        log.warning("left out: %s", image.reason)
+    stores = [store for store in (domains.synthetic, domains.real, domains.reference) if store]
+    small = [str(path) for store in stores for path in store.smaller_than(settings.training.patch)]
+    if small:
+        named = ", ".join(small[:3]) + (f", … ({len(small)} in all)" if len(small) > 3 else "")
+        log.warning("smaller than --training.patch %d and continued by reflection: %s", settings.training.patch, named)
 
 
 def _accelerator(settings: AdaptSettings) -> Accelerator:
@@ -193,7 +203,10 @@ def _resume(run: Run) -> None:
             f"the checkpoints in {folder / 'checkpoints'} are not of a run with these settings ({error}). "
             "Give another --out, or remove that folder to start anew"
         ) from error
+    processes = state.get("processes", run.accelerator.num_processes)
     if run.accelerator.is_main_process:
+        if processes != run.accelerator.num_processes:
+            log.warning("the run began with another number of processes (%d): it sees other images now", processes)
         say(f"continuing {run.settings.out} after step {run.done}")
 
 
@@ -206,6 +219,7 @@ def _save(run: Run) -> None:
             "seconds": run.seconds,
             "best": run.best,
             "files": run.files,
+            "processes": run.accelerator.num_processes,
             "strategy": run.strategy.state_dict(),
             "average": run.average.network.state_dict(),
             "optimizer": run.optimizer.state_dict(),
