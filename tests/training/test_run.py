@@ -281,7 +281,7 @@ FULL = {
     "log": ("noiseda.training.journal.atomic", "the log in --out .* cannot be written"),
     "checkpoint": ("noiseda.training.checkpoints.atomic", r"the checkpoint .*step-00000003\.pt"),
     "weights": ("noiseda.restoration.weights.atomic", r"the weights file .*restorer\.safetensors"),
-    "summary": ("noiseda.training.run.atomic", r"cannot write .*summary\.json"),
+    "summary": ("noiseda.training.ship.atomic", r"cannot write .*summary\.json"),
 }
 
 

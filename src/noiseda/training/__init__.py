@@ -2,6 +2,7 @@
 
 from noiseda.errors import Interrupted
 from noiseda.training.cost import Description, describe
-from noiseda.training.run import Summary, adapt
+from noiseda.training.run import adapt
+from noiseda.training.ship import Summary
 
 __all__ = ["Description", "Interrupted", "Summary", "adapt", "describe"]

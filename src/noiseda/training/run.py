@@ -2,82 +2,40 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import logging
 import math
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
 from torch.utils.data import DataLoader
 
-from noiseda.adaptation import Strategy, Terms
+from noiseda.adaptation import Terms
 from noiseda.config import AdaptSettings, Precision
 from noiseda.data.batches import Batch, DomainBatches, Domains, generator
 from noiseda.data.cache import Skipped
 from noiseda.errors import Interrupted, UserError
 from noiseda.evaluation.metrics import psnr
 from noiseda.inference import restore_tensor
-from noiseda.restoration import save_weights
-from noiseda.storage import atomic
-from noiseda.training import checkpoints
 from noiseda.training.assemble import (
-    Groups,
     build_optimizer,
     build_strategy,
     fingerprint,
     list_images,
     load_domains,
     load_validation,
-    restorer_arguments,
     without,
 )
 from noiseda.training.claim import claim
 from noiseda.training.ema import MovingAverage
 from noiseda.training.interrupt import StopRequest, leave_signals
-from noiseda.training.journal import Journal, read_log, say
+from noiseda.training.journal import Journal, say
 from noiseda.training.precision import autocast
-from noiseda.training.provenance import provenance
+from noiseda.training.ship import Summary, ship, write_weights
+from noiseda.training.state import Run, advice, resume, save
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a run made, as written to ``summary.json``.
-
-    Attributes:
-        weights: the adapted network.
-        task: denoise, derain or deblur.
-        strategy: how it was trained.
-        steps: number of optimiser steps.
-        seed: the run's seed.
-        seconds: time spent in training, over all sittings.
-        parameters: number of weights of the restorer, and of all that was thrown away.
-        images: number of images used, by flag.
-        skipped: images that could not be used: path and reason.
-        terms: mean of each loss over the last tenth of the run.
-        validation: step and mean PSNR (dB) of the shipped weights on the validation pairs, where there are any.
-        made_by: version, commit, machine.
-    """
-
-    weights: Path
-    task: str
-    strategy: str
-    steps: int
-    seed: int
-    seconds: float
-    parameters: dict[str, int]
-    images: dict[str, int]
-    skipped: list[dict[str, str]]
-    terms: dict[str, float]
-    validation: dict[str, float] | None
-    made_by: dict[str, str]
 
 
 def adapt(settings: AdaptSettings) -> Summary:
@@ -97,26 +55,6 @@ def adapt(settings: AdaptSettings) -> Summary:
     with StopRequest() as stop:
         fit(run, stop)
     return ship(run)
-
-
-@dataclass
-class Run:
-    """A run in progress: its parts, and how far it is."""
-
-    settings: AdaptSettings
-    accelerator: Accelerator
-    groups: dict[str, Groups]
-    files: str  # digest of the images' names and sizes
-    batches: DomainBatches
-    skipped: list[Skipped]
-    strategy: Strategy[Any]
-    model: torch.nn.Module  # the strategy, wrapped for several processes where there are several
-    optimizer: torch.optim.Optimizer
-    average: MovingAverage
-    validation: list[tuple[Tensor, Tensor]]
-    done: int = 0
-    seconds: float = 0.0
-    best: dict[str, float] | None = field(default=None)
 
 
 # -- prepare -----------------------------------------------------------------------------------------------------------
@@ -156,7 +94,7 @@ def prepare(settings: AdaptSettings) -> Run:
     )
     files = fingerprint(groups)
     run = Run(settings, accelerator, groups, files, batches, skipped, strategy, model, optimizer, average, validation)
-    _resume(run)
+    resume(run)
     return run
 
 
@@ -181,50 +119,6 @@ def _accelerator(settings: AdaptSettings) -> Accelerator:
     if device not in ("auto", accelerator.device.type):
         raise UserError(f"--training.device {device} cannot be had: this machine offers {accelerator.device.type}")
     return accelerator
-
-
-def _resume(run: Run) -> None:
-    state = checkpoints.latest(run.settings.out / "checkpoints")
-    if state is None:
-        return
-    folder = run.settings.out
-    if state.get("files", run.files) != run.files:
-        raise UserError(
-            f"the images of the run in --out {folder} have changed since it began: files were added, removed, renamed "
-            "or replaced. Give another --out, or remove that folder to start anew"
-        )
-    try:
-        run.strategy.load_state_dict(state["strategy"])
-        run.average.network.load_state_dict(state["average"])
-        run.optimizer.load_state_dict(state["optimizer"])
-        run.done, run.seconds, run.best = state["step"], state["seconds"], state["best"]
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise UserError(
-            f"the checkpoints in {folder / 'checkpoints'} are not of a run with these settings ({error}). "
-            "Give another --out, or remove that folder to start anew"
-        ) from error
-    processes = state.get("processes", run.accelerator.num_processes)
-    if run.accelerator.is_main_process:
-        if processes != run.accelerator.num_processes:
-            log.warning("the run began with another number of processes (%d): it sees other images now", processes)
-        say(f"continuing {run.settings.out} after step {run.done}")
-
-
-def _save(run: Run) -> None:
-    if not all(bool(parameter.isfinite().all()) for parameter in run.strategy.parameters()):
-        raise UserError(f"step {run.done}: the weights are no longer finite. {_advice(run)}")
-    if run.accelerator.is_main_process:
-        state = {
-            "step": run.done,
-            "seconds": run.seconds,
-            "best": run.best,
-            "files": run.files,
-            "processes": run.accelerator.num_processes,
-            "strategy": run.strategy.state_dict(),
-            "average": run.average.network.state_dict(),
-            "optimizer": run.optimizer.state_dict(),
-        }
-        checkpoints.save(run.settings.out / "checkpoints", run.done, state)
 
 
 # -- fit ---------------------------------------------------------------------------------------------------------------
@@ -272,7 +166,7 @@ def fit(run: Run, stop: StopRequest) -> None:
                 _validate(run, journal)
             signal_number = stop.agreed(accelerator)
             if run.done % training.checkpoint_every == 0 or finished or signal_number:
-                _save(run)
+                save(run)
             if signal_number and not finished:
                 if accelerator.is_main_process:
                     say(f"stopped after step {run.done}; the same command continues from here")
@@ -320,14 +214,7 @@ def _stop_unless_finite(run: Run, values: dict[str, float], batch: Batch) -> Non
     files = ", ".join(dict.fromkeys(batch.files))
     raise UserError(
         f"step {run.done + 1}: the loss or its gradient is not finite ({terms}). Its batch was cut from: {files}. "
-        f"{_advice(run)}"
-    )
-
-
-def _advice(run: Run) -> str:
-    return (
-        f"The last good checkpoint in {run.settings.out / 'checkpoints'} is kept; a smaller --training.learning_rate, "
-        "--training.clip 1 or --training.precision fp32 may help (in another --out)"
+        f"{advice(run)}"
     )
 
 
@@ -343,62 +230,4 @@ def _validate(run: Run, journal: Journal) -> None:
     if run.best is None or mean > run.best["psnr"]:
         run.best = {"step": run.done, "psnr": mean}
         if run.accelerator.is_main_process:
-            _write_weights(run, run.settings.out / "best.safetensors")
-
-
-# -- ship --------------------------------------------------------------------------------------------------------------
-
-
-def ship(run: Run) -> Summary:
-    """Write the averaged weights (the best scored ones where there are validation pairs) and the summary."""
-    settings = run.settings
-    weights = settings.out / "restorer.safetensors"
-    late = [line for line in read_log(settings.out / "log.jsonl") if line["step"] > 0.9 * settings.training.steps]
-    lines = [line for line in late if "loss" in line]  # not those of the validation
-    others = ("step", "learning_rate", "samples_per_second")
-    names = [name for name in (lines[-1] if lines else {}) if name not in others]
-    restorer = sum(parameter.numel() for parameter in run.strategy.restorer.parameters())
-    everything = sum(parameter.numel() for parameter in run.strategy.parameters())
-    summary = Summary(
-        weights=weights,
-        task=settings.task,
-        strategy=settings.strategy,
-        steps=run.done,
-        seed=settings.seed,
-        seconds=round(run.seconds, 1),
-        parameters={"restorer": restorer, "thrown_away": everything - restorer},
-        images={flag: len(groups) for flag, groups in run.groups.items()},
-        skipped=[{"path": str(image.path), "reason": image.reason} for image in run.skipped],
-        terms={name: sum(line[name] for line in lines if name in line) / len(lines) for name in names},
-        validation=run.best,
-        made_by=provenance(),
-    )
-    if run.accelerator.is_main_process:
-        if run.best is None:
-            _write_weights(run, weights)
-        else:
-            _write(weights, (settings.out / "best.safetensors").read_bytes())
-        text = json.dumps(dataclasses.asdict(summary), indent=2, default=str)
-        _write(settings.out / "summary.json", text.encode())
-    run.accelerator.wait_for_everyone()
-    return summary
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        with atomic(path) as file:
-            file.write(content)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}; the last checkpoint is kept") from error
-
-
-def _write_weights(run: Run, path: Path) -> None:
-    settings = run.settings
-    save_weights(
-        path,
-        run.average.network.state_dict(),
-        architecture="unet",
-        arguments=restorer_arguments(settings.restorer),
-        task=settings.task,
-        notes={"strategy": settings.strategy, "steps": str(run.done), "seed": str(settings.seed), **provenance()},
-    )
+            write_weights(run, run.settings.out / "best.safetensors")

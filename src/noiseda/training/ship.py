@@ -1,0 +1,105 @@
+"""The end of a run: the averaged weights as one file, and a summary of how they came about."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from noiseda.errors import UserError
+from noiseda.restoration import save_weights
+from noiseda.storage import atomic
+from noiseda.training.assemble import restorer_arguments
+from noiseda.training.journal import read_log
+from noiseda.training.provenance import provenance
+from noiseda.training.state import Run
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run made, as written to ``summary.json``.
+
+    Attributes:
+        weights: the adapted network.
+        task: denoise, derain or deblur.
+        strategy: how it was trained.
+        steps: number of optimiser steps.
+        seed: the run's seed.
+        seconds: time spent in training, over all sittings.
+        parameters: number of weights of the restorer, and of all that was thrown away.
+        images: number of images used, by flag.
+        skipped: images that could not be used: path and reason.
+        terms: mean of each loss over the last tenth of the run.
+        validation: step and mean PSNR (dB) of the shipped weights on the validation pairs, where there are any.
+        made_by: version, commit, machine.
+    """
+
+    weights: Path
+    task: str
+    strategy: str
+    steps: int
+    seed: int
+    seconds: float
+    parameters: dict[str, int]
+    images: dict[str, int]
+    skipped: list[dict[str, str]]
+    terms: dict[str, float]
+    validation: dict[str, float] | None
+    made_by: dict[str, str]
+
+
+def ship(run: Run) -> Summary:
+    """Write the averaged weights (the best scored ones where there are validation pairs) and the summary."""
+    settings = run.settings
+    weights = settings.out / "restorer.safetensors"
+    late = [line for line in read_log(settings.out / "log.jsonl") if line["step"] > 0.9 * settings.training.steps]
+    lines = [line for line in late if "loss" in line]  # not those of the validation
+    others = ("step", "learning_rate", "samples_per_second")
+    names = [name for name in (lines[-1] if lines else {}) if name not in others]
+    restorer = sum(parameter.numel() for parameter in run.strategy.restorer.parameters())
+    everything = sum(parameter.numel() for parameter in run.strategy.parameters())
+    summary = Summary(
+        weights=weights,
+        task=settings.task,
+        strategy=settings.strategy,
+        steps=run.done,
+        seed=settings.seed,
+        seconds=round(run.seconds, 1),
+        parameters={"restorer": restorer, "thrown_away": everything - restorer},
+        images={flag: len(groups) for flag, groups in run.groups.items()},
+        skipped=[{"path": str(image.path), "reason": image.reason} for image in run.skipped],
+        terms={name: sum(line[name] for line in lines if name in line) / len(lines) for name in names},
+        validation=run.best,
+        made_by=provenance(),
+    )
+    if run.accelerator.is_main_process:
+        if run.best is None:
+            write_weights(run, weights)
+        else:
+            _write(weights, (settings.out / "best.safetensors").read_bytes())
+        text = json.dumps(dataclasses.asdict(summary), indent=2, default=str)
+        _write(settings.out / "summary.json", text.encode())
+    run.accelerator.wait_for_everyone()
+    return summary
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        with atomic(path) as file:
+            file.write(content)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}; the last checkpoint is kept") from error
+
+
+def write_weights(run: Run, path: Path) -> None:
+    """Write the averaged weights with their description."""
+    settings = run.settings
+    save_weights(
+        path,
+        run.average.network.state_dict(),
+        architecture="unet",
+        arguments=restorer_arguments(settings.restorer),
+        task=settings.task,
+        notes={"strategy": settings.strategy, "steps": str(run.done), "seed": str(settings.seed), **provenance()},
+    )
