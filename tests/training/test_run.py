@@ -21,7 +21,7 @@ from noiseda.adaptation import SyntheticOnly, Terms
 from noiseda.config import ObjectiveSettings, to_tree
 from noiseda.data.noise import White
 from noiseda.errors import UserError
-from noiseda.restoration import load
+from noiseda.restoration import load, read_metadata
 from noiseda.storage import atomic
 from noiseda.training import adapt, checkpoints
 from noiseda.training.journal import read_log
@@ -332,3 +332,11 @@ def adapt_until_3(settings: Any) -> None:
     adapt(settings)
     (settings.out / "checkpoints/step-00000006.pt").unlink()
     (settings.out / "restorer.safetensors").unlink()
+
+
+def test_a_finished_run_keeps_saying_what_made_it(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = small(where)
+    first = adapt(settings)
+    monkeypatch.setattr("noiseda.training.provenance.commit", lambda: "another")
+    assert adapt(settings).made_by == first.made_by
+    assert read_metadata(first.weights)["commit"] == first.made_by["commit"]

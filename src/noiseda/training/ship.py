@@ -12,7 +12,6 @@ from noiseda.restoration import save_weights
 from noiseda.storage import atomic
 from noiseda.training.assemble import restorer_arguments
 from noiseda.training.journal import read_log
-from noiseda.training.provenance import provenance
 from noiseda.training.state import Run
 
 
@@ -32,7 +31,7 @@ class Summary:
         skipped: images that could not be used: path and reason.
         terms: mean of each loss over the last tenth of the run.
         validation: step and mean PSNR (dB) of the shipped weights on the validation pairs, where there are any.
-        made_by: version, commit, machine.
+        made_by: version, commit, machine of the sitting that finished the run.
     """
 
     weights: Path
@@ -71,7 +70,7 @@ def ship(run: Run) -> Summary:
         skipped=[{"path": str(image.path), "reason": image.reason} for image in run.skipped],
         terms={name: sum(line[name] for line in lines if name in line) / len(lines) for name in names},
         validation=run.best,
-        made_by=provenance(),
+        made_by=run.made_by,
     )
     if run.accelerator.is_main_process:
         if run.best is None:
@@ -101,5 +100,5 @@ def write_weights(run: Run, path: Path) -> None:
         architecture="unet",
         arguments=restorer_arguments(settings.restorer),
         task=settings.task,
-        notes={"strategy": settings.strategy, "steps": str(run.done), "seed": str(settings.seed), **provenance()},
+        notes={"strategy": settings.strategy, "steps": str(run.done), "seed": str(settings.seed), **run.made_by},
     )

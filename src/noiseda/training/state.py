@@ -19,6 +19,7 @@ from noiseda.training import checkpoints
 from noiseda.training.assemble import Groups
 from noiseda.training.ema import MovingAverage
 from noiseda.training.journal import say
+from noiseda.training.provenance import provenance
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,8 @@ class Run:
     validation: list[tuple[Tensor, Tensor]]
     done: int = 0
     seconds: float = 0.0
-    best: dict[str, float] | None = field(default=None)
+    best: dict[str, float] | None = None
+    made_by: dict[str, str] = field(default_factory=provenance)
 
 
 def resume(run: Run) -> None:
@@ -63,6 +65,8 @@ def resume(run: Run) -> None:
         run.average.network.load_state_dict(state["average"])
         run.optimizer.load_state_dict(state["optimizer"])
         run.done, run.seconds, run.best = state["step"], state["seconds"], state["best"]
+        if run.done == run.settings.training.steps:  # what finished it made it, not what looks at it again
+            run.made_by = state.get("made_by", run.made_by)
     except (KeyError, RuntimeError, ValueError) as error:
         raise UserError(
             f"the checkpoints in {folder / 'checkpoints'} are not of a run with these settings ({error}). "
@@ -88,6 +92,7 @@ def save(run: Run) -> None:
             "step": run.done,
             "seconds": run.seconds,
             "best": run.best,
+            "made_by": run.made_by,
             "files": run.files,
             "processes": run.accelerator.num_processes,
             "strategy": run.strategy.state_dict(),
