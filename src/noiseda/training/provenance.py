@@ -15,7 +15,7 @@ def provenance() -> dict[str, str]:
     return {
         "noiseda": version("noiseda"),
         "commit": commit(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # a class of its own, which checkpoints must not hold
         "python": platform.python_version(),
         "processor": _processor(),
         "threads": str(torch.get_num_threads()),
