@@ -1,9 +1,10 @@
 """Adapt to real images and score on their test folders: input, synthetic-only, adapted; several seeds.
 
-    python bench/real_images.py --data DIR --out runs/real-images --seeds 0,1,2
+    python bench/real_images.py --data DIR --out runs/real-images --seeds 0,1,2 [--from-scratch]
 
 Of each task and seed one network is trained on synthetic pairs first; from there, both arms train for the same number of
-further steps: on synthetic pairs alone, and adapted. DIR holds the layout of the table below. Every step is a command of noiseda, printed before it runs; what is done is not
+further steps: on synthetic pairs alone, and adapted. With --from-scratch both arms train for all these steps from random
+weights instead, as in the paper. DIR holds the layout of the table below. Every step is a command of noiseda, printed before it runs; what is done is not
 done again, so that the same command continues after a stop. Ends with ``results.json`` and a table in Markdown.
 """
 
@@ -89,7 +90,7 @@ def score(restored: Path, target: Path, protocol: str, out: Path) -> dict[str, f
     return json.loads((out / "metrics.json").read_text())["mean"]
 
 
-def one(experiment: Experiment, seed: int, data: Path, out: Path, flags: str) -> dict[str, object]:
+def one(experiment: Experiment, seed: int, data: Path, out: Path, flags: str, from_scratch: bool) -> dict[str, object]:
     """Train with and without adaptation, restore the test folder with both, score both and the input."""
 
     def place(path: str) -> Path:
@@ -103,11 +104,15 @@ def one(experiment: Experiment, seed: int, data: Path, out: Path, flags: str) ->
     first = out / "runs" / f"{experiment.task}-start-{seed}"
     common = f"adapt --config {experiment.task}-small {flag} {data / folder} {experiment.more} --seed {seed} --cache {out / 'cache'} --training.picture_every 1000"
     onward = f"--restorer.start {first / 'restorer.safetensors'} --training.steps {further} --training.learning_rate {RATE} --training.predictor_learning_rate 1e-3"
+    if from_scratch:
+        onward = f"--training.steps {start + further}"
     runs = {
         "start": (first, f"--strategy synthetic --training.steps {start}"),
         "synthetic": (out / "runs" / f"{experiment.task}-synthetic-{seed}", f"--strategy synthetic {onward}"),
         "adapted": (out / "runs" / f"{label}-adapted-{seed}", f"--real {place(experiment.real)} {onward}"),
     }
+    if from_scratch:
+        del runs["start"]
     seconds, made_by = {}, {}
     for name, (run, more) in runs.items():
         if not (run / "summary.json").exists():
@@ -129,27 +134,26 @@ def one(experiment: Experiment, seed: int, data: Path, out: Path, flags: str) ->
     }
 
 
-def table(results: list[dict], column_of: dict[str, str]) -> str:
+def table(results: list[dict], wanted: list[Experiment]) -> str:
     """Markdown: mean over the seeds, plus or minus their standard deviation."""
+    kinds = [kind for kind in ("input", "start", "synthetic", "adapted") if kind in results[0]["scores"]]
     lines = [
-        "| test set | measure | input | synthetic-only | adapted | adapted - synthetic, by seed |",
-        "|---|---|---|---|---|---|",
+        f"| test set | measure | {' | '.join(kinds)} | adapted - synthetic, by seed |",
+        "|---" * (len(kinds) + 3) + "|",
     ]
-    for name, column in column_of.items():
-        of = [result for result in results if result["experiment"] == name]
-        if not of:
-            continue
-
-        def cell(kind: str, of: list = of, column: str = column) -> str:
-            values = [result["scores"][kind][column] for result in of]
-            spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 and kind != "input" else ""
-            return f"{statistics.mean(values):.2f}{spread}"
-
-        gains = [f"{r['scores']['adapted'][column] - r['scores']['synthetic'][column]:+.2f}" for r in of]
-        lines.append(
-            f"| {name} | {column} | {cell('input')} | {cell('start')} | {cell('synthetic')} | {cell('adapted')} | {', '.join(gains)} |"
-        )
+    for experiment in wanted:
+        of = [result for result in results if result["experiment"] == experiment.name]
+        for column in dict.fromkeys((experiment.column, "ssim")):
+            digits = 4 if column == "ssim" else 2
+            cells = [_spread([result["scores"][kind][column] for result in of], digits) for kind in kinds]
+            gains = [f"{r['scores']['adapted'][column] - r['scores']['synthetic'][column]:+.{digits}f}" for r in of]
+            lines.append(f"| {experiment.name} | {column} | {' | '.join(cells)} | {', '.join(gains)} |")
     return "\n".join(lines)
+
+
+def _spread(values: list[float], digits: int) -> str:
+    mean = f"{statistics.mean(values):.{digits}f}"
+    return mean if len(set(values)) == 1 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
 
 
 def main() -> None:
@@ -159,6 +163,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/real-images"))
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--only", default="", help="names of experiments, separated by commas; all by default")
+    parser.add_argument("--from-scratch", action="store_true", help="both arms start from random weights")
     parser.add_argument("--flags", default="", help="further flags of every noiseda adapt")
     arguments = parser.parse_args()
     if not (arguments.out / "drops/test/target").exists():
@@ -167,10 +172,12 @@ def main() -> None:
     results = []
     for seed in map(int, arguments.seeds.split(",")):
         for experiment in wanted:
-            results.append(one(experiment, seed, arguments.data, arguments.out, arguments.flags))
+            results.append(
+                one(experiment, seed, arguments.data, arguments.out, arguments.flags, arguments.from_scratch)
+            )
             document = {"flags": arguments.flags, "threads": torch.get_num_threads(), "results": results}
             (arguments.out / "results.json").write_text(json.dumps(document, indent=2))
-    print(table(results, {experiment.name: experiment.column for experiment in wanted}))
+    print(table(results, wanted))
 
 
 if __name__ == "__main__":
