@@ -149,7 +149,7 @@ def evaluate(
     """
     console = Console()
     report = compare(
-        _pairs(restored, target),
+        _pairs(Path(restored), Path(target)),  # from Python, texts will do
         PROTOCOLS[protocol],
         lpips=lpips or weights_dir is not None,
         weights_dir=weights_dir,
@@ -158,7 +158,7 @@ def evaluate(
     )
     report = replace(report, source={"restored": str(restored), "target": str(target)})
     if out is not None:
-        report.save(out)
+        report.save(Path(out))
     report.show(console)
     return report
 
