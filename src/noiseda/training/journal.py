@@ -12,8 +12,9 @@ from statistics import fmean
 from types import TracebackType
 
 import torch
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
@@ -21,6 +22,21 @@ from noiseda.errors import UserError
 from noiseda.storage import atomic
 
 Line = dict[str, float]
+
+
+class Bar(Progress):
+    """A progress bar with the terms of the loss on a line below, where they have room.
+
+    Attributes:
+        terms: that line.
+    """
+
+    terms = ""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """The bar, and the line below."""
+        yield self.make_tasks_table(self.tasks)
+        yield Text(self.terms, style="dim")
 
 
 class Journal:
@@ -40,7 +56,7 @@ class Journal:
         self._path = folder / "log.jsonl"
         self._since = time.perf_counter()
         self._noted: dict[str, list[float]] = {}
-        self._bar: Progress | None = None
+        self._bar: Bar | None = None
         if silent:
             return
         kept = [line for line in read_log(self._path) if line["step"] <= start]
@@ -50,7 +66,7 @@ class Journal:
             self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1)
         if sys.stderr.isatty():
             columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-            self._bar = Progress(*columns, TextColumn("{task.description}"), console=Console(stderr=True))
+            self._bar = Bar(*columns, TextColumn("{task.description}"), console=Console(stderr=True))
             self._task = self._bar.add_task("", total=steps, completed=start)
 
     def __enter__(self) -> Journal:
@@ -96,7 +112,8 @@ class Journal:
         self._write({"step": done, **means, **more, "samples_per_second": rate})
         terms = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
         if self._bar:
-            self._bar.update(self._task, completed=done, description=f"{terms}  {rate:.1f}/s")
+            self._bar.terms = terms
+            self._bar.update(self._task, completed=done, description=f"{rate:.1f} samples/s")
         else:
             left = (self.steps - done) * self.samples / rate
             say(f"step {done}/{self.steps}  {terms}  {rate:.1f} samples/s  {_clock(left)} left")
