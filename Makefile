@@ -42,6 +42,8 @@ check: setup ## Lint, formatting, types, layers.
 
 # The networks of the tests are tiny: one thread each is fastest, and leaves room for the processes some of them start.
 test: export OMP_NUM_THREADS ?= 1
+# Real photographs, which may not be part of the project: tests that need them are skipped where this folder is absent.
+test: export NOISEDA_DATA ?= $(abspath $(wildcard ../shared/data))
 test: check ## All that continuous integration runs: check, then pytest.
 	$(BIN)/python -m pytest
 
