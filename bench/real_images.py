@@ -21,6 +21,7 @@ import torch
 
 from noiseda.cli import main as noiseda
 from noiseda.data.batches import generator
+from noiseda.data.noise import White
 from noiseda.data.rain import Drops
 from noiseda.images import Picture, find_images, read, write
 
@@ -75,6 +76,16 @@ def simulate_drops(data: Path, folder: Path) -> None:
                     write(Picture(clean), folder / targets / place.name)
 
 
+def white_noise(data: Path, folder: Path) -> None:
+    """The synthetic test of denoising: what adaptation costs or gains where no real image is involved."""
+    white = White(strength=(25.0, 25.0), clip=True)
+    for path in find_images(data / "clean/kodak24"):
+        clean = read(path).pixels
+        for half, pixels in (("input", white(clean, generator("white", path.stem))), ("target", clean)):
+            (folder / half).mkdir(parents=True, exist_ok=True)
+            write(Picture(pixels), folder / half / f"{path.stem}.png")
+
+
 def call(command: str) -> None:
     """Run one command of noiseda, printed first."""
     print(f"$ noiseda {command}", flush=True)
@@ -90,17 +101,15 @@ def score(restored: Path, target: Path, protocol: str, out: Path) -> dict[str, f
     return json.loads((out / "metrics.json").read_text())["mean"]
 
 
-def one(experiment: Experiment, seed: int, data: Path, out: Path, flags: str, from_scratch: bool) -> dict[str, object]:
-    """Train with and without adaptation, restore the test folder with both, score both and the input."""
+def one(experiment: Experiment, seed: int, data: Path, out: Path, flags: str, from_scratch: bool) -> list[dict]:
+    """Train with and without adaptation, restore the test folders with both, score both and the input."""
 
     def place(path: str) -> Path:
         return out / path[1:] if path.startswith("@") else data / path
 
     flag, folder = experiment.synthetic.split()
     start, further = STEPS[experiment.task]
-    test = place(experiment.test)
     label = f"{experiment.name.split()[0]}-{experiment.protocol}"
-    scores = {"input": score(test / "input", test / "target", experiment.protocol, out / "scores" / f"{label}-input")}
     first = out / "runs" / f"{experiment.task}-start-{seed}"
     common = f"adapt --config {experiment.task}-small {flag} {data / folder} {experiment.more} --seed {seed} --cache {out / 'cache'} --training.picture_every 1000"
     onward = f"--restorer.start {first / 'restorer.safetensors'} --training.steps {further} --training.learning_rate {RATE} --training.predictor_learning_rate 1e-3"
@@ -113,41 +122,53 @@ def one(experiment: Experiment, seed: int, data: Path, out: Path, flags: str, fr
     }
     if from_scratch:
         del runs["start"]
-    seconds, made_by = {}, {}
+    summaries = {}
     for name, (run, more) in runs.items():
         if not (run / "summary.json").exists():
             call(f"{common} {more} {flags} --out {run}")
-        summary = json.loads((run / "summary.json").read_text())
-        seconds[name], made_by[name] = summary["seconds"], summary["made_by"]
-        measured = out / "scores" / f"{label}-{name}-{seed}"
-        restored = out / "restored" / f"{label}-{name}-{seed}"
-        if not (measured / "metrics.json").exists():
-            call(f"restore {run / 'restorer.safetensors'} {test / 'input'} {restored} --overwrite --format png")
-        scores[name] = score(restored, test / "target", experiment.protocol, measured)
-    return {
-        "experiment": experiment.name,
-        "seed": seed,
-        "column": experiment.column,
-        "scores": scores,
-        "seconds": seconds,
-        "made_by": made_by,
-    }
+        summaries[name] = json.loads((run / "summary.json").read_text())
+
+    tests = {experiment.name: (label, place(experiment.test))}
+    if experiment.task == "denoise":
+        tests[f"white noise 25, adapted to {experiment.name}"] = (f"{label}-white", out / "white")
+    results = []
+    for title, (tag, test) in tests.items():
+        scores = {"input": score(test / "input", test / "target", experiment.protocol, out / "scores" / f"{tag}-input")}
+        for name, (run, _) in runs.items():
+            measured, restored = out / "scores" / f"{tag}-{name}-{seed}", out / "restored" / f"{tag}-{name}-{seed}"
+            if not (measured / "metrics.json").exists():
+                call(f"restore {run / 'restorer.safetensors'} {test / 'input'} {restored} --overwrite --format png")
+            scores[name] = score(restored, test / "target", experiment.protocol, measured)
+        seconds = {name: summary["seconds"] for name, summary in summaries.items()}
+        made_by = {name: summary["made_by"] for name, summary in summaries.items()}
+        results.append(
+            {
+                "test": title,
+                "seed": seed,
+                "column": experiment.column,
+                "scores": scores,
+                "seconds": seconds,
+                "made_by": made_by,
+            }
+        )
+    return results
 
 
-def table(results: list[dict], wanted: list[Experiment]) -> str:
+def table(results: list[dict]) -> str:
     """Markdown: mean over the seeds, plus or minus their standard deviation."""
     kinds = [kind for kind in ("input", "start", "synthetic", "adapted") if kind in results[0]["scores"]]
     lines = [
-        f"| test set | measure | {' | '.join(kinds)} | adapted - synthetic, by seed |",
-        "|---" * (len(kinds) + 3) + "|",
+        f"| test set | seeds | measure | {' | '.join(kinds)} | adapted - synthetic, by seed |",
+        "|---" * (len(kinds) + 4) + "|",
     ]
-    for experiment in wanted:
-        of = [result for result in results if result["experiment"] == experiment.name]
-        for column in dict.fromkeys((experiment.column, "ssim")):
+    for title in dict.fromkeys(result["test"] for result in results):
+        of = [result for result in results if result["test"] == title]
+        seeds = ", ".join(str(result["seed"]) for result in of)
+        for column in dict.fromkeys((of[0]["column"], "ssim")):
             digits = 4 if column == "ssim" else 2
             cells = [_spread([result["scores"][kind][column] for result in of], digits) for kind in kinds]
             gains = [f"{r['scores']['adapted'][column] - r['scores']['synthetic'][column]:+.{digits}f}" for r in of]
-            lines.append(f"| {experiment.name} | {column} | {' | '.join(cells)} | {', '.join(gains)} |")
+            lines.append(f"| {title} | {seeds} | {column} | {' | '.join(cells)} | {', '.join(gains)} |")
     return "\n".join(lines)
 
 
@@ -168,16 +189,16 @@ def main() -> None:
     arguments = parser.parse_args()
     if not (arguments.out / "drops/test/target").exists():
         simulate_drops(arguments.data, arguments.out / "drops")
+    if not (arguments.out / "white/target").exists():
+        white_noise(arguments.data, arguments.out / "white")
     wanted = [e for e in EXPERIMENTS if not arguments.only or e.name.split()[0] in arguments.only.split(",")]
     results = []
     for seed in map(int, arguments.seeds.split(",")):
         for experiment in wanted:
-            results.append(
-                one(experiment, seed, arguments.data, arguments.out, arguments.flags, arguments.from_scratch)
-            )
+            results += one(experiment, seed, arguments.data, arguments.out, arguments.flags, arguments.from_scratch)
             document = {"flags": arguments.flags, "threads": torch.get_num_threads(), "results": results}
             (arguments.out / "results.json").write_text(json.dumps(document, indent=2))
-    print(table(results, wanted))
+    print(table(results))
 
 
 if __name__ == "__main__":
