@@ -9,8 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-# Threads that wait should sleep: spinning ones slow each other down on machines with few cores.
-export OMP_WAIT_POLICY := PASSIVE
+# Threads that wait spin briefly, then sleep: ever spinning ones slow each other down on machines with few cores.
+export GOMP_SPINCOUNT ?= 10000
 
 .PHONY: help setup quickstart check test clean
 
