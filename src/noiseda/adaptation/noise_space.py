@@ -6,15 +6,15 @@ Read :meth:`NoiseSpace.forward` and :meth:`NoiseSpace.losses` beside Algorithm 1
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from noiseda.adaptation.ramp import ramp
 from noiseda.adaptation.shuffle import draw_order, shuffle
-from noiseda.adaptation.strategy import Strategy, Terms, charbonnier
+from noiseda.adaptation.strategy import Strategy, Terms, charbonnier, mean_of_all
 from noiseda.config import ObjectiveSettings
 from noiseda.data.batches import Batch
 from noiseda.diffusion import Denoiser, Schedule
@@ -60,6 +60,7 @@ class NoiseSpace(Strategy[NoiseDraws]):
         self.schedule = Schedule(settings.schedule, settings.levels)
         self.contrast = settings.contrast and not reference
         self.wants_reference = reference
+        self._was_active = True  # the hinge, in the step before
 
     def draw(self, y_syn: Tensor, generator: torch.Generator) -> NoiseDraws:
         """Draw noise, noise levels and the two channel orders for targets of (B, C, H, W)."""
@@ -76,8 +77,9 @@ class NoiseSpace(Strategy[NoiseDraws]):
         """Restore both domains and predict the noise of a clean image from what was restored (Algorithm 1).
 
         Returns:
-            Errors ``restoration``; ``noise``, the squared error of the prediction (Eq. 1); and ``noise_swapped``, the
-            same with residuals swapped between the domains (Eq. 2), where the contrastive term is on.
+            Errors ``restoration``; ``noise``, the squared error of the prediction (Eq. 1); and, where the contrastive
+            term is on, ``noise_swapped``, the same with residuals swapped between the domains (Eq. 2), and
+            ``contrast``, whose mean is L_con (Eq. 3).
         """
         x_syn, y_syn, x_real = batch.x_syn, batch.y_syn, batch.x_real
         assert x_real is not None, "noise-space adaptation needs real images in the batch"
@@ -90,35 +92,43 @@ class NoiseSpace(Strategy[NoiseDraws]):
         # Positives: both restored images as conditions, channels shuffled. No stop-gradient: the gradient that flows
         # from the noise predictor into its conditions is the adaptation.
         positives = shuffle(restored_syn, restored_real, draws.order)
-        if not self.contrast:
-            noise = self.denoiser(y_ref, positives, draws.eps, draws.alpha_bar)
-            swapped = {}
-        else:
+        noise = self.denoiser(y_ref, positives, draws.eps, draws.alpha_bar)
+        errors = {"restoration": charbonnier(restored_syn, y_syn), "noise": noise}
+        if self.contrast:
             # Negatives: each image with the other domain's residual. Same y_t, alpha_bar and eps.
             residual_syn, residual_real = restored_syn - x_syn, restored_real - x_real
             negatives = shuffle(x_syn + residual_real, x_real + residual_syn, draws.order_swapped)
             if self.settings.detach_negative:
                 negatives = negatives.detach()
-            noise, noise_swapped = self.denoiser(
-                torch.cat([y_ref, y_ref]),
-                torch.cat([positives, negatives]),
-                torch.cat([draws.eps, draws.eps]),
-                torch.cat([draws.alpha_bar, draws.alpha_bar]),
-            ).chunk(2)
-            swapped = {"noise_swapped": noise_swapped}
-
-        errors = {"restoration": charbonnier(restored_syn, y_syn), "noise": noise, **swapped}
+            errors |= self._contrast(noise, lambda: self.denoiser(y_ref, negatives, draws.eps, draws.alpha_bar))
         return Terms(errors, restored_syn.detach(), restored_real.detach())
+
+    def _contrast(self, noise: Tensor, judge: Callable[[], Tensor]) -> dict[str, Tensor]:
+        """The negatives' error and the hinge, L_con = max(0, MSE+ - MSE- + margin) on batch means (Eq. 3).
+
+        Once MSE- is larger by the margin, which it is within some hundred steps, the hinge is 0 and so is its gradient:
+        the negatives then need neither a backward pass nor any memory for one.
+
+        Args:
+            noise: (B,) error of the positives.
+            judge: measures the error (B,) of the negatives.
+        """
+        before = torch.get_rng_state()
+        with torch.set_grad_enabled(self._was_active):
+            swapped = judge()
+        active = mean_of_all(noise.detach().mean() - swapped.detach().mean()) + self.settings.margin > 0
+        if bool(active) and not self._was_active:  # needs a gradient after all: once more, with the same dropout
+            torch.set_rng_state(before)
+            swapped = judge()
+        self._was_active = bool(active)
+        return {"noise_swapped": swapped, "contrast": active * (noise - swapped + self.settings.margin)}
 
     def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
         """L = L_res + weight(p) * L_dif, with L_dif = (L_noise + L_con) / 2, or L_noise alone without contrast.
 
-        L_con = max(0, MSE+ - MSE- + margin) compares batch means (Eq. 3).
+        L_con = max(0, MSE+ - MSE- + margin) compares means over the batches of all processes (Eq. 3).
         """
         means = {name: error.mean() for name, error in terms.errors.items()}
-        diffusion = means["noise"]
-        if self.contrast:
-            means["contrast"] = F.relu(means["noise"] - means["noise_swapped"] + self.settings.margin)
-            diffusion = (means["noise"] + means["contrast"]) / 2
+        diffusion = (means["noise"] + means["contrast"]) / 2 if self.contrast else means["noise"]
         weight = ramp(progress, weight=self.settings.weight, steepness=self.settings.ramp)
         return {"loss": means["restoration"] + weight * diffusion, **means, "diffusion": diffusion}

@@ -78,3 +78,12 @@ def charbonnier(restored: Tensor, target: Tensor) -> Tensor:
         (B,), at least 1e-3.
     """
     return ((target - restored).square() + 1e-6).sqrt().flatten(1).mean(dim=1)
+
+
+def mean_of_all(value: Tensor) -> Tensor:
+    """The mean of a value over all processes that train together; the value itself where there is one alone."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return value
+    total = value.clone()
+    torch.distributed.all_reduce(total)
+    return total / torch.distributed.get_world_size()

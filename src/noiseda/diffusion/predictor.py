@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from noiseda.diffusion.layers import Dropout, NormSiLU
+
 
 class NoisePredictor(nn.Module):
     """Predicts the noise in the first channels of its input from all of them and the noise level.
@@ -71,7 +73,7 @@ class NoisePredictor(nn.Module):
                 current = width * multiplier
             if level:
                 self.up.append(block(current, current, "up"))
-        self.norm = nn.GroupNorm(_groups(current), current)
+        self.norm = NormSiLU(_groups(current), current)
         self.last = _zero(nn.Conv2d(current, outward * stem**2, 3, padding=1))
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
@@ -93,7 +95,7 @@ class NoisePredictor(nn.Module):
         x = self.middle[1](self.attend(self.middle[0](x, embedding)), embedding)
         for block in self.up:
             x = block(x if block.resample else torch.cat([x, skips.pop()], dim=1), embedding)
-        return self.unfold(self.last(F.silu(self.norm(x))))  # type: ignore[no-any-return]
+        return self.unfold(self.last(self.norm(x)))  # type: ignore[no-any-return]
 
 
 class LevelEmbedding(nn.Module):
@@ -139,20 +141,19 @@ class ResidualBlock(nn.Module):
     def __init__(self, inward: int, outward: int, *, embedding: int, resample: str, dropout: float) -> None:
         super().__init__()
         self.resample = resample
-        self.norm_in = nn.GroupNorm(_groups(inward), inward)
+        self.norm_in = NormSiLU(_groups(inward), inward)
         self.conv_in = nn.Conv2d(inward, outward, 3, padding=1)
         self.scale_shift = nn.Linear(embedding, 2 * outward)
-        self.norm_out = nn.GroupNorm(_groups(outward), outward)
-        self.dropout = nn.Dropout(dropout)
+        self.norm_out = NormSiLU(_groups(outward), outward)
+        self.dropout = Dropout(dropout)
         self.conv_out = _zero(nn.Conv2d(outward, outward, 3, padding=1))
         self.skip = nn.Identity() if inward == outward else nn.Conv2d(inward, outward, 1)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """(B, inward, H, W), (B, embedding) -> (B, outward, H', W')."""
-        h = self.conv_in(self._resize(F.silu(self.norm_in(x))))
-        scale, shift = self.scale_shift(F.silu(embedding))[:, :, None, None].chunk(2, dim=1)
-        h = self.norm_out(h) * (1 + scale) + shift
-        h = self.conv_out(self.dropout(F.silu(h)))
+        h = self.conv_in(self._resize(self.norm_in(x)))
+        scale, shift = self.scale_shift(F.silu(embedding)).chunk(2, dim=1)
+        h = self.conv_out(self.dropout(self.norm_out(h, scale, shift)))
         return self.skip(self._resize(x)) + h  # type: ignore[no-any-return]
 
     def _resize(self, x: Tensor) -> Tensor:

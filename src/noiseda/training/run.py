@@ -78,9 +78,7 @@ def prepare(settings: AdaptSettings) -> Run:
 
     strategy = build_strategy(settings)
     if settings.training.channels_last:
-        # On CPUs GroupNorm, and so the noise predictor, is several times slower channels-last.
-        faster = strategy.restorer if accelerator.device.type == "cpu" else strategy
-        faster.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        strategy.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     strategy.to(accelerator.device)
     average = MovingAverage(strategy.restorer, settings.training.ema)
     model, optimizer = accelerator.prepare(strategy, build_optimizer(strategy, settings.training))
