@@ -60,8 +60,8 @@ class _NormSiLU(torch.autograd.Function):
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         x, gain, offset, mean, rstd = ctx.saved_tensors
         d = torch.ops.aten.silu_backward(upstream[0], _affine(x, gain, offset, mean, rstd))
-        d_offset = d.sum(dim=(2, 3), dtype=torch.float32)
-        d_gain = rstd * ((d * x).sum(dim=(2, 3), dtype=torch.float32) - mean * d_offset)
+        d_offset = _sum(d)
+        d_gain = rstd * (_sum(d * x) - mean * d_offset)
 
         def over_group(t: Tensor) -> Tensor:
             share = t.shape[1] // ctx.groups
@@ -79,6 +79,11 @@ def _affine(x: Tensor, gain: Tensor, offset: Tensor, mean: Tensor, rstd: Tensor)
     """Gain (x - mean) rstd + offset, in the type of ``x``."""
     slope = (gain * rstd).to(x.dtype)  # rounded before the offset is taken from it, so that x = mean gives the offset
     return torch.addcmul(_wide((offset - slope * mean).to(x.dtype)), x, _wide(slope))
+
+
+def _sum(values: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, C) float32, row by row: as a whole, torch would first copy all of it to float32."""
+    return values.sum(dim=3).sum(dim=2, dtype=torch.float32)
 
 
 def _wide(values: Tensor) -> Tensor:
