@@ -54,7 +54,8 @@ UNUSUAL = AdaptSettings(
     training=TrainingSettings(
         steps=10, batch=3, patch=32, learning_rate=1e-6, predictor_learning_rate=3e-4, decay="constant", accumulate=2,
         clip=0.0, ema=0.0, precision="fp32", channels_last=False, validate_every=1, checkpoint_every=2, log_every=3,
-        picture_every=4, workers=2, device="cpu",
+        picture_every=4, workers=2, device="cpu", compile=True,
+        recompute=True,
     ),
 )  # fmt: skip
 
@@ -248,7 +249,7 @@ def test_every_difference_is_a_line():
 
 FREE = {
     "out": Path("x"), "cache": Path("y"), "dry_run": True, "training.checkpoint_every": 1, "training.log_every": 1,
-    "training.picture_every": 1, "training.workers": 3,
+    "training.picture_every": 1, "training.workers": 3, "training.recompute": True,
 }  # fmt: skip
 
 

@@ -53,7 +53,15 @@ def test_it_spells_out_what_the_run_computes(name):
     known = flatten(to_tree(AdaptSettings()))
     assert set(given) <= set(known)
     of_the_user = {"real", "clean", "pairs", "reference", "validation", "cache", "max_megapixels", "dry_run", "seed"}
-    of_the_user |= {"strategy", "restorer.start", "training.device", "degradation.kind", "degradation.strength"}
+    of_the_user |= {
+        "strategy",
+        "restorer.start",
+        "training.device",
+        "training.compile",
+        "training.recompute",
+        "degradation.kind",
+        "degradation.strength",
+    }
     assert set(known) - set(given) <= of_the_user
     parsed = flatten(to_tree(settings_of(name)))
     assert {key: parsed[key] for key in given} == given

@@ -147,6 +147,14 @@ class TrainingSettings:
     channels_last: bool = True
     """Store tensors channels-last, which convolutions prefer."""
 
+    compile: bool = False
+    """Compile the networks (torch.compile): minutes before the first step of a machine, then kept in its cache. Meant
+    for GPUs; slower on the CPUs it was measured on (docs/performance.md)."""
+
+    recompute: bool = False
+    """Recompute the noise predictor's activations in the backward pass instead of keeping them: less memory, about a
+    third more arithmetic."""
+
     validate_every: int = 500
     """Steps between two scorings of the --validation pairs."""
 
@@ -175,6 +183,7 @@ _RESUME_FREELY = (
     "training.log_every",
     "training.picture_every",
     "training.workers",
+    "training.recompute",
 )
 
 _POSITIVE = (

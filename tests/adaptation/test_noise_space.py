@@ -9,6 +9,7 @@ from noiseda.adaptation.noise_space import NoiseDraws
 from noiseda.config import ObjectiveSettings
 from noiseda.data.batches import Batch
 from noiseda.diffusion import Denoiser, NoisePredictor
+from noiseda.diffusion.layers import Dropout
 from noiseda.restoration import UNet
 from tests.reference import paper
 
@@ -164,3 +165,51 @@ def test_the_restorer_alone_is_shipped():
     assert shipped
     assert not any("denoiser" in name or "predictor" in name for name in shipped)
     assert isinstance(model.restorer, nn.Module)
+
+
+# -- what is left out because it would add nothing ---------------------------------------------------------------------
+
+
+def test_an_inactive_hinge_costs_no_backward_pass_and_changes_nothing():
+    """Margins below, between and above what the hinge needs: the loss and its gradients are those of all passes."""
+    one = batch()
+    for margin in (-5.0, 5.0, -5.0):
+        lazy, eager = strategy(margin=margin), strategy(margin=margin)
+        lazy._was_active, eager._was_active = False, True  # what each expects the hinge to be
+        draws = lazy.draw(one.y_syn, torch.Generator().manual_seed(0))
+        terms, wanted = lazy(one, draws), eager(one, draws)
+        assert terms.errors["noise_swapped"].requires_grad == (margin > 0)
+        losses, expected = (m.losses(t, 0.5)["loss"] for m, t in ((lazy, terms), (eager, wanted)))
+        assert torch.equal(losses, expected)
+        pairs = zip(gradients(losses, lazy), gradients(expected, eager), strict=True)
+        assert all(torch.equal(mine, theirs) for mine, theirs in pairs)
+        assert bool(lazy._was_active) == bool(eager._was_active) == (margin > 0)
+
+
+def test_a_hinge_that_wakes_up_sees_the_same_dropout():
+    one, noises = batch(), []
+    for was_active in (True, False):
+        model = strategy(margin=5.0)
+        for module in model.modules():
+            if isinstance(module, Dropout):
+                module.rate = 0.5
+        model._was_active = was_active
+        torch.manual_seed(3)
+        draws = model.draw(one.y_syn, torch.Generator().manual_seed(0))
+        noises.append(model(one, draws).errors["noise_swapped"])
+    assert torch.equal(*noises)
+
+
+def test_recomputed_activations_give_the_same_gradients():
+    one, found = batch(), []
+    for wanted in (False, True):
+        model = strategy()
+        model.recompute(wanted)
+        draws = model.draw(one.y_syn, torch.Generator().manual_seed(0))
+        torch.manual_seed(0)
+        found.append(gradients(loss(model, one, draws), model))
+    assert all(torch.equal(kept, again) for kept, again in zip(*found, strict=True))
+
+
+def gradients(value, model):
+    return torch.autograd.grad(value, list(model.parameters()))

@@ -83,6 +83,13 @@ def test_ranks_and_seeds_draw_their_own(domains: Domains) -> None:
         assert not any(torch.equal(batch.x_real, other.x_real) for other in different[index + 1 :])  # type: ignore[arg-type]
 
 
+def test_two_ranks_see_what_one_of_twice_the_batch_sees(domains: Domains) -> None:
+    whole = batches(domains, size=4)[3]
+    halves = [batches(domains, size=2, rank=rank)[3] for rank in (0, 1)]
+    for name in ("x_syn", "y_syn", "x_real"):
+        assert torch.equal(getattr(whole, name), torch.cat([getattr(half, name) for half in halves]))
+
+
 def test_samples_of_a_batch_differ(domains: Domains) -> None:
     x_syn = batches(domains, size=8)[0].x_syn
     assert len({tuple(sample.flatten()[:50].tolist()) for sample in x_syn}) == 8
@@ -146,13 +153,6 @@ def test_paired_images_are_read_as_they_are(tmp_path: Path) -> None:
     expected = (batch.y_syn * 255).round().numpy().astype(np.uint8) // 2
     assert np.array_equal((batch.x_syn * 255).round().numpy().astype(np.uint8), expected)
     assert {Path(file).name for file in batch.files} == {"x.png", "y.png"}
-
-
-def test_it_moves_to_a_device_in_the_memory_format_asked_for(domains: Domains) -> None:
-    batch = batches(replace(domains, reference=None))[0].to(torch.device("cpu"), channels_last=True)
-    assert batch.x_syn.is_contiguous(memory_format=torch.channels_last)
-    assert batch.y_ref is None
-    assert len(batch.files) == 4
 
 
 def test_generators_are_keyed(domains: Domains) -> None:

@@ -7,10 +7,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
-from noiseda.config import AdaptSettings
+from noiseda.config import AdaptSettings, ObjectiveSettings
 from noiseda.training import adapt
 from noiseda.training.journal import read_log
 from tests.training.photographs import as_flags, pairs, small
@@ -53,6 +54,38 @@ def launch(where: Path, settings: AdaptSettings, *, stop: bool = False) -> subpr
 
 
 DEVICE = "cpu" if torch.cuda.is_available() else "auto"
+
+
+TOLERANCE = 2e-5
+"""Largest difference of a weight, of about 0.1, between two processes and one: sums are rounded in another order."""
+
+
+@pytest.mark.parametrize("margin", [0.1, 0.0], ids=["the hinge is active", "at times"])
+def test_two_processes_train_what_one_of_twice_the_batch_trains(where: Path, margin: float) -> None:
+    """The hinge compares means over all processes; each alone would decide otherwise."""
+    objective = ObjectiveSettings(margin=margin)
+    common = {"steps": 8, "precision": "fp32", "device": DEVICE, "objective": objective}
+    settings = small(where, batch=2, out=where / "two", **common)
+    done = launch(where, settings)
+    assert done.returncode == 0, done.stderr
+    adapt(small(where, batch=4, out=where / "one", **common))
+    two, one = (load_file(where / out / "restorer.safetensors") for out in ("two", "one"))
+    start = adapt(small(where, batch=4, out=where / "start", **{**common, "steps": 1}))
+    moved = max(float((one[key] - tensor).abs().max()) for key, tensor in load_file(start.weights).items())
+    assert moved > 100 * TOLERANCE, "the runs must have gone somewhere to be compared"
+    for key in one:
+        torch.testing.assert_close(two[key], one[key], rtol=0, atol=TOLERANCE)
+
+
+def test_a_run_goes_on_with_another_number_of_processes(where: Path) -> None:
+    settings = small(where, steps=6, device=DEVICE)
+    launch(where, settings, stop=True)
+    summary = adapt(settings)
+    assert summary.steps == 6
+    lines = [line for line in read_log(settings.out / "log.jsonl") if "loss" in line]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    done = launch(where, replace(settings, out=where / "out"))  # finished: two processes have nothing left to do
+    assert done.returncode == 0, done.stderr
 
 
 def test_two_processes_make_one_run_and_stop_and_continue_as_one(where: Path) -> None:

@@ -17,7 +17,7 @@ from noiseda.adaptation.shuffle import draw_order, shuffle
 from noiseda.adaptation.strategy import Strategy, Terms, charbonnier, mean_of_all
 from noiseda.config import ObjectiveSettings
 from noiseda.data.batches import Batch
-from noiseda.diffusion import Denoiser, Schedule
+from noiseda.diffusion import Denoiser, NoisePredictor, Schedule
 from noiseda.restoration import Restorer
 
 
@@ -60,17 +60,23 @@ class NoiseSpace(Strategy[NoiseDraws]):
         self.schedule = Schedule(settings.schedule, settings.levels)
         self.contrast = settings.contrast and not reference
         self.wants_reference = reference
-        self._was_active = True  # the hinge, in the step before
+        self._was_active: bool | Tensor = True  # the hinge, in the step before
+
+    def recompute(self, wanted: bool) -> None:
+        """Let the noise predictor keep only the inputs of its residual blocks."""
+        for module in self.denoiser.modules():
+            if isinstance(module, NoisePredictor):
+                module.recompute = wanted
 
     def draw(self, y_syn: Tensor, generator: torch.Generator) -> NoiseDraws:
         """Draw noise, noise levels and the two channel orders for targets of (B, C, H, W)."""
         count, channels = y_syn.shape[:2]
         mode = self.settings.shuffle
         return NoiseDraws(
-            eps=torch.randn(y_syn.shape, generator=generator).to(y_syn.device),
-            alpha_bar=self.schedule.draw(count, generator).to(y_syn.device),
-            order=draw_order(mode, count, channels, generator).to(y_syn.device),
-            order_swapped=draw_order(mode, count, channels, generator).to(y_syn.device),
+            eps=torch.randn(y_syn.shape, generator=generator),
+            alpha_bar=self.schedule.draw(count, generator),
+            order=draw_order(mode, count, channels, generator),
+            order_swapped=draw_order(mode, count, channels, generator),
         )
 
     def forward(self, batch: Batch, draws: NoiseDraws) -> Terms:
@@ -113,14 +119,14 @@ class NoiseSpace(Strategy[NoiseDraws]):
             noise: (B,) error of the positives.
             judge: measures the error (B,) of the negatives.
         """
-        before = torch.get_rng_state()
-        with torch.set_grad_enabled(self._was_active):
+        was_active = bool(self._was_active)
+        dropout = torch.random.fork_rng(_gpus(noise), enabled=not was_active)
+        with dropout, torch.set_grad_enabled(was_active):
             swapped = judge()
         active = mean_of_all(noise.detach().mean() - swapped.detach().mean()) + self.settings.margin > 0
-        if bool(active) and not self._was_active:  # needs a gradient after all: once more, with the same dropout
-            torch.set_rng_state(before)
+        if not was_active and bool(active):  # needs a gradient after all: once more, with the same dropout
             swapped = judge()
-        self._was_active = bool(active)
+        self._was_active = active
         return {"noise_swapped": swapped, "contrast": active * (noise - swapped + self.settings.margin)}
 
     def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
@@ -132,3 +138,7 @@ class NoiseSpace(Strategy[NoiseDraws]):
         diffusion = (means["noise"] + means["contrast"]) / 2 if self.contrast else means["noise"]
         weight = ramp(progress, weight=self.settings.weight, steepness=self.settings.ramp)
         return {"loss": means["restoration"] + weight * diffusion, **means, "diffusion": diffusion}
+
+
+def _gpus(tensor: Tensor) -> list[torch.device]:
+    return [tensor.device] if tensor.is_cuda else []

@@ -54,6 +54,9 @@ class Strategy(nn.Module, ABC, Generic[Draws]):
     def forward(self, batch: Batch, draws: Draws) -> Terms:
         """Restore a batch and measure it."""
 
+    def recompute(self, wanted: bool) -> None:
+        """Keep fewer activations for the backward pass and compute them anew there, where the strategy can."""
+
     @abstractmethod
     def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
         """Average and weight the errors.

@@ -1,7 +1,8 @@
-"""Batches of both domains, each a pure function of seed, rank and number.
+"""Batches of both domains, each sample a pure function of the seed and its number.
 
 Batch n is the same whichever process prepares it and whatever came before, so that a resumed run sees exactly what an
-unbroken one would have seen. The synthetic half does not depend on which other domains there are: runs that
+unbroken one would have seen. Samples are numbered over all processes that train together: two processes see what one
+with twice the batch would. The synthetic half does not depend on which other domains there are: runs that
 compare strategies train on the same pairs.
 """
 
@@ -36,18 +37,6 @@ class Batch:
     y_ref: Tensor | None
     files: tuple[str, ...]
 
-    def to(self, device: torch.device, *, channels_last: bool = False) -> Batch:
-        """The same batch on a device, optionally in channels-last memory."""
-        memory = torch.channels_last if channels_last else torch.contiguous_format
-
-        def move(images: Tensor | None) -> Tensor | None:
-            return None if images is None else images.to(device, non_blocking=True, memory_format=memory)
-
-        x_syn, y_syn = move(self.x_syn), move(self.y_syn)
-        assert x_syn is not None
-        assert y_syn is not None
-        return Batch(x_syn, y_syn, move(self.x_real), move(self.y_ref), self.files)
-
 
 @dataclass(frozen=True)
 class Domains:
@@ -75,7 +64,7 @@ class DomainBatches(Dataset[Batch]):
         patch: side of the patches in pixels.
         channels: 1 or 3.
         seed: the run's seed.
-        rank: number of this process among those that train together; each draws its own batches.
+        rank: number of this process among those that train together; each draws its own samples.
     """
 
     def __init__(self, domains: Domains, *, size: int, patch: int, channels: int, seed: int, rank: int = 0) -> None:
@@ -90,7 +79,7 @@ class DomainBatches(Dataset[Batch]):
         """Batch ``number``, always the same for the same seed and rank."""
         domains = self.domains
         files: list[str] = []
-        pairs = [self._pair(files, generator) for generator in self._generators("synthetic", number)]
+        pairs = [self._pair(files, generator) for generator in self.generators("synthetic", number)]
         x_syn, y_syn = (torch.stack(images) for images in zip(*pairs, strict=True))
         return Batch(
             x_syn,
@@ -116,14 +105,16 @@ class DomainBatches(Dataset[Batch]):
         if store is None:
             return None
         images = []
-        for generator in self._generators(domain, number):
+        for generator in self.generators(domain, number):
             index = int(torch.randint(len(store), (), generator=generator))
             files.append(str(store.groups[index][0]))
             images.append(store.patches(index, self.patch, generator, self.channels)[0])
         return torch.stack(images)
 
-    def _generators(self, domain: str, number: int) -> list[torch.Generator]:
-        return [generator(self.seed, domain, self.rank, number, sample) for sample in range(self.size)]
+    def generators(self, purpose: str, number: int) -> list[torch.Generator]:
+        """A generator for each sample of batch ``number``, of its own for each purpose."""
+        first = self.rank * self.size
+        return [generator(self.seed, purpose, number, first + sample) for sample in range(self.size)]
 
 
 def generator(*key: int | str) -> torch.Generator:

@@ -59,13 +59,13 @@ class _NormSiLU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         x, gain, offset, mean, rstd = ctx.saved_tensors
-        d = torch.ops.aten.silu_backward(upstream[0], _affine(x, gain, offset, mean, rstd))
+        d: Tensor = torch.ops.aten.silu_backward(upstream[0], _affine(x, gain, offset, mean, rstd))
         d_offset = _sum(d)
         d_gain = rstd * (_sum(d * x) - mean * d_offset)
 
         def over_group(t: Tensor) -> Tensor:
             share = t.shape[1] // ctx.groups
-            means = t.view(len(t), ctx.groups, share).sum(dim=2) / (share * x.shape[2] * x.shape[3])
+            means: Tensor = t.view(len(t), ctx.groups, share).sum(dim=2) / (share * x.shape[2] * x.shape[3])
             return means.repeat_interleave(share, dim=1)
 
         # dL/dx = rstd (gain d - mean(gain d) - x^ mean(gain d x^)), the means over a group: linear in d and in x.

@@ -12,6 +12,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from noiseda.diffusion.layers import Dropout, NormSiLU
 
@@ -30,7 +31,12 @@ class NoisePredictor(nn.Module):
         stem: side of the pixel blocks folded into channels at the input and unfolded at the output (1: none).
         attention: self-attention in the middle block.
         dropout: dropout rate inside the residual blocks.
+
+    Attributes:
+        recompute: whether the backward pass computes the inside of the residual blocks anew, to save memory.
     """
+
+    recompute = False
 
     def __init__(
         self,
@@ -90,12 +96,17 @@ class NoisePredictor(nn.Module):
         x = self.first(self.fold(x))  # (B, W, H / stem, W / stem)
         skips = [x]
         for block in self.down:
-            x = block(x, embedding)
+            x = self._run(block, x, embedding)
             skips.append(x)
-        x = self.middle[1](self.attend(self.middle[0](x, embedding)), embedding)
+        x = self._run(self.middle[1], self.attend(self._run(self.middle[0], x, embedding)), embedding)
         for block in self.up:
-            x = block(x if block.resample else torch.cat([x, skips.pop()], dim=1), embedding)
+            x = self._run(block, x if block.resample else torch.cat([x, skips.pop()], dim=1), embedding)
         return self.unfold(self.last(self.norm(x)))  # type: ignore[no-any-return]
+
+    def _run(self, block: nn.Module, x: Tensor, embedding: Tensor) -> Tensor:
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(block, x, embedding, use_reentrant=False)  # type: ignore[no-any-return]
+        return block(x, embedding)  # type: ignore[no-any-return]
 
 
 class LevelEmbedding(nn.Module):

@@ -54,7 +54,7 @@ class Journal:
         self.silent = silent
         self.steps, self.samples = steps, samples
         self._path = folder / "log.jsonl"
-        self._since = time.perf_counter()
+        self._since, self._waited = time.perf_counter(), 0.0
         self._noted: dict[str, list[float]] = {}
         self._bar: Bar | None = None
         if silent:
@@ -90,6 +90,13 @@ class Journal:
         for name, value in losses.items():
             self._noted.setdefault(name, []).append(value)
 
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the time spent inside as waiting for data."""
+        began = time.perf_counter()
+        yield
+        self._waited += time.perf_counter() - began
+
     def advance(self, done: int) -> None:
         """Move the progress bar."""
         if self._bar:
@@ -104,12 +111,13 @@ class Journal:
             more: further values of this step.
         """
         now = time.perf_counter()
-        rate = steps * self.samples / max(now - self._since, 1e-9)
+        seconds = max(now - self._since, 1e-9)
+        rate, waited = steps * self.samples / seconds, self._waited / seconds
         means = {name: fmean(values) for name, values in self._noted.items()}
-        self._since, self._noted = now, {}
+        self._since, self._noted, self._waited = now, {}, 0.0
         if self.silent:
             return
-        self._write({"step": done, **means, **more, "samples_per_second": rate})
+        self._write({"step": done, **means, **more, "samples_per_second": rate, "waiting_for_data": waited})
         terms = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
         if self._bar:
             self._bar.terms = terms

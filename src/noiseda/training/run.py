@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import time
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from noiseda.adaptation import Terms
@@ -34,6 +35,7 @@ from noiseda.training.journal import Journal, say
 from noiseda.training.precision import autocast
 from noiseda.training.ship import Summary, ship, write_weights
 from noiseda.training.state import Run, advice, resume, save
+from noiseda.training.steps import Step, Steps
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +83,10 @@ def prepare(settings: AdaptSettings) -> Run:
         strategy.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     strategy.to(accelerator.device)
     average = MovingAverage(strategy.restorer, settings.training.ema)
+    strategy.recompute(settings.training.recompute)
+    if settings.training.compile:
+        for network in strategy.children():
+            network.compile()
     model, optimizer = accelerator.prepare(strategy, build_optimizer(strategy, settings.training))
     batches = DomainBatches(
         domains,
@@ -134,7 +140,12 @@ def fit(run: Run, stop: StopRequest) -> None:
     numbers = range(first, training.steps * training.accumulate)
     stream = iter(
         DataLoader(
-            run.batches, batch_size=None, sampler=numbers, num_workers=training.workers, worker_init_fn=leave_signals
+            Steps(run.batches, run.strategy),
+            batch_size=None,
+            sampler=numbers,
+            num_workers=training.workers,
+            worker_init_fn=leave_signals,
+            pin_memory=accelerator.device.type == "cuda",
         )
     )
     samples = training.batch * training.accumulate * accelerator.num_processes
@@ -142,28 +153,41 @@ def fit(run: Run, stop: StopRequest) -> None:
         run.settings.out, steps=training.steps, start=run.done, samples=samples, silent=not accelerator.is_main_process
     )
     began, before = time.perf_counter(), run.seconds
+    measured = Measured(run, journal)
     with journal:
         last_line = run.done
         while run.done < training.steps:
             for group in run.optimizer.param_groups:
                 group["lr"] = group["peak"] * _decay(run)
-            terms, batch = _step(run, stream, journal)
+            terms, batch = _step(run, stream, journal, measured)
             run.average.update(run.strategy.restorer, run.done)
             run.done += 1
             run.seconds = before + time.perf_counter() - began
 
             finished = run.done == training.steps
-            if run.done % training.log_every == 0 or finished:
+            lined, pictured, kept, validated = (
+                finished or run.done % every == 0
+                for every in (
+                    training.log_every,
+                    training.picture_every,
+                    training.checkpoint_every,
+                    training.validate_every,
+                )
+            )
+            if lined or kept:
+                measured.read()
+            if lined:
                 journal.line(run.done, run.done - last_line, learning_rate=run.optimizer.param_groups[0]["lr"])
                 last_line = run.done
-            if run.done % training.picture_every == 0 or finished:
+            if pictured:
                 journal.pictures(run.done, "synthetic", [batch.x_syn, terms.restored_syn, batch.y_syn])
                 if batch.x_real is not None and terms.restored_real is not None:
                     journal.pictures(run.done, "real", [batch.x_real, terms.restored_real])
-            if run.validation and (run.done % training.validate_every == 0 or finished):
+            if run.validation and validated:
                 _validate(run, journal)
             signal_number = stop.agreed(accelerator)
-            if run.done % training.checkpoint_every == 0 or finished or signal_number:
+            if kept or signal_number:
+                measured.read()
                 save(run)
             if signal_number and not finished:
                 if accelerator.is_main_process:
@@ -172,30 +196,72 @@ def fit(run: Run, stop: StopRequest) -> None:
             journal.advance(run.done)
 
 
-def _step(run: Run, stream: Any, journal: Journal) -> tuple[Terms, Batch]:  # noqa: ANN401 (an iterator of batches)
+def _step(run: Run, stream: Iterator[Step], journal: Journal, measured: Measured) -> tuple[Terms, Batch]:
     """One optimiser step: accumulate the gradients of one or more batches, then move the weights."""
     training, accelerator = run.settings.training, run.accelerator
     for micro in range(training.accumulate):
-        number = run.done * training.accumulate + micro
-        batch: Batch = next(stream).to(accelerator.device, channels_last=training.channels_last)
-        draws = run.strategy.draw(batch.y_syn, generator(run.settings.seed, "noise", accelerator.process_index, number))
+        with journal.waiting():
+            prepared = next(stream)
+        step = prepared.to(accelerator.device, channels_last=training.channels_last)
         # Dropout draws from the global generator; keyed on the step, it resumes exactly.
+        number = run.done * training.accumulate + micro
         torch.manual_seed(generator(run.settings.seed, "dropout", accelerator.process_index, number).initial_seed())
         with accelerator.accumulate(run.model):
             with autocast(training.precision, accelerator.device):
-                terms: Terms = run.model(batch, draws)
-            losses = run.strategy.losses(terms, run.done / training.steps)
-            values = {name: value.item() for name, value in losses.items()}
-            _stop_unless_finite(run, values, batch)
-            accelerator.backward(losses["loss"])
+                terms: Terms = run.model(step.batch, step.draws)
+            values = run.strategy.losses(terms, run.done / training.steps)
+            accelerator.backward(values["loss"])
             if accelerator.sync_gradients:
                 norm = accelerator.clip_grad_norm_(run.model.parameters(), training.clip or math.inf)
-                values["gradient_norm"] = float(norm)
-                _stop_unless_finite(run, values, batch)
+                values = {**values, "gradient_norm": norm}
             run.optimizer.step()
             run.optimizer.zero_grad()
-        journal.note(values)
-    return terms, batch
+        measured.add(values, step.batch.files)
+    return terms, step.batch
+
+
+class Measured:
+    """Losses on their way from the device to the journal, one step late: reading them at once would make a GPU wait.
+
+    Args:
+        run: the run, for its messages.
+        journal: where they go.
+    """
+
+    def __init__(self, run: Run, journal: Journal) -> None:
+        self._run, self._journal = run, journal
+        self._waiting: list[tuple[int, list[str], Tensor, tuple[str, ...]]] = []
+
+    def add(self, values: dict[str, Tensor], files: tuple[str, ...]) -> None:
+        """Take the values of the step under way, and read those of the step before.
+
+        Raises:
+            UserError: as :meth:`read`.
+        """
+        stacked = torch.stack([value.detach().float() for value in values.values()])
+        before, self._waiting = self._waiting, []
+        self._read(before)
+        self._waiting = [(self._run.done + 1, list(values), stacked, files)]
+
+    def read(self) -> None:
+        """Read what has not been read.
+
+        Raises:
+            UserError: naming step, terms and files, where a loss or gradient is not finite.
+        """
+        before, self._waiting = self._waiting, []
+        self._read(before)
+
+    def _read(self, taken: list[tuple[int, list[str], Tensor, tuple[str, ...]]]) -> None:
+        for step, names, stacked, files in taken:
+            values = dict(zip(names, stacked.tolist(), strict=True))
+            if not all(math.isfinite(value) for value in values.values()):
+                terms = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+                raise UserError(
+                    f"step {step}: the loss or its gradient is not finite ({terms}). Its batch was cut from: "
+                    f"{', '.join(dict.fromkeys(files))}. {advice(self._run)}"
+                )
+            self._journal.note(values)
 
 
 def _decay(run: Run) -> float:
@@ -203,17 +269,6 @@ def _decay(run: Run) -> float:
     if run.settings.training.decay == "constant":
         return 1.0
     return 0.5 + 0.5 * math.cos(math.pi * run.done / run.settings.training.steps)
-
-
-def _stop_unless_finite(run: Run, values: dict[str, float], batch: Batch) -> None:
-    if all(math.isfinite(value) for value in values.values()):
-        return
-    terms = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-    files = ", ".join(dict.fromkeys(batch.files))
-    raise UserError(
-        f"step {run.done + 1}: the loss or its gradient is not finite ({terms}). Its batch was cut from: {files}. "
-        f"{advice(run)}"
-    )
 
 
 def _validate(run: Run, journal: Journal) -> None:

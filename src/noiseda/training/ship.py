@@ -54,7 +54,7 @@ def ship(run: Run) -> Summary:
     weights = settings.out / "restorer.safetensors"
     late = [line for line in read_log(settings.out / "log.jsonl") if line["step"] > 0.9 * settings.training.steps]
     lines = [line for line in late if "loss" in line]  # not those of the validation
-    others = ("step", "learning_rate", "samples_per_second")
+    others = ("step", "learning_rate", "samples_per_second", "waiting_for_data")
     names = [name for name in (lines[-1] if lines else {}) if name not in others]
     restorer = sum(parameter.numel() for parameter in run.strategy.restorer.parameters())
     everything = sum(parameter.numel() for parameter in run.strategy.parameters())

@@ -1,0 +1,75 @@
+"""What a step needs from outside: its batch and all its random numbers, made beside the training process."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from noiseda.adaptation import Strategy
+from noiseda.data.batches import Batch, DomainBatches
+
+
+@dataclass(frozen=True)
+class Step:
+    """One batch and the random draws of its strategy."""
+
+    batch: Batch
+    draws: Any
+
+    def to(self, device: torch.device, *, channels_last: bool = False) -> Step:
+        """The same on a device, images optionally in channels-last memory; a copy from pinned memory does not wait."""
+
+        def move(tensor: Tensor) -> Tensor:
+            memory = torch.channels_last if channels_last and tensor.ndim == 4 else torch.preserve_format
+            return tensor.to(device, non_blocking=True, memory_format=memory)
+
+        return Step(_each(move, self.batch), _each(move, self.draws))
+
+    def pin_memory(self) -> Step:
+        """The same in page-locked memory, which the data loader asks for before a copy to a GPU."""
+        return Step(_each(Tensor.pin_memory, self.batch), _each(Tensor.pin_memory, self.draws))
+
+
+class Steps(Dataset[Step]):
+    """Steps by number.
+
+    Step n is a pure function of the seed, and so is each of its samples: the samples of one process with a batch of 2 B
+    are those of two processes with B each.
+
+    Args:
+        batches: the batches of this process.
+        strategy: what is trained; only its ``draw`` is used.
+    """
+
+    def __init__(self, batches: DomainBatches, strategy: Strategy[Any]) -> None:
+        self.batches = batches
+        self._draw = strategy.draw
+
+    def __getitem__(self, number: int) -> Step:
+        """Step ``number`` (micro-batches count one by one)."""
+        batch = self.batches[number]
+        generators = self.batches.generators("noise", number)
+        return Step(batch, _joined([self._draw(y, g) for y, g in zip(batch.y_syn[:, None], generators, strict=True)]))
+
+
+def _each(change: Callable[[Tensor], Tensor], value: Any) -> Any:  # noqa: ANN401
+    """A dataclass with each of its tensors changed; anything else as it is."""
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return value
+    found = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return dataclasses.replace(value, **{name: change(t) for name, t in found.items() if isinstance(t, Tensor)})
+
+
+def _joined(draws: list[Any]) -> Any:  # noqa: ANN401
+    """The draws of single samples as those of a batch."""
+    first = draws[0]
+    if first is None:
+        return None
+    names = [field.name for field in dataclasses.fields(first)]
+    return type(first)(**{name: torch.cat([getattr(one, name) for one in draws]) for name in names})
