@@ -23,6 +23,7 @@ from noiseda.diffusion import Denoiser, NoisePredictor
 from noiseda.errors import ImageError, UserError
 from noiseda.images import SUFFIXES, find_images, read
 from noiseda.restoration import Restorer, UNet, load, read_metadata
+from noiseda.training.optimizer import Adam
 
 Groups = list[tuple[Path, ...]]
 
@@ -196,4 +197,4 @@ def build_optimizer(strategy: Strategy[Any], settings: TrainingSettings) -> torc
     groups: list[dict[str, Any]] = [{"params": restorer, "peak": settings.learning_rate}]
     if others:
         groups.append({"params": others, "peak": settings.predictor_learning_rate or settings.learning_rate})
-    return torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
+    return Adam(groups, lr=settings.learning_rate, fused=True)

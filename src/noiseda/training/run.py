@@ -32,6 +32,7 @@ from noiseda.training.claim import claim
 from noiseda.training.ema import MovingAverage
 from noiseda.training.interrupt import StopRequest, leave_signals
 from noiseda.training.journal import Journal, say
+from noiseda.training.optimizer import gradient_norm
 from noiseda.training.precision import autocast
 from noiseda.training.ship import Summary, ship, write_weights
 from noiseda.training.state import Run, advice, resume, save
@@ -212,8 +213,9 @@ def _step(run: Run, stream: Iterator[Step], journal: Journal, measured: Measured
             values = run.strategy.losses(terms, run.done / training.steps)
             accelerator.backward(values["loss"])
             if accelerator.sync_gradients:
-                norm = accelerator.clip_grad_norm_(run.model.parameters(), training.clip or math.inf)
-                values = {**values, "gradient_norm": norm}
+                parameters = list(run.model.parameters())
+                clipped = accelerator.clip_grad_norm_(parameters, training.clip) if training.clip else None
+                values["gradient_norm"] = gradient_norm(parameters) if clipped is None else clipped
             run.optimizer.step()
             run.optimizer.zero_grad()
         measured.add(values, step.batch.files)

@@ -1,0 +1,275 @@
+"""The training step against the method as published: samples/s, memory, arithmetic, waiting for data.
+
+    python bench/training.py [--device cuda] [--out FILE.json]
+
+The rival is ``tests/reference/step.py``: fp32, channels-first, one pass of a network for each input, no compilation; same
+networks, batch and patch. Ours is what ``noiseda adapt`` runs, on photographs that are degraded as it goes. Each
+measurement is a process of its own, rivals by turns; the best step counts. Once the contrastive hinge is 0, which takes
+some hundred steps, ours leaves out a backward pass that would add nothing: both states are measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one process measures."""
+
+    rival: bool = False
+    size: str = "paper"
+    batch: int = 2
+    patch: int = 128
+    asleep: bool = True
+    steps: int = 4
+    device: str = "cpu"
+    precision: str = "auto"
+    compile: bool = False
+    recompute: bool = False
+    workers: int = 0
+    strategy: str = "noise-space"
+    width: int = 0
+    """Width of the restorer; 0: that of the size."""
+
+
+def measure(device: str = "cpu") -> dict[str, float]:
+    """All figures by name."""
+    found = {f"matmul.{name}.tflops": rate for name, rate in matrix_rates(device).items()}
+    gpu = device != "cpu"
+    ours = Case(device=device, batch=24 if gpu else 2, steps=40 if gpu else 4, workers=8 if gpu else 0)
+    rival = replace(ours, rival=True, workers=0, steps=12 if gpu else 4)
+    kinds = {"plain": rival, "ours": ours, "awake": replace(ours, asleep=False)}
+    found |= compare("paper", [kinds, {name: kinds[name] for name in ("plain", "ours")}], found)
+    more = {"recompute": replace(ours, recompute=True)}
+    if gpu:
+        more |= {"compiled": replace(ours, compile=True), "plain-tf32": replace(rival, precision="tf32")}
+    found |= compare("paper", [more], found)
+    small = replace(ours, size="small", batch=64 if gpu else 6, patch=48, steps=60)
+    kinds = {
+        "plain": replace(small, rival=True, workers=0),
+        "ours": small,
+        "worker": replace(small, workers=small.workers or 1),
+    }
+    found |= compare("small", [kinds, kinds], found)
+    for name in ("paper", "small"):
+        found[f"{name}.speed_ratio"] = found[f"{name}.ours.samples_per_s"] / found[f"{name}.plain.samples_per_s"]
+        found[f"{name}.memory_ratio"] = found[f"{name}.ours.peak_gib"] / found[f"{name}.plain.peak_gib"]
+    found["paper.speed_ratio_awake"] = found["paper.awake.samples_per_s"] / found["paper.plain.samples_per_s"]
+    return found
+
+
+def growth(device: str = "cpu") -> dict[str, float]:
+    """Samples/s of ours with the small networks against batch, patch, network width and processes."""
+    base = Case(size="small", batch=6, patch=48, steps=25, device=device)
+    cases = {f"batch {batch}": replace(base, batch=batch) for batch in (1, 3, 6, 12, 24)}
+    cases |= {f"patch {patch}": replace(base, patch=patch) for patch in (32, 64, 96, 128)}
+    cases |= {f"restorer width {width}": replace(base, width=width) for width in (12, 48)}
+    cases |= {"synthetic only": replace(base, strategy="synthetic")}
+    found = {f"growth.{name}.samples_per_s": run(case)["samples_per_s"] for name, case in cases.items()}
+    for processes in (1, 2):
+        case = replace(base, steps=40)
+        rate = run(case, processes=processes)["samples_per_s"]
+        found[f"growth.processes {processes}, one thread each.samples_per_s"] = rate
+    return found
+
+
+def compare(group: str, rounds: list[dict[str, Case]], found: dict[str, float]) -> dict[str, float]:
+    """The best of all rounds, each of which runs its cases one after the other."""
+    measured: dict[str, list[dict[str, float]]] = {}
+    for cases in rounds:
+        for name, case in cases.items():
+            measured.setdefault(name, []).append(run(case))
+    figures: dict[str, float] = {}
+    for name, runs in measured.items():
+        best = max(runs, key=lambda one: one["samples_per_s"])
+        figures |= {f"{group}.{name}.{key}": value for key, value in best.items()}
+        kind = "fp32" if name == "plain" else "bf16"
+        figures[f"{group}.{name}.share_of_matmul"] = best["tflops"] / found[f"matmul.{kind}.tflops"]
+    return figures
+
+
+def run(case: Case, processes: int = 0) -> dict[str, float]:
+    """Measure in a process of its own (or in several under torchrun, of one thread each)."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)] if processes else []
+    with tempfile.TemporaryDirectory() as place:
+        out = Path(place, "found.json")
+        command = [sys.executable, *launcher, __file__, "--case", json.dumps(asdict(case)), "--out", str(out)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"{case}: {done.stderr[-2000:]}")
+        return json.loads(out.read_text())
+
+
+def matrix_rates(device: str, side: int = 4096) -> dict[str, float]:
+    """TFLOP/s of products of square matrices, the best of ten."""
+    rates = {}
+    for name, dtype in {"fp32": torch.float32, "bf16": torch.bfloat16}.items():
+        a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+        best = 1e9
+        for _ in range(10):
+            began = time.perf_counter()
+            a @ b
+            _finish(device)
+            best = min(best, time.perf_counter() - began)
+        rates[name] = 2e-12 * side**3 / best
+    return rates
+
+
+# -- one case ----------------------------------------------------------------------------------------------------------
+
+
+def one(case: Case) -> dict[str, float]:
+    """Measure a case in this process."""
+    seconds, arithmetic, waiting = plain_steps(case) if case.rival else our_steps(case)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if case.device != "cpu":
+        peak = torch.cuda.max_memory_allocated()
+    best = min(seconds[1:] or seconds)
+    return {
+        "samples_per_s": case.batch / best,
+        "peak_gib": peak / 2**30,
+        "tflop_per_sample": arithmetic / case.batch / 1e12,
+        "tflops": arithmetic / best / 1e12,
+        "waiting_for_data": waiting,
+        "first_step_s": seconds[0],
+    }
+
+
+def networks(case: Case):
+    """The settings of both networks."""
+    from noiseda.config import PredictorSettings, RestorerSettings
+
+    if case.size == "small":
+        return RestorerSettings(width=case.width or RestorerSettings().width), PredictorSettings()
+    paper = PredictorSettings(width=64, multipliers=[1, 2, 4, 8], blocks=2, stem=1, attention=True, dropout=0.2)
+    return RestorerSettings(width=case.width or 64), paper
+
+
+def plain_steps(case: Case) -> tuple[list[float], float, float]:
+    """Steps of the rival on random images, which cost it no time."""
+    sys.path.insert(0, str(ROOT))
+    from noiseda.diffusion import NoisePredictor
+    from tests.reference.predictor import PaperPredictor
+    from tests.reference.step import PlainStep
+    from tests.reference.unet import PaperUNet
+
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = case.precision == "tf32"
+    restorer, predictor = networks(case)
+    judge = PaperPredictor() if case.size == "paper" else NoisePredictor(**asdict(predictor))
+    plain = PlainStep(PaperUNet(restorer.width).to(case.device), judge.to(case.device))
+    shape = (case.batch, 3, case.patch, case.patch)
+    swap = torch.arange(case.batch, device=case.device) % 2 == 0
+
+    def step() -> None:
+        images = [torch.rand(shape, device=case.device) for _ in range(3)]
+        eps, level = torch.randn(shape, device=case.device), torch.rand(case.batch, device=case.device)
+        plain.step(*images, eps, level, swap, ~swap, progress=0.5)
+        _finish(case.device)
+
+    return *_timed(step, case.steps), 0.0
+
+
+def our_steps(case: Case) -> tuple[list[float], float, float]:
+    """Steps of ``noiseda adapt``: seconds of each, arithmetic of one, share of the time spent waiting for data."""
+    import skimage.data
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from noiseda.config import AdaptSettings, TrainingSettings
+    from noiseda.images import Picture, from_uint8, write
+    from noiseda.training import run as training
+    from noiseda.training.interrupt import StopRequest
+    from noiseda.training.journal import read_log
+
+    training.save = lambda run: None  # checkpoints are not what is measured
+    restorer, predictor = networks(case)
+    gap = 1 if case.device == "cpu" else 10
+    with tempfile.TemporaryDirectory() as place:
+        for name, picture in {"clean": skimage.data.astronaut(), "real": skimage.data.chelsea()}.items():
+            Path(place, name).mkdir()
+            pixels = from_uint8(torch.from_numpy(picture).permute(2, 0, 1))
+            write(Picture(pixels), Path(place, name, "photograph.png"))
+        settings = AdaptSettings(
+            clean=Path(place, "clean"),
+            real=Path(place, "real"),
+            out=Path(place, "out"),
+            strategy=case.strategy,
+            restorer=restorer,
+            predictor=predictor,
+            training=TrainingSettings(
+                steps=case.steps, batch=case.batch, patch=case.patch, learning_rate=1e-4, decay="constant", clip=0,
+                log_every=gap, device=case.device, compile=case.compile, recompute=case.recompute, workers=case.workers,
+                precision="auto" if case.precision == "tf32" else case.precision, picture_every=10**6,
+            ),
+        )  # fmt: skip
+        run = training.prepare(settings)
+        if case.asleep and case.strategy == "noise-space":
+            run.strategy.settings = replace(run.strategy.settings, margin=-1e6)
+        with StopRequest() as stop:
+            training.fit(run, stop)
+        if not run.accelerator.is_main_process:
+            return [1.0], 0.0, 0.0  # the first process measures for all
+        lines = read_log(settings.out / "log.jsonl")
+        seconds = [case.batch / line["samples_per_second"] for line in lines]  # the rate is that of all processes
+        waiting = sum(line["waiting_for_data"] for line in lines[1:]) / max(len(lines) - 1, 1)
+        arithmetic = 0.0
+        if run.accelerator.num_processes == 1 and not case.compile:
+            run.done, counter = case.steps - 1, FlopCounterMode(display=False)
+            with counter, StopRequest() as stop:
+                training.fit(run, stop)
+            arithmetic = counter.get_total_flops()
+    return seconds, arithmetic, waiting
+
+
+def _timed(step, count: int) -> tuple[list[float], float]:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    seconds = []
+    for _ in range(count):
+        began = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - began)
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return seconds, counter.get_total_flops()
+
+
+def _finish(device: str) -> None:
+    if device != "cpu":
+        torch.cuda.synchronize()
+
+
+def main() -> None:
+    """Measure, or be one of the measuring processes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--case", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.case:
+        found = one(Case(**json.loads(arguments.case)))
+        if os.environ.get("RANK", "0") == "0":
+            arguments.out.write_text(json.dumps(found))
+        return
+    found = measure(arguments.device) | growth(arguments.device)
+    for name, value in found.items():
+        print(f"{name:60} {value:.4g}")
+    if arguments.out:
+        arguments.out.write_text(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()
