@@ -34,4 +34,5 @@ def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
     """The Euclidean norm of all gradients together, as :func:`torch.nn.utils.clip_grad_norm_` has it; clips nothing."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norms: tuple[Tensor, ...] = torch._foreach_norm(gradients)
-    return torch.stack(norms).norm()
+    norm: Tensor = torch.stack(norms).norm()
+    return norm
