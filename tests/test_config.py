@@ -53,8 +53,8 @@ UNUSUAL = AdaptSettings(
     degradation=DegradationSettings(kind="streaks", strength=(0.1, 1.0)),
     training=TrainingSettings(
         steps=10, batch=3, patch=32, learning_rate=1e-6, predictor_learning_rate=3e-4, decay="constant", accumulate=2,
-        clip=0.0, ema=0.0, precision="fp32", channels_last=False, validate_every=1, checkpoint_every=2, log_every=3,
-        picture_every=4, workers=2, device="cpu", compile=True,
+        clip=0.0, ema=0.0, precision="fp32", memory_format="channels_first", validate_every=1,
+        checkpoint_every=2, log_every=3, picture_every=4, workers=2, device="cpu", compile=True,
         recompute=True,
     ),
 )  # fmt: skip

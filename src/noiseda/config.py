@@ -25,6 +25,7 @@ ScheduleName = Literal["linear", "cosine", "quadratic", "sigmoid"]
 Shuffle = Literal["blocks", "channels", "off"]
 Strategy = Literal["noise-space", "synthetic"]
 Precision = Literal["auto", "fp32", "bf16"]
+MemoryFormat = Literal["auto", "channels_last", "channels_first"]
 
 
 @dataclass(frozen=True)
@@ -144,8 +145,8 @@ class TrainingSettings:
     precision: Precision = "auto"
     """Arithmetic of the networks: bf16 autocast, fp32, or auto (bf16 where the processor has it)."""
 
-    channels_last: bool = True
-    """Store tensors channels-last, which convolutions prefer."""
+    memory_format: MemoryFormat = "auto"
+    """Order of tensors in memory: channels_last, channels_first, or auto (channels_last, but for fp32 on CPUs)."""
 
     compile: bool = False
     """Compile the networks (torch.compile): minutes before the first step of a machine, then kept in its cache. Meant

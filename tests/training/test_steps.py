@@ -30,7 +30,7 @@ def test_two_processes_draw_what_one_of_twice_the_batch_draws(where: Path) -> No
 
 
 def test_it_moves_to_a_device_in_the_memory_format_asked_for(where: Path) -> None:
-    step = steps(small(where), where, size=2)[0].to(torch.device("cpu"), channels_last=True)
+    step = steps(small(where), where, size=2)[0].to(torch.device("cpu"), torch.channels_last)
     for images in (step.batch.x_syn, step.batch.x_real, step.draws.eps):
         assert images.is_contiguous(memory_format=torch.channels_last)
     assert step.batch.y_ref is None

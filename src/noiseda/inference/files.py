@@ -72,7 +72,7 @@ def restore_files(
         tile: Side in pixels of the tiles that larger images are cut into; null restores whole images.
         overlap: Number of pixels that neighbouring tiles share at least; at most half of a tile.
         device: Where to compute: auto (a GPU if there is one), cpu, cuda, cuda:1, mps.
-        precision: fp32, bf16 (faster on recent GPUs), or auto: bf16 on such GPUs, but fp32 for 16-bit images.
+        precision: fp32, bf16, or auto: bf16 where the processor has it, but fp32 for 16-bit images.
         format: Format of the outputs: keep (that of each input), png, jpg, tif or webp.
         max_megapixels: Larger images are skipped, before they are decoded.
         overwrite: Replace outputs that exist already; an input is never overwritten.

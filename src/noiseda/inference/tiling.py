@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from noiseda.config import Precision
 from noiseda.errors import UserError
+from noiseda.precision import autocast
 
 _GRID = 16
 """Tiles start at multiples of this (or of the network's ``stride``, where that is more), so that a network which halves
@@ -41,7 +42,7 @@ def restore_tensor(
         pixels: (C, H, W) or (B, C, H, W), [0, 1], C = 1 or 3.
         tile: Side of a tile in pixels; None restores the whole image at once, which takes memory.
         overlap: Least number of pixels that neighbouring tiles share.
-        precision: ``bf16`` runs under automatic mixed precision; ``auto`` does so on GPUs that support it.
+        precision: ``bf16`` runs under automatic mixed precision; ``auto`` does so where the processor has it.
 
     Returns:
         float32 in [0, 1], of the shape and on the device of ``pixels``.
@@ -88,7 +89,7 @@ def _accumulate(
     for top, bottom, row_window in rows:
         for left, right, column_window in columns:
             piece = batch[:, :, top:bottom, left:right].to(device, torch.float32)
-            with _autocast(device, precision):
+            with autocast(precision, device):
                 restored = model(piece.contiguous(memory_format=torch.channels_last))
             if restored.shape != piece.shape:
                 raise UserError(
@@ -120,11 +121,6 @@ def _cuts(length: int, tile: int | None, overlap: int, grid: int = _GRID) -> lis
         (start, stop, (ramps[k] - ramps[k + 1])[start:stop].float())
         for k, (start, stop) in enumerate(zip(starts, stops, strict=True))
     ]
-
-
-def _autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
-    bf16 = precision == "bf16" or (precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported())
-    return torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
 
 
 @contextmanager

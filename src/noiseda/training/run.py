@@ -13,12 +13,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from noiseda.adaptation import Terms
-from noiseda.config import AdaptSettings, Precision
+from noiseda.config import AdaptSettings
 from noiseda.data.batches import Batch, DomainBatches, Domains, generator
 from noiseda.data.cache import Skipped
 from noiseda.errors import Interrupted, UserError
 from noiseda.evaluation.metrics import psnr
 from noiseda.inference import restore_tensor
+from noiseda.precision import autocast, memory_format
 from noiseda.training.assemble import (
     build_optimizer,
     build_strategy,
@@ -33,7 +34,6 @@ from noiseda.training.ema import MovingAverage
 from noiseda.training.interrupt import StopRequest, leave_signals
 from noiseda.training.journal import Journal, say
 from noiseda.training.optimizer import gradient_norm
-from noiseda.training.precision import autocast
 from noiseda.training.ship import Summary, ship, write_weights
 from noiseda.training.state import Run, advice, resume, save
 from noiseda.training.steps import Step, Steps
@@ -80,8 +80,8 @@ def prepare(settings: AdaptSettings) -> Run:
         _warn(settings, domains, skipped)
 
     strategy = build_strategy(settings)
-    if settings.training.channels_last:
-        strategy.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    layout = memory_format(settings.training.memory_format, settings.training.precision, accelerator.device)
+    strategy.to(memory_format=layout)  # type: ignore[call-overload]
     strategy.to(accelerator.device)
     average = MovingAverage(strategy.restorer, settings.training.ema)
     strategy.recompute(settings.training.recompute)
@@ -203,7 +203,8 @@ def _step(run: Run, stream: Iterator[Step], journal: Journal, measured: Measured
     for micro in range(training.accumulate):
         with journal.waiting():
             prepared = next(stream)
-        step = prepared.to(accelerator.device, channels_last=training.channels_last)
+        layout = memory_format(training.memory_format, training.precision, accelerator.device)
+        step = prepared.to(accelerator.device, layout)
         # Dropout draws from the global generator; keyed on the step, it resumes exactly.
         number = run.done * training.accumulate + micro
         torch.manual_seed(generator(run.settings.seed, "dropout", accelerator.process_index, number).initial_seed())
@@ -275,8 +276,7 @@ def _decay(run: Run) -> float:
 
 def _validate(run: Run, journal: Journal) -> None:
     """Score the averaged weights on the validation pairs, and keep them where they are the best so far."""
-    context = autocast(run.settings.training.precision, run.accelerator.device)
-    precision: Precision = "bf16" if isinstance(context, torch.autocast) else "fp32"
+    precision = run.settings.training.precision
     scores = [
         psnr(restore_tensor(run.average.network, x, precision=precision)[None], y[None]) for x, y in run.validation
     ]

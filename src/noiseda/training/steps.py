@@ -22,11 +22,11 @@ class Step:
     batch: Batch
     draws: Any
 
-    def to(self, device: torch.device, *, channels_last: bool = False) -> Step:
-        """The same on a device, images optionally in channels-last memory; a copy from pinned memory does not wait."""
+    def to(self, device: torch.device, layout: torch.memory_format = torch.preserve_format) -> Step:
+        """The same on a device, images in an order of memory; a copy from pinned memory does not wait."""
 
         def move(tensor: Tensor) -> Tensor:
-            memory = torch.channels_last if channels_last and tensor.ndim == 4 else torch.preserve_format
+            memory = layout if tensor.ndim == 4 else torch.preserve_format
             return tensor.to(device, non_blocking=True, memory_format=memory)
 
         return Step(_each(move, self.batch), _each(move, self.draws))

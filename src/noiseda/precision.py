@@ -1,0 +1,39 @@
+"""The arithmetic of the networks: the type of their numbers, and the order in which these lie in memory."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from noiseda.config import MemoryFormat, Precision
+
+
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """The context of a forward pass: bfloat16 where it is asked for, or ``auto`` and the device is fast at it."""
+    return torch.autocast(device.type, torch.bfloat16) if in_bf16(precision, device) else nullcontext()
+
+
+def in_bf16(precision: Precision, device: torch.device) -> bool:
+    """Whether a forward pass on a device multiplies in bfloat16."""
+    return precision == "bf16" or (precision == "auto" and computes_bf16(device))
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether a device multiplies matrices of bfloat16 in hardware."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return False
+
+
+def memory_format(wanted: MemoryFormat, precision: Precision, device: torch.device) -> torch.memory_format:
+    """The order of a training run's tensors in memory.
+
+    ``auto`` is channels-last, which convolutions prefer, but for float32 on CPUs: there the backward pass of
+    convolutions is slower channels-last (a step of the paper's networks by a third, docs/performance.md).
+    """
+    if wanted == "auto":
+        wanted = "channels_first" if device.type == "cpu" and not in_bf16(precision, device) else "channels_last"
+    return torch.channels_last if wanted == "channels_last" else torch.contiguous_format
