@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from noiseda import images
 from noiseda.config import Precision
 from noiseda.errors import ImageError, UserError
+from noiseda.inference.backends import Backend, prepare
 from noiseda.inference.plan import Format, plan
 from noiseda.inference.tiling import check_tiling, restore_tensor
 from noiseda.restoration import Restorer, load
@@ -55,6 +56,7 @@ def restore_files(
     overlap: int = 32,
     device: str = "auto",
     precision: Precision = "auto",
+    backend: Backend = "auto",
     format: Format = "keep",
     max_megapixels: float = 200.0,
     overwrite: bool = False,
@@ -73,6 +75,8 @@ def restore_files(
         overlap: Number of pixels that neighbouring tiles share at least; at most half of a tile.
         device: Where to compute: auto (a GPU if there is one), cpu, cuda, cuda:1, mps.
         precision: fp32, bf16, or auto: bf16 where the processor has it, but fp32 for 16-bit images.
+        backend: What computes the network: eager (torch), compiled (torch.compile), onnxruntime (fp32 on the CPU), or
+            auto: onnxruntime for large jobs on CPUs without bf16, else eager.
         format: Format of the outputs: keep (that of each input), png, jpg, tif or webp.
         max_megapixels: Larger images are skipped, before they are decoded.
         overwrite: Replace outputs that exist already; an input is never overwritten.
@@ -89,7 +93,7 @@ def restore_files(
     if not max_megapixels > 0:
         raise UserError(f"--max-megapixels must be greater than 0, not {max_megapixels}")
     jobs = plan(source, out, format=format, overwrite=overwrite)
-    model = load(weights, device=_device(device))
+    model = prepare(load(weights, device=_device(device)), Path(weights), backend, precision, _megapixels(jobs))
     report, began = RestoreReport(), time.perf_counter()
     with _progress(len(jobs)) as say:
         for path, target in jobs:
@@ -106,6 +110,16 @@ def restore_files(
     if not report.restored:
         raise UserError(f"no image could be restored\n{report}")
     return report
+
+
+def _megapixels(jobs: list[tuple[Path, Path]]) -> float:
+    """The size of a job, from the headers of its images; a broken one does not count."""
+    total = 0
+    for path, _ in jobs:
+        with suppress(ImageError):
+            height, width = images.read_size(path)
+            total += height * width
+    return total / 1e6
 
 
 def _restored(
