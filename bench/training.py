@@ -12,18 +12,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
-import subprocess
-import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-
-ROOT = Path(__file__).resolve().parents[1]
+from processes import in_a_process, main_of_a_case
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,8 @@ class Case:
     batch: int = 2
     patch: int = 128
     asleep: bool = True
-    steps: int = 4
+    steps: int = 2
+    """Steps that are timed, after a first one."""
     device: str = "cpu"
     precision: str = "auto"
     compile: bool = False
@@ -44,80 +42,70 @@ class Case:
     strategy: str = "noise-space"
     width: int = 0
     """Width of the restorer; 0: that of the size."""
+    stem: int = 0
+    """Stem of the noise predictor; 0: that of the size."""
 
 
 def measure(device: str = "cpu") -> dict[str, float]:
     """All figures by name."""
     found = {f"matmul.{name}.tflops": rate for name, rate in matrix_rates(device).items()}
     gpu = device != "cpu"
-    ours = Case(device=device, batch=24 if gpu else 2, steps=40 if gpu else 4, workers=8 if gpu else 0)
-    rival = replace(ours, rival=True, workers=0, steps=12 if gpu else 4)
+    ours = Case(device=device, batch=24 if gpu else 2, steps=40 if gpu else 2, workers=8 if gpu else 0)
+    rival = replace(ours, rival=True, workers=0, steps=12 if gpu else 2)
     kinds = {"plain": rival, "ours": ours, "awake": replace(ours, asleep=False)}
-    found |= compare("paper", [kinds, {name: kinds[name] for name in ("plain", "ours")}], found)
-    more = {"recompute": replace(ours, recompute=True)}
+    kinds["recompute"] = replace(ours, recompute=True)
     if gpu:
-        more |= {"compiled": replace(ours, compile=True), "plain-tf32": replace(rival, precision="tf32")}
-    found |= compare("paper", [more], found)
-    small = replace(ours, size="small", batch=64 if gpu else 6, patch=48, steps=60)
-    kinds = {
-        "plain": replace(small, rival=True, workers=0),
-        "ours": small,
-        "worker": replace(small, workers=small.workers or 1),
-    }
-    found |= compare("small", [kinds, kinds], found)
+        kinds |= {"compiled": replace(ours, compile=True), "plain-tf32": replace(rival, precision="tf32")}
+    found |= compare("paper", kinds, found)
+    small = replace(ours, size="small", batch=64 if gpu else 6, patch=48, steps=60 if gpu else 20)
+    kinds = {"plain": replace(small, rival=True, workers=0), "ours": small, "awake": replace(small, asleep=False)}
+    kinds["worker"] = replace(small, workers=small.workers or 1)
+    found |= compare("small", kinds, found)
     for name in ("paper", "small"):
-        found[f"{name}.speed_ratio"] = found[f"{name}.ours.samples_per_s"] / found[f"{name}.plain.samples_per_s"]
+        plain = found[f"{name}.plain.samples_per_s"]
+        found[f"{name}.speed_ratio"] = found[f"{name}.ours.samples_per_s"] / plain
+        found[f"{name}.speed_ratio_awake"] = found[f"{name}.awake.samples_per_s"] / plain
         found[f"{name}.memory_ratio"] = found[f"{name}.ours.peak_gib"] / found[f"{name}.plain.peak_gib"]
-    found["paper.speed_ratio_awake"] = found["paper.awake.samples_per_s"] / found["paper.plain.samples_per_s"]
+    found["paper.memory_ratio_recompute"] = found["paper.recompute.peak_gib"] / found["paper.plain.peak_gib"]
     return found
 
 
 def growth(device: str = "cpu") -> dict[str, float]:
-    """Samples/s of ours with the small networks against batch, patch, network width and processes."""
-    base = Case(size="small", batch=6, patch=48, steps=25, device=device)
-    cases = {f"batch {batch}": replace(base, batch=batch) for batch in (1, 3, 6, 12, 24)}
-    cases |= {f"patch {patch}": replace(base, patch=patch) for patch in (32, 64, 96, 128)}
+    """Samples/s of ours with the small networks against batch, patch, network width, stem and processes."""
+    base = Case(size="small", batch=6, patch=48, steps=8, device=device)
+    cases = {f"batch {batch}": replace(base, batch=batch) for batch in (1, 6, 24)}
+    cases |= {f"patch {patch}": replace(base, patch=patch) for patch in (32, 64, 128)}
     cases |= {f"restorer width {width}": replace(base, width=width) for width in (12, 48)}
+    cases |= {f"predictor stem {stem}": replace(base, stem=stem, steps=3) for stem in (1, 2)}
     cases |= {"synthetic only": replace(base, strategy="synthetic")}
-    found = {f"growth.{name}.samples_per_s": run(case)["samples_per_s"] for name, case in cases.items()}
+    found = {
+        f"growth.{name}.samples_per_s": in_a_process(__file__, case)["samples_per_s"] for name, case in cases.items()
+    }
     for processes in (1, 2):
-        case = replace(base, steps=40)
-        rate = run(case, processes=processes)["samples_per_s"]
+        rate = in_a_process(__file__, replace(base, steps=16), processes=processes)["samples_per_s"]
         found[f"growth.processes {processes}, one thread each.samples_per_s"] = rate
     return found
 
 
-def compare(group: str, rounds: list[dict[str, Case]], found: dict[str, float]) -> dict[str, float]:
-    """The best of all rounds, each of which runs its cases one after the other."""
-    measured: dict[str, list[dict[str, float]]] = {}
-    for cases in rounds:
-        for name, case in cases.items():
-            measured.setdefault(name, []).append(run(case))
+def compare(group: str, cases: dict[str, Case], found: dict[str, float]) -> dict[str, float]:
+    """The figures of rivals, one after the other."""
     figures: dict[str, float] = {}
-    for name, runs in measured.items():
-        best = max(runs, key=lambda one: one["samples_per_s"])
-        figures |= {f"{group}.{name}.{key}": value for key, value in best.items()}
-        kind = "fp32" if name == "plain" else "bf16"
-        figures[f"{group}.{name}.share_of_matmul"] = best["tflops"] / found[f"matmul.{kind}.tflops"]
+    for name, case in cases.items():
+        measured = in_a_process(__file__, case)
+        figures |= {f"{group}.{name}.{key}": value for key, value in measured.items()}
+        kind = "fp32" if case.rival or "matmul.bf16.tflops" not in found else "bf16"
+        figures[f"{group}.{name}.share_of_matmul"] = measured["tflops"] / found[f"matmul.{kind}.tflops"]
     return figures
 
 
-def run(case: Case, processes: int = 0) -> dict[str, float]:
-    """Measure in a process of its own (or in several under torchrun, of one thread each)."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)] if processes else []
-    with tempfile.TemporaryDirectory() as place:
-        out = Path(place, "found.json")
-        command = [sys.executable, *launcher, __file__, "--case", json.dumps(asdict(case)), "--out", str(out)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{case}: {done.stderr[-2000:]}")
-        return json.loads(out.read_text())
+def matrix_rates(device: str) -> dict[str, float]:
+    """TFLOP/s of products of square matrices, the best of ten, in the types that the device multiplies in hardware."""
+    from noiseda.precision import computes_bf16
 
-
-def matrix_rates(device: str, side: int = 4096) -> dict[str, float]:
-    """TFLOP/s of products of square matrices, the best of ten."""
+    side = 2048 if device == "cpu" else 4096
+    types = {"fp32": torch.float32} | ({"bf16": torch.bfloat16} if computes_bf16(torch.device(device)) else {})
     rates = {}
-    for name, dtype in {"fp32": torch.float32, "bf16": torch.bfloat16}.items():
+    for name, dtype in types.items():
         a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
         best = 1e9
         for _ in range(10):
@@ -138,7 +126,7 @@ def one(case: Case) -> dict[str, float]:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     if case.device != "cpu":
         peak = torch.cuda.max_memory_allocated()
-    best = min(seconds[1:] or seconds)
+    best = min(seconds[1:])
     return {
         "samples_per_s": case.batch / best,
         "peak_gib": peak / 2**30,
@@ -154,14 +142,16 @@ def networks(case: Case):
     from noiseda.config import PredictorSettings, RestorerSettings
 
     if case.size == "small":
-        return RestorerSettings(width=case.width or RestorerSettings().width), PredictorSettings()
+        small = PredictorSettings()
+        return RestorerSettings(width=case.width or RestorerSettings().width), replace(
+            small, stem=case.stem or small.stem
+        )
     paper = PredictorSettings(width=64, multipliers=[1, 2, 4, 8], blocks=2, stem=1, attention=True, dropout=0.2)
     return RestorerSettings(width=case.width or 64), paper
 
 
 def plain_steps(case: Case) -> tuple[list[float], float, float]:
     """Steps of the rival on random images, which cost it no time."""
-    sys.path.insert(0, str(ROOT))
     from noiseda.diffusion import NoisePredictor
     from tests.reference.predictor import PaperPredictor
     from tests.reference.step import PlainStep
@@ -218,32 +208,35 @@ def our_steps(case: Case) -> tuple[list[float], float, float]:
         run = training.prepare(settings)
         if case.asleep and case.strategy == "noise-space":
             run.strategy.settings = replace(run.strategy.settings, margin=-1e6)
+            run.strategy._was_active = False
+        counter = FlopCounterMode(display=False)
+        counting = counter if run.accelerator.num_processes == 1 and not case.compile else nullcontext()
+        began = time.perf_counter()
+        with counting, StopRequest() as stop:  # the first step: compiled, counted, not timed
+            run.done = case.steps - 1
+            training.fit(run, stop)
+        first = time.perf_counter() - began
+        run.done = 0
         with StopRequest() as stop:
             training.fit(run, stop)
         if not run.accelerator.is_main_process:
-            return [1.0], 0.0, 0.0  # the first process measures for all
-        lines = read_log(settings.out / "log.jsonl")
+            return [1.0, 1.0], 0.0, 0.0  # the first process measures for all
+        lines = read_log(settings.out / "log.jsonl")[-(case.steps // gap) :]
         seconds = [case.batch / line["samples_per_second"] for line in lines]  # the rate is that of all processes
-        waiting = sum(line["waiting_for_data"] for line in lines[1:]) / max(len(lines) - 1, 1)
-        arithmetic = 0.0
-        if run.accelerator.num_processes == 1 and not case.compile:
-            run.done, counter = case.steps - 1, FlopCounterMode(display=False)
-            with counter, StopRequest() as stop:
-                training.fit(run, stop)
-            arithmetic = counter.get_total_flops()
-    return seconds, arithmetic, waiting
+        waiting = sum(line["waiting_for_data"] for line in lines) / len(lines)
+    return [first, *seconds], counter.get_total_flops(), waiting
 
 
 def _timed(step, count: int) -> tuple[list[float], float]:
     from torch.utils.flop_counter import FlopCounterMode
 
     seconds = []
-    for _ in range(count):
+    counter = FlopCounterMode(display=False)
+    for number in range(1 + count):
         began = time.perf_counter()
-        step()
+        with nullcontext() if number else counter:
+            step()
         seconds.append(time.perf_counter() - began)
-    with FlopCounterMode(display=False) as counter:
-        step()
     return seconds, counter.get_total_flops()
 
 
@@ -257,13 +250,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=None)
-    parser.add_argument("--case", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.case:
-        found = one(Case(**json.loads(arguments.case)))
-        if os.environ.get("RANK", "0") == "0":
-            arguments.out.write_text(json.dumps(found))
-        return
     found = measure(arguments.device) | growth(arguments.device)
     for name, value in found.items():
         print(f"{name:60} {value:.4g}")
@@ -272,4 +259,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main_of_a_case(lambda case: one(Case(**case)), main)
