@@ -38,6 +38,7 @@ from noiseda.training.sharding import shard
 from noiseda.training.ship import Summary, ship, write_weights
 from noiseda.training.state import Run, advice, resume, save
 from noiseda.training.steps import Step, Steps
+from noiseda.training.together import check_same, losing_peers, main_first
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +57,10 @@ def adapt(settings: AdaptSettings) -> Summary:
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
     """
     run = prepare(settings)
-    with StopRequest() as stop:
-        fit(run, stop)
-    return ship(run)
+    with losing_peers(settings.out):
+        with StopRequest() as stop:
+            fit(run, stop)
+        return ship(run)
 
 
 # -- prepare -----------------------------------------------------------------------------------------------------------
@@ -69,7 +71,7 @@ def prepare(settings: AdaptSettings) -> Run:
     settings.check()
     groups = list_images(settings)
     accelerator = _accelerator(settings)
-    with accelerator.main_process_first():
+    with main_first(accelerator):
         if accelerator.is_main_process:
             claim(settings, accelerator.num_processes)
         cache = settings.cache or settings.out / "cache"
@@ -105,6 +107,7 @@ def prepare(settings: AdaptSettings) -> Run:
     files = fingerprint(groups)
     run = Run(settings, accelerator, groups, files, batches, skipped, strategy, model, optimizer, average, validation)
     resume(run)
+    check_same(accelerator, settings.out, files=files, done=run.done)
     return run
 
 
@@ -196,6 +199,7 @@ def fit(run: Run, stop: StopRequest) -> None:
                 measured.read()
                 save(run)
             if signal_number and not finished:
+                accelerator.wait_for_everyone()  # a launcher ends the others when the first has gone
                 if accelerator.is_main_process:
                     say(f"stopped after step {run.done}; the same command continues from here")
                 raise Interrupted(signal_number)

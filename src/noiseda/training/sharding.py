@@ -61,7 +61,7 @@ def is_sharded(tensor: Tensor) -> bool:
 
 def local(tensor: Tensor) -> Tensor:
     """The part of a tensor that this process holds: all of it, where it is not sharded."""
-    return tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined,no-any-return]
+    return tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
 
 
 def mesh_of(tensor: Tensor) -> Any:  # noqa: ANN401
@@ -99,6 +99,8 @@ def load_module(module: nn.Module, state: dict[str, Tensor]) -> None:
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     """Load a whole state into an optimiser of sharded or other parameters.
 
+    Moments take on the memory format of their parameters, which our Adam relies on and a checkpoint need not have.
+
     Raises:
         ValueError: where groups or shapes do not fit.
     """
@@ -113,10 +115,13 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
 
 
 def _part(value: Any, target: Tensor | None) -> Any:  # noqa: ANN401
-    """A whole tensor spread as its target is, where that is sharded and of the same shape; else the value itself."""
-    if target is None or not is_sharded(target) or not isinstance(value, Tensor) or value.shape != target.shape:
+    """A whole tensor spread, and in the memory format, as its target is; anything of another shape as it is."""
+    if target is None or not isinstance(value, Tensor) or value.shape != target.shape:
         return value
-    mesh, part = mesh_of(target), torch.zeros_like(target)
+    part = torch.zeros_like(target, requires_grad=False)
+    if not is_sharded(target):
+        return part.copy_(value)
+    mesh = mesh_of(target)
     rows = value.chunk(mesh.size())  # FSDP2 cuts along the first axis; there may be fewer rows than processes
     if mesh.get_local_rank() < len(rows):
         local(part).copy_(rows[mesh.get_local_rank()])
