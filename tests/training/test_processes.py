@@ -122,6 +122,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         ("go", run_of(where, "sharded-twice", shard=True)),
         ("stop", run_of(where, "sharded-then-not", shard=True)),
         ("go", run_of(where, "sharded-then-not")),
+        ("go", run_of(where, "sharded-twice")),  # finished: nothing is left to do
         ("go", run_of(where, "sharded-accumulated", "active", batch=1, accumulate=2, shard=True, recompute=True)),
     ]
     words = []
