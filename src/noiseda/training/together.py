@@ -7,12 +7,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from accelerate import Accelerator
-from torch._C._distributed_c10d import Store
 
 from noiseda.errors import UserError
+
+if TYPE_CHECKING:  # not every build of torch has it
+    from torch._C._distributed_c10d import Store
 
 _numbers = itertools.count()
 _PAUSE = 0.1  # seconds between two looks
@@ -50,7 +53,10 @@ def losing_peers(out: Path) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not isinstance(error, torch.distributed.DistError) and "gloo" not in str(error):
+        lost = "gloo" in str(error) or (
+            torch.distributed.is_available() and isinstance(error, torch.distributed.DistError)
+        )
+        if not lost:
             raise
         raise UserError(
             f"another process of the run in --out {out} has gone ({str(error).splitlines()[0]}). The last checkpoint "
