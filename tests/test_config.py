@@ -55,7 +55,7 @@ UNUSUAL = AdaptSettings(
         steps=10, batch=3, patch=32, learning_rate=1e-6, predictor_learning_rate=3e-4, decay="constant", accumulate=2,
         clip=0.0, ema=0.0, precision="fp32", memory_format="channels_first", validate_every=1,
         checkpoint_every=2, log_every=3, picture_every=4, workers=2, device="cpu", compile=True,
-        recompute=True,
+        recompute=True, shard=True,
     ),
 )  # fmt: skip
 
@@ -249,7 +249,8 @@ def test_every_difference_is_a_line():
 
 FREE = {
     "out": Path("x"), "cache": Path("y"), "dry_run": True, "training.checkpoint_every": 1, "training.log_every": 1,
-    "training.picture_every": 1, "training.workers": 3, "training.recompute": True,
+    "training.picture_every": 1, "training.workers": 3, "training.recompute": True, "training.shard": True,
+    "training.batch": 3, "training.accumulate": 2,
 }  # fmt: skip
 
 

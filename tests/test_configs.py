@@ -59,6 +59,7 @@ def test_it_spells_out_what_the_run_computes(name):
         "training.device",
         "training.compile",
         "training.recompute",
+        "training.shard",
         "degradation.kind",
         "degradation.strength",
     }

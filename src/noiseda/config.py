@@ -119,7 +119,8 @@ class TrainingSettings:
     """Number of optimiser steps."""
 
     batch: int = 6
-    """Samples of each domain in a step, per process."""
+    """Samples of each domain in a batch, per process; a step has batch x accumulate x processes of them, and a run that
+    is continued must keep that product."""
 
     patch: int = 48
     """Side of the square training patches, in pixels."""
@@ -156,6 +157,10 @@ class TrainingSettings:
     """Recompute the noise predictor's activations in the backward pass instead of keeping them: less memory, about a
     third more arithmetic."""
 
+    shard: bool = False
+    """Spread the noise predictor's weights, gradients and optimiser state over the processes (FSDP) instead of keeping
+    all of them on each: for predictors that do not fit (docs/many-machines.md)."""
+
     validate_every: int = 500
     """Steps between two scorings of the --validation pairs."""
 
@@ -176,15 +181,19 @@ class TrainingSettings:
 
 
 # Settings that change how a run is observed or carried out, not what it computes: they may differ when it is resumed.
+# Of batch and accumulate, the product with the number of processes is kept (training/claim.py).
 _RESUME_FREELY = (
     "out",
     "cache",
     "dry_run",
+    "training.batch",
+    "training.accumulate",
     "training.checkpoint_every",
     "training.log_every",
     "training.picture_every",
     "training.workers",
     "training.recompute",
+    "training.shard",
 )
 
 _POSITIVE = (

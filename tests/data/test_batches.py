@@ -90,6 +90,15 @@ def test_two_ranks_see_what_one_of_twice_the_batch_sees(domains: Domains) -> Non
         assert torch.equal(getattr(whole, name), torch.cat([getattr(half, name) for half in halves]))
 
 
+def test_two_accumulated_batches_are_one_of_twice_the_size(domains: Domains) -> None:
+    whole = batches(domains, size=8)[3]
+    steps = [
+        batches(domains, size=2, rank=rank, processes=2, accumulate=2)[6 + micro] for micro in (0, 1) for rank in (0, 1)
+    ]
+    for name in ("x_syn", "y_syn", "x_real"):
+        assert torch.equal(getattr(whole, name), torch.cat([getattr(part, name) for part in steps]))
+
+
 def test_samples_of_a_batch_differ(domains: Domains) -> None:
     x_syn = batches(domains, size=8)[0].x_syn
     assert len({tuple(sample.flatten()[:50].tolist()) for sample in x_syn}) == 8

@@ -23,6 +23,15 @@ def test_a_first_signal_is_noted_and_a_second_stops_at_once() -> None:
             signal.raise_signal(signal.SIGINT)
 
 
+def test_a_second_sigterm_does_not_stop_what_is_being_written() -> None:
+    with StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.signal_number == signal.SIGTERM
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
 def test_the_signals_are_given_back() -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with StopRequest():

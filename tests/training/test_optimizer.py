@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from noiseda.training.optimizer import Adam, gradient_norm
+from noiseda.training.optimizer import Adam, clip_gradients, gradient_norm
 
 
 def network(memory: torch.memory_format) -> nn.Module:
@@ -38,3 +38,15 @@ def test_the_norm_is_that_of_all_gradients() -> None:
     net(torch.rand(1, 3, 16, 16)).sum().backward()
     expected = torch.nn.utils.clip_grad_norm_(net.parameters(), float("inf"))
     torch.testing.assert_close(gradient_norm(net.parameters()), expected)
+
+
+def test_gradients_are_clipped_as_torch_clips_them() -> None:
+    ours, theirs = network(torch.channels_last), network(torch.channels_last)
+    for net in (ours, theirs):
+        net(torch.ones(1, 3, 16, 16)).sum().backward()
+    for largest in (1e9, 0.5):
+        norm = clip_gradients(ours.parameters(), largest)
+        assert torch.equal(norm, torch.nn.utils.clip_grad_norm_(theirs.parameters(), largest))
+        for mine, torchs in zip(ours.parameters(), theirs.parameters(), strict=True):
+            assert torch.equal(mine.grad, torchs.grad)  # type: ignore[arg-type]
+    torch.testing.assert_close(gradient_norm(ours.parameters()), torch.tensor(0.5))

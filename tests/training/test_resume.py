@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from noiseda.config import AdaptSettings, ObjectiveSettings, PredictorSettings, RestorerSettings
 from noiseda.errors import Interrupted, UserError
 from noiseda.training import adapt, checkpoints
+from noiseda.training.claim import check_claim, claim
 from noiseda.training.ema import MovingAverage
 from noiseda.training.journal import read_log
 from tests.training.photographs import folder, pairs, small
@@ -176,6 +177,37 @@ def test_other_settings_are_refused_with_flag_and_both_values(where: Path) -> No
     assert "--training.steps was 6, now is 9" in str(refused.value)
     assert "--seed was 0, now is 5" in str(refused.value)
     assert str(settings.out) in str(refused.value)
+
+
+def test_the_samples_of_a_step_may_be_cut_otherwise_when_it_continues(where: Path) -> None:
+    settings = small(where, batch=4)
+    adapt(settings)
+    cut = replace(settings, training=replace(settings.training, batch=2, accumulate=2))
+    assert adapt(cut).steps == 6
+    with pytest.raises(UserError, match=r"samples a step were 4, now are 5: .* --training.batch 4 would keep 4"):
+        adapt(replace(settings, training=replace(settings.training, batch=5)))
+    assert "batch: 2" in (settings.out / "settings.yaml").read_text(), "a refused command leaves no trace"
+
+
+@pytest.mark.parametrize(
+    ("batch", "accumulate", "processes", "advice"),
+    [
+        (2, 1, 1, "--training.batch 12 would keep 12"),
+        (2, 2, 2, "--training.batch 3 would keep 12"),
+        (2, 2, 4, "--training.batch 3 --training.accumulate 1 would keep 12"),
+        (2, 1, 5, "no --training.batch keeps 12, which cannot be split between 5 processes"),
+    ],
+)
+def test_what_would_keep_the_samples_of_a_step_is_said(
+    where: Path, batch: int, accumulate: int, processes: int, advice: str
+) -> None:
+    settings = small(where, batch=batch, accumulate=accumulate)
+    claim(settings)
+    checkpoints.save(settings.out / "checkpoints", 1, {"step": 1, "samples": 12})
+    with pytest.raises(UserError) as refused:
+        check_claim(settings, processes)
+    assert advice in str(refused.value)
+    check_claim(small(where, batch=12 // (2 * accumulate), accumulate=accumulate), 2)
 
 
 def test_before_the_first_checkpoint_settings_may_change(where: Path) -> None:

@@ -1,9 +1,9 @@
 """Batches of both domains, each sample a pure function of the seed and its number.
 
 Batch n is the same whichever process prepares it and whatever came before, so that a resumed run sees exactly what an
-unbroken one would have seen. Samples are numbered over all processes that train together: two processes see what one
-with twice the batch would. The synthetic half does not depend on which other domains there are: runs that
-compare strategies train on the same pairs.
+unbroken one would have seen. Samples are numbered within the optimiser step, over all processes that train together and
+all batches accumulated into it: two processes see what one with twice the batch would, or with twice as many. The
+synthetic half does not depend on which other domains there are: runs that compare strategies train on the same pairs.
 """
 
 from __future__ import annotations
@@ -65,15 +65,30 @@ class DomainBatches(Dataset[Batch]):
         channels: 1 or 3.
         seed: the run's seed.
         rank: number of this process among those that train together; each draws its own samples.
+        processes: how many train together.
+        accumulate: batches of a process in an optimiser step.
     """
 
-    def __init__(self, domains: Domains, *, size: int, patch: int, channels: int, seed: int, rank: int = 0) -> None:
+    def __init__(
+        self,
+        domains: Domains,
+        *,
+        size: int,
+        patch: int,
+        channels: int,
+        seed: int,
+        rank: int = 0,
+        processes: int = 1,
+        accumulate: int = 1,
+    ) -> None:
         self.domains = domains
         self.size = size
         self.patch = patch
         self.channels = channels
         self.seed = seed
         self.rank = rank
+        self.processes = processes
+        self.accumulate = accumulate
 
     def __getitem__(self, number: int) -> Batch:
         """Batch ``number``, always the same for the same seed and rank."""
@@ -113,8 +128,9 @@ class DomainBatches(Dataset[Batch]):
 
     def generators(self, purpose: str, number: int) -> list[torch.Generator]:
         """A generator for each sample of batch ``number``, of its own for each purpose."""
-        first = self.rank * self.size
-        return [generator(self.seed, purpose, number, first + sample) for sample in range(self.size)]
+        step, micro = divmod(number, self.accumulate)
+        first = (micro * self.processes + self.rank) * self.size
+        return [generator(self.seed, purpose, step, first + sample) for sample in range(self.size)]
 
 
 def generator(*key: int | str) -> torch.Generator:

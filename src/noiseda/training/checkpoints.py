@@ -41,11 +41,16 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
     return path
 
 
-def latest(folder: Path) -> dict[str, Any] | None:
-    """The newest checkpoint that can be read, or None where there is none; unreadable ones are named in a warning."""
+def latest(folder: Path, *, mapped: bool = False) -> dict[str, Any] | None:
+    """The newest checkpoint that can be read, or None where there is none; unreadable ones are named in a warning.
+
+    Args:
+        folder: where checkpoints lie.
+        mapped: leave the tensors in the file until they are looked at.
+    """
     for path in reversed(found(folder)):
         try:
-            return torch.load(path, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)  # type: ignore[no-any-return]
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
             log.warning("checkpoint %s cannot be read and is passed over (%s)", path, error)
     return None

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from noiseda.config import AdaptSettings, differences, read_settings, write_settings
+from noiseda.config import AdaptSettings, TrainingSettings, differences, read_settings, write_settings
 from noiseda.errors import UserError
 from noiseda.training import checkpoints
 
 
-def check_claim(settings: AdaptSettings) -> None:
+def check_claim(settings: AdaptSettings, processes: int = 1) -> None:
     """Check that a run may begin in ``--out``, or continue there.
 
     A run that has no checkpoint yet may be begun anew with other settings.
 
+    Args:
+        settings: those of the run to come.
+        processes: how many will train together.
+
     Raises:
-        UserError: where the folder holds a run with other settings; each is named with its old and new value.
+        UserError: where the folder holds a run with other settings, or other samples a step; each is named with its old
+            and new value.
     """
-    path = settings.out / "settings.yaml"
-    if not path.exists() or not checkpoints.found(settings.out / "checkpoints"):
+    path, folder = settings.out / "settings.yaml", settings.out / "checkpoints"
+    if not path.exists() or not checkpoints.found(folder):
         return
     changed = differences(read_settings(path), settings)
+    before = (checkpoints.latest(folder, mapped=True) or {}).get("samples")
+    if before not in (None, samples_a_step(settings.training, processes)):
+        changed.append(_other_samples(before, settings.training, processes))
     if changed:
         raise UserError(
             f"--out {settings.out} holds a run with other settings ({'; '.join(changed)}). "
@@ -26,14 +34,40 @@ def check_claim(settings: AdaptSettings) -> None:
         )
 
 
-def claim(settings: AdaptSettings) -> None:
+def samples_a_step(training: TrainingSettings, processes: int) -> int:
+    """Samples of each domain in an optimiser step, over all processes and accumulated batches."""
+    return training.batch * training.accumulate * processes
+
+
+def _other_samples(before: int, training: TrainingSettings, processes: int) -> str:
+    """Say that a step would have another number of samples than it had, and which settings would keep it."""
+    now = samples_a_step(training, processes)
+    noun = "process" if processes == 1 else "processes"
+    share, rest = divmod(before, processes)
+    if rest:
+        keep = f"no --training.batch keeps {before}, which cannot be split between {processes} {noun}"
+    elif share % training.accumulate:
+        keep = f"--training.batch {share} --training.accumulate 1 would keep {before}"
+    else:
+        keep = f"--training.batch {share // training.accumulate} would keep {before}"
+    return (
+        f"samples a step were {before}, now are {now}: {processes} {noun} x --training.batch {training.batch} x "
+        f"--training.accumulate {training.accumulate}; {keep}"
+    )
+
+
+def claim(settings: AdaptSettings, processes: int = 1) -> None:
     """Make the run's folder ours, and clear away what a kill cut off while it was written.
+
+    Args:
+        settings: those of the run to come.
+        processes: how many will train together.
 
     Raises:
         UserError: where it belongs to another run (see :func:`check_claim`) or cannot be written.
     """
     try:
-        check_claim(settings)
+        check_claim(settings, processes)
         settings.out.mkdir(parents=True, exist_ok=True)
         for partial in settings.out.glob(".*.part"):
             partial.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 
 import torch
@@ -59,7 +60,7 @@ def describe(settings: AdaptSettings) -> Description:
         UserError: as :func:`noiseda.training.adapt` does before it starts.
     """
     settings.check()
-    check_claim(settings)
+    check_claim(settings, int(os.environ.get("WORLD_SIZE", "1")))
     groups = list_images(settings)
     training_degradation(settings)
     check_start(settings.restorer)

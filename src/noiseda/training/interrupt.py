@@ -11,7 +11,10 @@ from accelerate import Accelerator
 
 
 class StopRequest:
-    """Remembers a first Ctrl-C (SIGINT) or SIGTERM instead of dying of it; a second one is obeyed at once.
+    """Remembers a first Ctrl-C (SIGINT) or SIGTERM instead of dying of it; a second Ctrl-C is obeyed at once.
+
+    A second SIGTERM is not: a process under a launcher may get it from the launcher and from the scheduler, or while it
+    writes its checkpoint, because a peer that had none to write has gone already. Who means it sends SIGKILL next.
 
     Attributes:
         signal_number: the signal that came, or None.
@@ -42,9 +45,10 @@ class StopRequest:
         return int(accelerator.gather(torch.tensor([number], device=accelerator.device)).max())
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.signal_number is not None:
+        if self.signal_number is None:
+            self.signal_number = number
+        elif number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.signal_number = number
 
 
 def leave_signals(worker: int) -> None:

@@ -29,14 +29,16 @@ from noiseda.training.assemble import (
     load_validation,
     without,
 )
-from noiseda.training.claim import claim
+from noiseda.training.claim import claim, samples_a_step
 from noiseda.training.ema import MovingAverage
 from noiseda.training.interrupt import StopRequest, leave_signals
 from noiseda.training.journal import Journal, say
-from noiseda.training.optimizer import gradient_norm
+from noiseda.training.optimizer import clip_gradients, gradient_norm
+from noiseda.training.sharding import shard
 from noiseda.training.ship import Summary, ship, write_weights
 from noiseda.training.state import Run, advice, resume, save
 from noiseda.training.steps import Step, Steps
+from noiseda.training.together import check_same, losing_peers, main_first
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +57,10 @@ def adapt(settings: AdaptSettings) -> Summary:
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
     """
     run = prepare(settings)
-    with StopRequest() as stop:
-        fit(run, stop)
-    return ship(run)
+    with losing_peers(settings.out):
+        with StopRequest() as stop:
+            fit(run, stop)
+        return ship(run)
 
 
 # -- prepare -----------------------------------------------------------------------------------------------------------
@@ -68,9 +71,9 @@ def prepare(settings: AdaptSettings) -> Run:
     settings.check()
     groups = list_images(settings)
     accelerator = _accelerator(settings)
-    with accelerator.main_process_first():
+    with main_first(accelerator):
         if accelerator.is_main_process:
-            claim(settings)
+            claim(settings, accelerator.num_processes)
         cache = settings.cache or settings.out / "cache"
         domains, skipped = load_domains(settings, groups, cache)
         validation, unread = load_validation(settings, groups.get("validation", []))
@@ -82,6 +85,8 @@ def prepare(settings: AdaptSettings) -> Run:
     strategy = build_strategy(settings)
     layout = memory_format(settings.training.memory_format, settings.training.precision, accelerator.device)
     strategy.to(memory_format=layout)  # type: ignore[call-overload]
+    if settings.training.shard:  # before it moves to the device, which may not have room for all of it
+        shard(strategy, accelerator)
     strategy.to(accelerator.device)
     average = MovingAverage(strategy.restorer, settings.training.ema)
     strategy.recompute(settings.training.recompute)
@@ -96,10 +101,13 @@ def prepare(settings: AdaptSettings) -> Run:
         channels=settings.restorer.channels,
         seed=settings.seed,
         rank=accelerator.process_index,
+        processes=accelerator.num_processes,
+        accumulate=settings.training.accumulate,
     )
     files = fingerprint(groups)
     run = Run(settings, accelerator, groups, files, batches, skipped, strategy, model, optimizer, average, validation)
     resume(run)
+    check_same(accelerator, settings.out, files=files, done=run.done)
     return run
 
 
@@ -149,7 +157,7 @@ def fit(run: Run, stop: StopRequest) -> None:
             pin_memory=accelerator.device.type == "cuda",
         )
     )
-    samples = training.batch * training.accumulate * accelerator.num_processes
+    samples = samples_a_step(training, accelerator.num_processes)
     journal = Journal(
         run.settings.out, steps=training.steps, start=run.done, samples=samples, silent=not accelerator.is_main_process
     )
@@ -191,6 +199,7 @@ def fit(run: Run, stop: StopRequest) -> None:
                 measured.read()
                 save(run)
             if signal_number and not finished:
+                accelerator.wait_for_everyone()  # a launcher ends the others when the first has gone
                 if accelerator.is_main_process:
                     say(f"stopped after step {run.done}; the same command continues from here")
                 raise Interrupted(signal_number)
@@ -215,8 +224,8 @@ def _step(run: Run, stream: Iterator[Step], journal: Journal, measured: Measured
             accelerator.backward(values["loss"])
             if accelerator.sync_gradients:
                 parameters = list(run.model.parameters())
-                clipped = accelerator.clip_grad_norm_(parameters, training.clip) if training.clip else None
-                values["gradient_norm"] = gradient_norm(parameters) if clipped is None else clipped
+                norm = clip_gradients(parameters, training.clip) if training.clip else gradient_norm(parameters)
+                values["gradient_norm"] = norm
             run.optimizer.step()
             run.optimizer.zero_grad()
         measured.add(values, step.batch.files)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,11 +16,11 @@ from noiseda.data.cache import Skipped
 from noiseda.errors import UserError
 from noiseda.training import checkpoints
 from noiseda.training.assemble import Groups
+from noiseda.training.claim import samples_a_step
 from noiseda.training.ema import MovingAverage
 from noiseda.training.journal import say
 from noiseda.training.provenance import provenance
-
-log = logging.getLogger(__name__)
+from noiseda.training.sharding import gather, load_module, load_optimizer, local
 
 
 @dataclass
@@ -61,9 +60,9 @@ def resume(run: Run) -> None:
             "or replaced. Give another --out, or remove that folder to start anew"
         )
     try:
-        run.strategy.load_state_dict(state["strategy"])
+        load_module(run.strategy, state["strategy"])
         run.average.network.load_state_dict(state["average"])
-        run.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(run.optimizer, state["optimizer"])
         run.done, run.seconds, run.best = state["step"], state["seconds"], state["best"]
         if run.done == run.settings.training.steps:  # what finished it made it, not what looks at it again
             run.made_by = state.get("made_by", run.made_by)
@@ -72,32 +71,33 @@ def resume(run: Run) -> None:
             f"the checkpoints in {folder / 'checkpoints'} are not of a run with these settings ({error}). "
             "Give another --out, or remove that folder to start anew"
         ) from error
-    processes = state.get("processes", run.accelerator.num_processes)
     if run.accelerator.is_main_process:
-        if processes != run.accelerator.num_processes:
-            log.warning("the run began with another number of processes (%d): it sees other images now", processes)
         say(f"continuing {run.settings.out} after step {run.done}")
 
 
 def save(run: Run) -> None:
-    """Write a checkpoint; only the first process does.
+    """Write a checkpoint; only the first process does, but all must come here for their parts of sharded weights.
 
     Raises:
         UserError: where the weights are no longer finite, or the disk is full.
     """
-    if not all(bool(parameter.isfinite().all()) for parameter in run.strategy.parameters()):
+    finite = torch.stack([local(parameter).isfinite().all() for parameter in run.strategy.parameters()]).all()
+    if not bool(run.accelerator.gather(finite[None]).all()):
         raise UserError(f"step {run.done}: the weights are no longer finite. {advice(run)}")
-    if run.accelerator.is_main_process:
+    main = run.accelerator.is_main_process
+    strategy = gather(run.strategy.state_dict(), keep=main)
+    optimizer = gather(run.optimizer.state_dict(), keep=main)
+    if main:
         state = {
             "step": run.done,
             "seconds": run.seconds,
             "best": run.best,
             "made_by": run.made_by,
             "files": run.files,
-            "processes": run.accelerator.num_processes,
-            "strategy": run.strategy.state_dict(),
+            "samples": samples_a_step(run.settings.training, run.accelerator.num_processes),
+            "strategy": strategy,
             "average": run.average.network.state_dict(),
-            "optimizer": run.optimizer.state_dict(),
+            "optimizer": optimizer,
         }
         checkpoints.save(run.settings.out / "checkpoints", run.done, state)
 

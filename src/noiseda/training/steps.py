@@ -39,8 +39,8 @@ class Step:
 class Steps(Dataset[Step]):
     """Steps by number.
 
-    Step n is a pure function of the seed, and so is each of its samples: the samples of one process with a batch of 2 B
-    are those of two processes with B each.
+    Step n is a pure function of the seed, and so is each of its samples: those of one process with a batch of 2 B, or
+    with twice as many batches a step, are those of two processes with B each.
 
     Args:
         batches: the batches of this process.
