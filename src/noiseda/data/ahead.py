@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +11,7 @@ from types import TracebackType
 from noiseda.data.batches import DomainBatches
 from noiseda.data.shards import Shard
 from noiseda.data.stream import ShardStream
+from noiseda.data.unpacked import is_whole
 
 
 class Ahead:
@@ -23,10 +24,13 @@ class Ahead:
         batches: the batches.
         numbers: of those that will be asked for, in order.
         behind: how many batches may be in preparation; what they are cut from is not removed.
+        say: tells the user what the first batch has to wait for.
     """
 
-    def __init__(self, batches: DomainBatches, numbers: range, *, behind: int) -> None:
-        self._batches, self._numbers, self._behind = batches, numbers, behind
+    def __init__(
+        self, batches: DomainBatches, numbers: range, *, behind: int, say: Callable[[str], None] = lambda text: None
+    ) -> None:
+        self._batches, self._numbers, self._behind, self._say = batches, numbers, behind, say
         domains = batches.domains
         sources = (domains.synthetic, domains.real, domains.reference)
         self._streams = [images for images in sources if isinstance(images, ShardStream)]
@@ -66,6 +70,8 @@ class Ahead:
         here = [stream.needed(samples[0], samples[-1]) for stream in self._streams]
         if here == self._here:
             return
+        if not self._here:
+            self._announce(here)
         self._here = here
         last = min(samples[-1] + max(stream.stretch for stream in self._streams), self._last)
         first = self._batches.samples(max(number - self._behind, 0))[0]
@@ -82,6 +88,16 @@ class Ahead:
                 entry = stream.cache.entry(shard)
                 if shard not in shards and entry not in self._jobs:
                     self._jobs[entry] = self._thread.submit(self._fetch, stream, shard, keep)
+
+    def _announce(self, here: list[list[Shard]]) -> None:
+        missing: dict[str, set[Shard]] = {}
+        for stream, shards in zip(self._streams, here, strict=True):
+            missing.setdefault(str(stream.shards), set()).update(
+                shard for shard in shards if not is_whole(stream.cache.entry(shard))
+            )
+        for location, found in missing.items():
+            if found:
+                self._say(f"fetching {len(found)} shards of {location}")
 
     def _fetch(self, stream: ShardStream, shard: Shard, keep: set[Path]) -> None:
         stream.fetch(shard, self._stop)

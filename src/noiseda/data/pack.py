@@ -67,7 +67,7 @@ def pack(
     Args:
         source: Folder of images, searched recursively, or a paired set (input/ and target/).
         out: Folder of the shards and their index.json. What a cut-off run left there is begun anew.
-        shard_megabytes: Largest size of a shard in 1e6 bytes, unless a single sample is larger.
+        shard_megabytes: Largest size of a shard in 1e6 bytes, unless a single sample is larger. All are about as large.
         max_megapixels: Images with more pixels than this are left out.
         overwrite: Replace the shards that out holds already.
 
@@ -77,18 +77,19 @@ def pack(
     Raises:
         UserError: Images without partner, an empty folder, shards that are there already, a full disk.
     """
-    if not shard_megabytes > 0:
-        raise UserError(f"--shard-megabytes must be greater than 0, not {shard_megabytes:g}")
+    if not shard_megabytes >= 0.001:
+        raise UserError(f"--shard-megabytes must be at least 0.001, not {shard_megabytes:g}")
     kind, groups = _listed(source)
     left_out: list[Skipped] = []
     try:
         _claim(out, source, overwrite)
-        samples = _samples(groups, max_megapixels, left_out)
-        total = sum(_space(name, _size(path)) for group in groups for name, path in zip(*group, strict=True))
-        numbered = _numbered(samples, int(shard_megabytes * 1e6), total)
+        sizes = [sum(_space(name, _size(path)) for name, path in zip(*group, strict=True)) for group in groups]
+        numbers = split(sizes, int(shard_megabytes * 1e6))
+        samples = _samples(groups, numbers, max_megapixels, left_out)
+        together = itertools.groupby(samples, key=lambda one: one[0])
         shards = [
-            _write(out / f"shard-{number:06d}.tar", (sample for _, sample in members))
-            for number, members in itertools.groupby(numbered, key=lambda one: one[0])
+            _write(out / f"shard-{place:06d}.tar", (sample for _, sample in members))
+            for place, (_, members) in enumerate(together)
         ]
         if not shards:
             reasons = "; ".join(image.reason for image in left_out[:3])
@@ -155,35 +156,48 @@ def _claim(out: Path, source: Path, overwrite: bool) -> None:
         partial.unlink()
 
 
-def _samples(groups: list[Group], max_megapixels: float, left_out: list[Skipped]) -> Iterator[Sample]:
-    """Read every sample whole, so that nothing broken is packed."""
+def _samples(
+    groups: list[Group], numbers: list[int], max_megapixels: float, left_out: list[Skipped]
+) -> Iterator[tuple[int, Sample]]:
+    """Every sample with the number of its shard, read whole before, so that nothing broken is packed."""
     console = Console(stderr=True)
-    for names, paths in track(groups, "packing", console=console, disable=not console.is_terminal, transient=True):
+    numbered = list(zip(numbers, groups, strict=True))
+    for number, (names, paths) in track(
+        numbered, "packing", console=console, disable=not console.is_terminal, transient=True
+    ):
         try:
             for path in paths:
                 read_pixels(path, max_megapixels)
-            yield Sample(names, tuple(path.read_bytes() for path in paths))
+            yield number, Sample(names, tuple(path.read_bytes() for path in paths))
         except ImageError as error:
             log.warning("left out: %s", error)
             left_out.append(Skipped(path, str(error)))
 
 
-def _numbered(samples: Iterable[Sample], limit: int, total: int) -> Iterator[tuple[int, Sample]]:
-    """Give each sample the number of its shard; all shards are of about the same size, so that none counts for more.
+def split(sizes: list[int], limit: int) -> list[int]:
+    """Give each sample the number of its shard, so that all shards are about as large and none counts for more.
 
     Args:
-        samples: in order.
-        limit: largest size of a shard in bytes.
-        total: size of all samples, of those that will be left out too.
+        sizes: of the samples in order, in bytes.
+        limit: largest size of a shard, unless it holds a single sample.
+
+    Returns:
+        Numbers that never fall; some may be left out.
+
+    >>> split([10, 10, 10, 10], 35)
+    [0, 0, 1, 1]
     """
-    share = total / -(-total // limit)
-    number = size = done = 0
-    for sample in samples:
-        more = sum(_space(name, len(content)) for name, content in zip(sample.names, sample.contents, strict=True))
-        if size and (done >= (number + 1) * share or size + more > limit):
-            number, size = number + 1, 0
-        size, done = size + more, done + more
-        yield number, sample
+    total = sum(sizes)
+    count = -(-total // limit)
+    while True:
+        middles = (end - size / 2 for end, size in zip(itertools.accumulate(sizes), sizes, strict=True))
+        numbers = [int(middle * count / total) for middle in middles]
+        held: dict[int, list[int]] = {}
+        for number, size in zip(numbers, sizes, strict=True):
+            held.setdefault(number, []).append(size)
+        if all(sum(shard) <= limit or len(shard) == 1 for shard in held.values()):
+            return numbers
+        count += max(1, count // 20)
 
 
 def _write(path: Path, samples: Iterable[Sample]) -> Shard:

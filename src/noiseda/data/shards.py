@@ -155,6 +155,8 @@ def read_samples(file: BinaryIO, kind: Kind) -> Iterator[Sample]:
             for key, members in itertools.groupby((m for m in tar if m.isreg()), key=lambda m: split_key(m.name)[0]):
                 files: dict[str, tuple[str, bytes]] = {}
                 for member in members:
+                    if member.name.startswith("/") or ".." in member.name.split("/"):
+                        raise UserError(f"{member.name}: leads out of the folder")
                     reader = tar.extractfile(member)
                     assert reader is not None, "regular files have a content"
                     part = split_key(member.name)[1].partition(".")[0] if kind == "pairs" else ""

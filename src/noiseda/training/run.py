@@ -142,7 +142,12 @@ def fit(run: Run, stop: StopRequest) -> None:
     training, accelerator = run.settings.training, run.accelerator
     first = run.done * training.accumulate
     numbers = range(first, training.steps * training.accumulate)
-    ahead = Ahead(run.batches, numbers, behind=2 * training.workers + 2)  # as many as a loader prepares, and then some
+    ahead = Ahead(
+        run.batches,
+        numbers,
+        behind=2 * training.workers + 2,  # as many as a loader prepares, and then some
+        say=say if accelerator.is_main_process else lambda text: None,
+    )
     stream = iter(
         DataLoader(
             Steps(run.batches, run.strategy),
