@@ -32,7 +32,7 @@ IMAGES, SIDE, SHARDS = 48, 448, 8
 BATCH, PATCH, WINDOW, DRAWS = 16, 64, 4, 16
 
 
-def measure(repetitions: int = 3) -> dict[str, float]:
+def measure(repetitions: int = 5) -> dict[str, float]:
     """All figures by name; seconds."""
     found: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as text:

@@ -106,9 +106,12 @@ def _reason(error: Exception) -> str:
 
     >>> _reason(OSError("Pool(host='h'): Caused by Error('<x object>: [Errno 111] Connection refused'))"))
     'Connection refused'
+    >>> _reason(OSError("('Connection aborted.', ConnectionResetError(104, 'Connection reset by peer'))"))
+    'Connection reset by peer'
     """
     response = getattr(error, "response", None)
     if response is not None:
         return f"the server answers {response.status_code} {response.reason}"
-    found = re.search(r"\[Errno -?\d+\] ([^'\")\]]+)", str(error))
+    patterns = (r"\[Errno -?\d+\] ([^'\")\]]+)", r"[A-Z]\w+\((?:\d+, )?'([^']+)'\)")
+    found = next(filter(None, (re.search(pattern, str(error)) for pattern in patterns)), None)
     return found[1] if found else re.sub(r"\(Caused by .*|<[^>]*>:? ?", "", str(error)).strip()

@@ -48,7 +48,9 @@ class ShardStream:
         self.window = window
         self.stretch = max(1, draws * len(shards) // len(shards.shards))
         self._flag, self._seed, self._purpose = flag, seed, purpose
-        self._open: dict[Shard, UnpackedShard] = {}
+        self._all_at_once = len(shards.shards) <= window
+        self._first = -1
+        self._opened: list[tuple[Shard, UnpackedShard]] = []
 
     def __len__(self) -> int:
         return len(self.shards)
@@ -93,24 +95,19 @@ class ShardStream:
             index -= len(images)
         raise AssertionError
 
-    @property
-    def _all_at_once(self) -> bool:
-        return len(self.shards.shards) <= self.window
-
     def _window(self, sample: int) -> list[tuple[Shard, UnpackedShard]]:
         """The shards of a sample; where two passes meet, one may be there twice, so that all are drawn as often."""
-        first = sample // self.stretch
-        window = (
-            self.shards.shards
-            if self._all_at_once
-            else [self._at(position) for position in range(first, first + self.window)]
-        )
-        if not all(shard in self._open for shard in window):
+        first = 0 if self._all_at_once else sample // self.stretch
+        if first != self._first:
             # Those left behind are closed: an open file takes room on the disk even when it is removed.
-            self._open = {shard: self._open.get(shard) or self._opened(shard) for shard in dict.fromkeys(window)}
-        return [(shard, self._open[shard]) for shard in window]
+            before = dict(self._opened)
+            positions = range(first, first + self.window)
+            shards = self.shards.shards if self._all_at_once else [self._at(position) for position in positions]
+            opened = {shard: before.get(shard) or self._open(shard) for shard in dict.fromkeys(shards)}
+            self._first, self._opened = first, [(shard, opened[shard]) for shard in shards]
+        return self._opened
 
-    def _opened(self, shard: Shard) -> UnpackedShard:
+    def _open(self, shard: Shard) -> UnpackedShard:
         while True:
             try:
                 return UnpackedShard(self.fetch(shard))

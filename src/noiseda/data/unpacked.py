@@ -49,7 +49,8 @@ class UnpackedShard:
 
     def __init__(self, file: Path) -> None:
         self._samples = _read_table(file)
-        self._pixels: Pixels = np.memmap(file, np.uint8, "r", shape=(self._samples[-1][-1].end,))
+        # As a plain array, whose slices cost less.
+        self._pixels: Pixels = np.memmap(file, np.uint8, "r", shape=(self._samples[-1][-1].end,)).view(np.ndarray)
 
     def __len__(self) -> int:
         return len(self._samples)
