@@ -9,12 +9,14 @@ import pytest
 import yaml
 
 from noiseda import cli, config
+from noiseda.address import Url
 from noiseda.config import (
     AdaptSettings,
     DegradationSettings,
     ObjectiveSettings,
     PredictorSettings,
     RestorerSettings,
+    ShardSettings,
     TrainingSettings,
     differences,
     flatten,
@@ -31,18 +33,20 @@ SECTIONS = {
     "objective": ObjectiveSettings,
     "degradation": DegradationSettings,
     "training": TrainingSettings,
+    "shards": ShardSettings,
 }
 # Every field away from its default, every type among them.
 UNUSUAL = AdaptSettings(
     task="derain",
     real=Path("my photographs/real: 2"),
     clean=Path("123"),
-    reference=Path("ref"),
+    reference=Url("https://example.org/a%20b//shards/?key=1"),
     validation=Path("0123"),
     out=Path("runs/é"),
     strategy="synthetic",
     seed=7,
     cache=Path("/tmp/cache"),
+    cache_gigabytes=0.5,
     max_megapixels=12.5,
     restorer=RestorerSettings(width=32, depth=3, channels=1, start=Path("start.safetensors")),
     predictor=PredictorSettings(width=16, multipliers=[1, 2, 3], blocks=2, stem=2, attention=True, dropout=0.1),
@@ -57,6 +61,7 @@ UNUSUAL = AdaptSettings(
         checkpoint_every=2, log_every=3, picture_every=4, workers=2, device="cpu", compile=True,
         recompute=True, shard=True,
     ),
+    shards=ShardSettings(window=2, draws=5),
 )  # fmt: skip
 
 
@@ -82,7 +87,7 @@ def parse(*words):
 def test_every_setting_is_explained():
     """A string stands below every field, which is where ``--help`` finds it; a section is explained by its class."""
     classes = [n for n in ast.parse(inspect.getsource(config)).body if isinstance(n, ast.ClassDef)]
-    assert len(classes) == 6
+    assert len(classes) == 7
     for section in classes:
         assert ast.get_docstring(section)
         for field, following in zip(section.body, [*section.body[1:], None], strict=True):
@@ -120,6 +125,7 @@ POSITIVE = [
     "training.steps", "training.batch", "training.accumulate", "training.learning_rate", "training.checkpoint_every",
     "training.log_every", "training.picture_every", "training.validate_every", "training.predictor_learning_rate",
     "restorer.width", "restorer.depth", "predictor.width", "predictor.blocks", "predictor.stem", "max_megapixels",
+    "cache_gigabytes", "shards.window", "shards.draws",
 ]  # fmt: skip
 NOT_NEGATIVE = ["objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.workers", "seed"]
 CHOICES = {
@@ -216,6 +222,19 @@ def test_texts_are_taken_for_paths():
     assert AdaptSettings(real="real", clean="clean") == VALID
 
 
+def test_an_address_stays_an_address(tmp_path):
+    """A path would make one slash of two; and a file of settings must not hold types of ours."""
+    given = {"real": "http://example.org/r", "clean": "HTTPS://example.org//c", "reference": "file:///r"}
+    settings = AdaptSettings(**given)
+    write_settings(settings, tmp_path / "s.yaml")
+    assert yaml.safe_load((tmp_path / "s.yaml").read_text()).items() >= given.items()
+    words = [word for flag, value in given.items() for word in (f"--{flag}", value)]
+    for parsed in (parse(*words), parse("--config", str(tmp_path / "s.yaml"))):
+        assert parsed == settings
+        assert all(type(getattr(parsed, flag)) is Url for flag in given)
+    assert AdaptSettings(out="http://example.org/o").out == Path("http:/example.org/o")
+
+
 def test_a_tree_holds_plain_values_only():
     tree = to_tree(UNUSUAL)
     assert yaml.safe_load(yaml.safe_dump(tree)) == tree
@@ -248,9 +267,9 @@ def test_every_difference_is_a_line():
 
 
 FREE = {
-    "out": Path("x"), "cache": Path("y"), "dry_run": True, "training.checkpoint_every": 1, "training.log_every": 1,
-    "training.picture_every": 1, "training.workers": 3, "training.recompute": True, "training.shard": True,
-    "training.batch": 3, "training.accumulate": 2,
+    "out": Path("x"), "cache": Path("y"), "cache_gigabytes": 1.0, "dry_run": True, "training.checkpoint_every": 1,
+    "training.log_every": 1, "training.picture_every": 1, "training.workers": 3, "training.recompute": True,
+    "training.shard": True, "training.batch": 3, "training.accumulate": 2,
 }  # fmt: skip
 
 

@@ -48,6 +48,12 @@ def _check() -> Command:
     return check_folder
 
 
+def _pack() -> Command:
+    from noiseda.data.pack import pack
+
+    return pack
+
+
 def _quickstart() -> Command:
     from noiseda.quickstart import quickstart
 
@@ -59,6 +65,7 @@ COMMANDS: dict[str, Callable[[], Command]] = {
     "restore": _restore,
     "evaluate": _evaluate,
     "data check": _check,
+    "data pack": _pack,
     "quickstart": _quickstart,
 }
 
@@ -181,7 +188,7 @@ def _call(command: str, arguments: dict[str, Any]) -> object:
     if command == "adapt":
         return _adapted(AdaptSettings(**arguments))
     result = COMMANDS[command]()(**arguments)
-    return str(result) if command == "restore" else result
+    return str(result) if command in ("restore", "data pack") else result
 
 
 def _adapted(settings: AdaptSettings) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
+from noiseda.address import Location, Url, location
 from noiseda.errors import UserError
 from noiseda.storage import atomic
 
@@ -180,11 +181,23 @@ class TrainingSettings:
     """Where to train: auto, cpu, cuda, mps."""
 
 
+@dataclass(frozen=True)
+class ShardSettings:
+    """How samples are drawn from shards (docs/usage.md)."""
+
+    window: int = 4
+    """Shards that samples are drawn from at a time; sets of no more are drawn from as a whole."""
+
+    draws: int = 16
+    """How often each image is drawn, on average, while the window moves once through all shards."""
+
+
 # Settings that change how a run is observed or carried out, not what it computes: they may differ when it is resumed.
 # Of batch and accumulate, the product with the number of processes is kept (training/claim.py).
 _RESUME_FREELY = (
     "out",
     "cache",
+    "cache_gigabytes",
     "dry_run",
     "training.batch",
     "training.accumulate",
@@ -200,7 +213,7 @@ _POSITIVE = (
     "training.steps", "training.batch", "training.accumulate", "training.learning_rate",
     "training.predictor_learning_rate", "training.validate_every", "training.checkpoint_every", "training.log_every",
     "training.picture_every", "restorer.width", "restorer.depth", "predictor.width", "predictor.blocks",
-    "predictor.stem", "max_megapixels",
+    "predictor.stem", "max_megapixels", "cache_gigabytes", "shards.window", "shards.draws",
 )  # fmt: skip
 _NOT_NEGATIVE = ("objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.workers", "seed")
 
@@ -212,16 +225,17 @@ class AdaptSettings:
     task: Task = "denoise"
     """What the network restores: denoise, derain or deblur."""
 
-    real: Path | None = None
-    """Folder of your own degraded photographs (recursive); no ground truth needed."""
+    real: Location | None = None
+    """Folder of your own degraded photographs (recursive); no ground truth needed. This and the next three may also be
+    folders of shards (noiseda data pack), or their addresses."""
 
-    clean: Path | None = None
+    clean: Location | None = None
     """Folder of clean photographs, degraded on the fly into synthetic pairs."""
 
-    pairs: Path | None = None
+    pairs: Location | None = None
     """Folder with input/ and target/ of equal file stems, instead of --clean."""
 
-    reference: Path | None = None
+    reference: Location | None = None
     """Folder of unpaired clean photographs, noised in place of the synthetic targets (the paper's extension)."""
 
     validation: Path | None = None
@@ -239,6 +253,9 @@ class AdaptSettings:
     cache: Path | None = None
     """Folder for the decoded images; by default cache/ inside --out."""
 
+    cache_gigabytes: float = 100.0
+    """Room in the cache for decoded shards, in 1e9 bytes; beyond it, those not needed now are removed."""
+
     max_megapixels: float = 200.0
     """Photographs with more pixels than this are skipped."""
 
@@ -250,13 +267,15 @@ class AdaptSettings:
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
     degradation: DegradationSettings = field(default_factory=DegradationSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    shards: ShardSettings = field(default_factory=ShardSettings)
 
     def __post_init__(self) -> None:
-        """Take texts for paths, as one writes them in Python."""
+        """Take texts for paths and addresses, as one writes them in Python."""
         for name in ("real", "clean", "pairs", "reference", "validation", "out", "cache"):
             value = getattr(self, name)
             if isinstance(value, str):
-                object.__setattr__(self, name, Path(value))
+                found = location(value) if name in ("real", "clean", "pairs", "reference") else Path(value)
+                object.__setattr__(self, name, found)
 
     def check(self) -> None:
         """Check the settings against each other.
@@ -324,7 +343,7 @@ def to_tree(settings: object) -> dict[str, Any]:
             return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
         if isinstance(value, (list, tuple)):
             return [plain(item) for item in value]
-        return str(value) if isinstance(value, Path) else value
+        return str(value) if isinstance(value, (Path, Url)) else value
 
     tree = plain(settings)
     assert isinstance(tree, dict)

@@ -17,13 +17,22 @@ from typing import Any, Literal
 
 import jsonargparse
 
+from noiseda.address import Url
 from noiseda.errors import UserError
 
 Parser = jsonargparse.ArgumentParser
+jsonargparse.typing.register_type(Url, str, Url)
 jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
-_PLAIN = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Path: "a path"}
-_METAVARS = {int: "N", float: "X", str: "NAME", Path: "PATH"}
+_PLAIN = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a text",
+    Path: "a path",
+    Url: "an address",
+}
+_METAVARS = {int: "N", float: "X", str: "NAME", Path: "PATH", Url: "PATH"}
 
 
 class Help(jsonargparse.DefaultHelpFormatter):

@@ -1,3 +1,5 @@
+import hashlib
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +8,8 @@ import skimage.data
 from PIL import Image
 
 from noiseda.data.check import CheckReport, check_folder
+from noiseda.data.pack import pack
+from noiseda.data.shards import Shard, ShardSet, index_of
 from noiseda.errors import UserError
 
 PHOTOGRAPH = skimage.data.astronaut()
@@ -147,3 +151,104 @@ def test_a_folder_without_images_or_none_at_all_is_an_error(tmp_path: Path) -> N
         check_folder(tmp_path)
     with pytest.raises(UserError, match="no such folder"):
         check_folder(tmp_path / "absent")
+
+
+# -- shards ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    """Three shards of two pairs each."""
+    for half, row in (("input", 0), ("target", 40)):
+        for index in range(6):
+            save(tmp_path / half / f"sub/{index}.png", row + 60 * index)
+    pack(tmp_path, tmp_path / "packed", shard_megabytes=0.07)
+    assert len(list((tmp_path / "packed").glob("*.tar"))) == 3
+    return tmp_path / "packed"
+
+
+def test_sound_shards_are_ok_and_counted(packed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = check_folder(packed)
+    assert report.ok
+    assert not report.notes
+    assert (report.files, report.pairs, report.shards) == (12, 6, 3)
+    assert report.sizes == {(80, 100): 12}
+    assert report.formats == {"png": 12}
+    assert "nothing wrong" in capsys.readouterr().out
+
+
+DAMAGES = {
+    "changed": ["has the sha256 "],
+    "cut short": ["bytes, but index.json says", "has the sha256 ", "not a whole tar file"],
+    "emptied": ["has 0 bytes", "has the sha256 ", "not a whole tar file"],
+    "missing": ["cannot be read: No such file"],
+    "another": ["bytes, but index.json says", "has the sha256 ", "holds 3 samples, but index.json says 2"],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_shard_that_is_not_as_its_index_says_is_named(tmp_path: Path, packed: Path, damage: str) -> None:
+    shard = packed / "shard-000001.tar"
+    content = shard.read_bytes()
+    if damage == "changed":
+        shard.write_bytes(content[:-1] + b"x")  # behind the end that the format marks
+    elif damage == "cut short":
+        shard.write_bytes(content[:2000])
+    elif damage == "emptied":
+        shard.write_bytes(b"")
+    elif damage == "missing":
+        shard.unlink()
+    else:
+        (tmp_path / "few").mkdir()
+        for half in ("input", "target"):
+            (tmp_path / half).rename(tmp_path / "few" / half)
+            for index in range(3):
+                (tmp_path / f"few/{half}/sub/{index}.png").unlink()
+        pack(tmp_path / "few", tmp_path / "other")
+        (tmp_path / "other/shard-000000.tar").replace(shard)
+    report = check_folder(packed)
+    assert not report.ok
+    assert kinds(report) == ["shard"] * len(DAMAGES[damage])
+    for finding, message in zip(report.problems, DAMAGES[damage], strict=True):
+        assert finding.message.startswith(f"{shard}: ")
+        assert message in finding.message
+
+
+def test_a_shard_that_is_not_listed_is_a_problem(packed: Path) -> None:
+    (packed / "shard-000003.tar").write_bytes((packed / "shard-000000.tar").read_bytes())
+    (finding,) = check_folder(packed).problems
+    assert finding.message == f"{packed}/shard-000003.tar: index.json does not list it"
+
+
+def test_images_in_shards_are_read(packed: Path) -> None:
+    report = check_folder(packed, patch=90)
+    assert kinds(report) == ["tiny"] * 12
+    assert (
+        report.problems[0].message
+        == f"{packed}/shard-000000.tar/sub/0.input.png: 100x80 is smaller than the patch of 90"
+    )
+    assert kinds(check_folder(packed, max_megapixels=0.005)) == ["oversize"] * 12
+
+
+def test_halves_of_unequal_size_in_a_shard_are_a_problem(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    made.mkdir()
+    shard = made / "shard-000000.tar"
+    with tarfile.open(shard, "w") as tar:
+        for half, side in (("input", 80), ("target", 90)):
+            tar.add(save(tmp_path / "x.png", side, side=side), f"a.{half}.png")
+    digest = hashlib.sha256(shard.read_bytes()).hexdigest()
+    found = ShardSet(made, "pairs", (Shard(shard.name, shard.stat().st_size, digest, 1),))
+    (made / "index.json").write_bytes(index_of(found, []))
+    (finding,) = check_folder(made).problems
+    assert finding.kind == "mismatch"
+    assert finding.message == f"{shard}/a.input.png is 100x80 but {shard}/a.target.png is 100x90"
+
+
+def test_an_index_that_cannot_be_read_is_an_error(packed: Path) -> None:
+    (packed / "index.json").write_text("{}")
+    with pytest.raises(UserError, match=r"index\.json does not hold"):
+        check_folder(packed)
+    (packed / "index.json").unlink()
+    with pytest.raises(UserError, match=r"holds shards but no index\.json"):
+        check_folder(packed)

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from noiseda.data.cache import ImageStore
+from noiseda.data.cache import Drawn
 from noiseda.data.degradations import Degradation
 
 
@@ -38,6 +39,23 @@ class Batch:
     files: tuple[str, ...]
 
 
+class Images(Protocol):
+    """Images that samples are cut from: a folder's, or those of shards."""
+
+    def __len__(self) -> int: ...
+
+    def draw(self, sample: int, size: int, generator: torch.Generator, channels: int = 3) -> Drawn:
+        """The names and a random patch of one image (of both of a pair).
+
+        Args:
+            sample: number of the sample in the run, over all its batches and processes.
+            size: side of the patch in pixels.
+            generator: source of every draw.
+            channels: 1 or 3.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Domains:
     """The images of a run.
@@ -49,10 +67,10 @@ class Domains:
         reference: unpaired clean images.
     """
 
-    synthetic: ImageStore
+    synthetic: Images
     degradation: Degradation | None
-    real: ImageStore | None = None
-    reference: ImageStore | None = None
+    real: Images | None = None
+    reference: Images | None = None
 
 
 class DomainBatches(Dataset[Batch]):
@@ -94,7 +112,8 @@ class DomainBatches(Dataset[Batch]):
         """Batch ``number``, always the same for the same seed and rank."""
         domains = self.domains
         files: list[str] = []
-        pairs = [self._pair(files, generator) for generator in self.generators("synthetic", number)]
+        draws = zip(self.samples(number), self.generators("synthetic", number), strict=True)
+        pairs = [self._pair(files, sample, generator) for sample, generator in draws]
         x_syn, y_syn = (torch.stack(images) for images in zip(*pairs, strict=True))
         return Batch(
             x_syn,
@@ -104,27 +123,32 @@ class DomainBatches(Dataset[Batch]):
             tuple(files),
         )
 
-    def _pair(self, files: list[str], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        store, degrade = self.domains.synthetic, self.domains.degradation
-        index = int(torch.randint(len(store), (), generator=generator))
-        files.extend(str(path) for path in store.groups[index])
+    def _pair(self, files: list[str], sample: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        images, degrade = self.domains.synthetic, self.domains.degradation
+        margin = 0 if degrade is None else degrade.margin
+        names, patches = images.draw(sample, self.patch + 2 * margin, generator, self.channels)
+        files.extend(names)
         if degrade is None:
-            x_syn, y_syn = store.patches(index, self.patch, generator, self.channels)
+            x_syn, y_syn = patches
             return x_syn, y_syn
-        margin = degrade.margin
-        (clean,) = store.patches(index, self.patch + 2 * margin, generator, self.channels)
+        (clean,) = patches
         inner = slice(margin, margin + self.patch)
         return degrade(clean, generator)[:, inner, inner], clean[:, inner, inner]
 
-    def _unlabelled(self, store: ImageStore | None, domain: str, number: int, files: list[str]) -> Tensor | None:
-        if store is None:
+    def _unlabelled(self, images: Images | None, domain: str, number: int, files: list[str]) -> Tensor | None:
+        if images is None:
             return None
-        images = []
-        for generator in self.generators(domain, number):
-            index = int(torch.randint(len(store), (), generator=generator))
-            files.append(str(store.groups[index][0]))
-            images.append(store.patches(index, self.patch, generator, self.channels)[0])
-        return torch.stack(images)
+        cut = []
+        for sample, generator in zip(self.samples(number), self.generators(domain, number), strict=True):
+            names, (patch,) = images.draw(sample, self.patch, generator, self.channels)
+            files.extend(names)
+            cut.append(patch)
+        return torch.stack(cut)
+
+    def samples(self, number: int) -> range:
+        """Numbers of the samples of batch ``number`` in the run, over all batches and processes before them."""
+        first = (number * self.processes + self.rank) * self.size
+        return range(first, first + self.size)
 
     def generators(self, purpose: str, number: int) -> list[torch.Generator]:
         """A generator for each sample of batch ``number``, of its own for each purpose."""

@@ -18,6 +18,9 @@ from noiseda.images import from_uint8, read, to_uint8
 from noiseda.storage import atomic
 
 Pixels = NDArray[np.uint8]
+Drawn = tuple[tuple[str, ...], tuple[Tensor, ...]]
+"""The files of a group, and of each a patch (C, P, P) in [0, 1]."""
+
 SMALLEST = 16
 """Images with a side below this many pixels are left out."""
 
@@ -52,24 +55,33 @@ class ImageStore:
         sizes = ((group[0], _map(entries[0]).shape) for group, entries in zip(self.groups, self._decoded, strict=True))
         return [path for path, shape in sizes if min(shape[:2]) < side]
 
+    def draw(self, sample: int, size: int, generator: torch.Generator, channels: int = 3) -> Drawn:
+        """The names and a patch of a random group; ``sample`` does not matter, the generator alone decides."""
+        index = int(torch.randint(len(self), (), generator=generator))
+        return tuple(map(str, self.groups[index])), self.patches(index, size, generator, channels)
+
     def patches(self, index: int, size: int, generator: torch.Generator, channels: int = 3) -> tuple[Tensor, ...]:
-        """Cut one random square patch, the same from every image of a group, in one of eight random orientations.
+        """A random patch of every image of a group, see :func:`cut`."""
+        return cut([_open(path) for path in self._decoded[index]], size, generator, channels)
 
-        Args:
-            index: which group.
-            size: side of the patch in pixels.
-            generator: source of position and orientation.
-            channels: 1 (grey: Rec. 601 luma of a colour image) or 3 (grey images are repeated).
 
-        Returns:
-            A tensor (channels, size, size) in [0, 1] for each image of the group.
-        """
-        arrays = [_open(path) for path in self._decoded[index]]
-        height, width = arrays[0].shape[:2]
-        top = int(torch.randint(max(height - size, 0) + 1, (), generator=generator))
-        left = int(torch.randint(max(width - size, 0) + 1, (), generator=generator))
-        turns, mirror = divmod(int(torch.randint(8, (), generator=generator)), 2)
-        return tuple(_patch(array, top, left, size, turns, bool(mirror), channels) for array in arrays)
+def cut(arrays: Sequence[Pixels], size: int, generator: torch.Generator, channels: int = 3) -> tuple[Tensor, ...]:
+    """Cut one random square patch, the same from every image of a group, in one of eight random orientations.
+
+    Args:
+        arrays: the images of a group, (H, W, C) each.
+        size: side of the patch in pixels.
+        generator: source of position and orientation.
+        channels: 1 (grey: Rec. 601 luma of a colour image) or 3 (grey images are repeated).
+
+    Returns:
+        A tensor (channels, size, size) in [0, 1] for each image of the group.
+    """
+    height, width = arrays[0].shape[:2]
+    top = int(torch.randint(max(height - size, 0) + 1, (), generator=generator))
+    left = int(torch.randint(max(width - size, 0) + 1, (), generator=generator))
+    turns, mirror = divmod(int(torch.randint(8, (), generator=generator)), 2)
+    return tuple(_patch(array, top, left, size, turns, bool(mirror), channels) for array in arrays)
 
 
 def decode(
@@ -123,14 +135,22 @@ def _decode_one(path: Path, folder: Path, max_megapixels: float) -> Path:
     key = hashlib.sha256(f"{path.resolve()}\0{state.st_size}\0{state.st_mtime_ns}".encode()).hexdigest()[:32]
     entry = folder / f"{key}.npy"
     if not _is_whole(entry):
-        pixels = read(path, max_megapixels=max_megapixels).pixels
-        if min(pixels.shape[1:]) < SMALLEST:
-            raise ImageError(
-                f"{path}: {pixels.shape[2]} x {pixels.shape[1]} pixels; each side needs {SMALLEST} at least"
-            )
+        pixels = read_pixels(path, max_megapixels)
         with atomic(entry) as file:
-            np.save(file, to_uint8(pixels).permute(1, 2, 0).contiguous().numpy())
+            np.save(file, pixels)
     return entry
+
+
+def read_pixels(path: Path, max_megapixels: float) -> Pixels:
+    """Decode a file as patches are cut from it: (H, W, C), rounded to 8 bits.
+
+    Raises:
+        ImageError: it cannot be read, or is too large or too small to be used.
+    """
+    pixels = read(path, max_megapixels=max_megapixels).pixels
+    if min(pixels.shape[1:]) < SMALLEST:
+        raise ImageError(f"{path}: {pixels.shape[2]} x {pixels.shape[1]} pixels; each side needs {SMALLEST} at least")
+    return to_uint8(pixels).permute(1, 2, 0).contiguous().numpy()
 
 
 def _is_whole(entry: Path) -> bool:

@@ -14,11 +14,15 @@ import torch
 from torch import Tensor
 
 from noiseda.adaptation import NoiseSpace, Strategy, SyntheticOnly
+from noiseda.address import Location, Url
 from noiseda.config import AdaptSettings, RestorerSettings, TrainingSettings
-from noiseda.data.batches import Domains
-from noiseda.data.cache import ImageStore, Skipped, decode
+from noiseda.data.batches import Domains, Images
+from noiseda.data.cache import Skipped, decode
 from noiseda.data.degradations import Degradation, degradation
+from noiseda.data.fetch import ShardCache
 from noiseda.data.folders import paired_folder
+from noiseda.data.shards import ShardSet, find_shards
+from noiseda.data.stream import ShardStream
 from noiseda.diffusion import Denoiser, NoisePredictor
 from noiseda.errors import ImageError, UserError
 from noiseda.images import SUFFIXES, find_images, read
@@ -26,28 +30,26 @@ from noiseda.restoration import Restorer, UNet, load, read_metadata
 from noiseda.training.optimizer import Adam
 
 Groups = list[tuple[Path, ...]]
+Listed = dict[str, Groups | ShardSet]
+"""Flag -> its images: groups of files, or shards."""
 
 
-def list_images(settings: AdaptSettings) -> dict[str, Groups]:
-    """The files of every folder that the settings name, without reading their pixels.
+def list_images(settings: AdaptSettings) -> Listed:
+    """The files of every folder that the settings name, without reading their pixels; of shards, the index alone.
 
     Returns:
-        Flag -> groups: single images, or (input, target) pairs for ``--pairs`` and ``--validation``.
+        Flag -> shards, or groups: single images, or (input, target) pairs for ``--pairs`` and ``--validation``.
 
     Raises:
-        UserError: naming the flag and the folder that is missing, is empty, or has images without a partner.
+        UserError: naming the flag and the folder that is missing, is empty, or has images without a partner; or the
+            address that does not answer.
     """
-    found: dict[str, Groups] = {}
-    for flag in ("clean", "real", "reference"):
-        folder = getattr(settings, flag)
-        if folder is not None:
+    found: Listed = {}
+    for flag in ("clean", "real", "reference", "pairs", "validation"):
+        place = getattr(settings, flag)
+        if place is not None:
             with _flag(flag):
-                found[flag] = [(path,) for path in find_images(folder)]
-    for flag in ("pairs", "validation"):
-        folder = getattr(settings, flag)
-        if folder is not None:
-            with _flag(flag):
-                found[flag] = [*paired_folder(folder)]
+                found[flag] = _list(flag, place)
     for flag, groups in found.items():
         if not groups:
             raise UserError(f"--{flag} {getattr(settings, flag)} holds no image ({', '.join(sorted(SUFFIXES))})")
@@ -55,6 +57,19 @@ def list_images(settings: AdaptSettings) -> dict[str, Groups]:
         found.pop("real", None)
         found.pop("reference", None)
     return found
+
+
+def _list(flag: str, place: Location) -> Groups | ShardSet:
+    paired = flag in ("pairs", "validation")
+    shards = find_shards(place) if flag != "validation" else None
+    if shards is not None:
+        if (shards.kind == "pairs") != paired:
+            expected = "pairs" if paired else "single images"
+            raise UserError(f"{place}: its shards hold {shards.kind}, expected {expected}")
+        return shards
+    folder = place.folder if isinstance(place, Url) else place
+    assert folder is not None, "an address of another machine holds shards"
+    return [*paired_folder(folder)] if paired else [(path,) for path in find_images(folder)]
 
 
 @contextmanager
@@ -77,8 +92,8 @@ def training_degradation(settings: AdaptSettings) -> Degradation | None:
     return degradation(settings.task, settings.degradation.kind, settings.degradation.strength)
 
 
-def load_domains(settings: AdaptSettings, groups: dict[str, Groups], cache: Path) -> tuple[Domains, list[Skipped]]:
-    """Decode the images of the training domains.
+def load_domains(settings: AdaptSettings, groups: Listed, cache: Path) -> tuple[Domains, list[Skipped]]:
+    """Decode the images of the training domains; those of shards are fetched and decoded when they are drawn.
 
     Args:
         settings: the run's settings.
@@ -91,19 +106,29 @@ def load_domains(settings: AdaptSettings, groups: dict[str, Groups], cache: Path
     Raises:
         UserError: where none of a folder's images can be used.
     """
-    stores: dict[str, ImageStore] = {}
+    stores: dict[str, Images] = {}
     skipped: list[Skipped] = []
+    shard_cache = ShardCache(cache, gigabytes=settings.cache_gigabytes, max_megapixels=settings.max_megapixels)
     for flag in ("clean", "pairs", "real", "reference"):
-        if flag in groups:
+        found = groups.get(flag)
+        if isinstance(found, ShardSet):
+            purpose = "synthetic" if flag in ("clean", "pairs") else flag
+            stores[flag] = ShardStream(
+                found, shard_cache, flag=f"--{flag}", seed=settings.seed, purpose=purpose,
+                window=settings.shards.window, draws=settings.shards.draws,
+            )  # fmt: skip
+        elif found is not None:
             stores[flag], broken = decode(
-                groups[flag], cache, flag=f"--{flag} {getattr(settings, flag)}", max_megapixels=settings.max_megapixels
+                found, cache, flag=f"--{flag} {getattr(settings, flag)}", max_megapixels=settings.max_megapixels
             )
             skipped += broken
     synthetic = stores["clean"] if "clean" in stores else stores["pairs"]
     return Domains(synthetic, training_degradation(settings), stores.get("real"), stores.get("reference")), skipped
 
 
-def load_validation(settings: AdaptSettings, groups: Groups) -> tuple[list[tuple[Tensor, Tensor]], list[Skipped]]:
+def load_validation(
+    settings: AdaptSettings, groups: Groups | ShardSet
+) -> tuple[list[tuple[Tensor, Tensor]], list[Skipped]]:
     """Read the validation pairs whole.
 
     Args:
@@ -116,6 +141,7 @@ def load_validation(settings: AdaptSettings, groups: Groups) -> tuple[list[tuple
     Raises:
         UserError: where none can be read.
     """
+    assert not isinstance(groups, ShardSet), "validation pairs lie in a folder"
     pairs: list[tuple[Tensor, Tensor]] = []
     skipped: list[Skipped] = []
     for group in groups:
@@ -132,16 +158,24 @@ def load_validation(settings: AdaptSettings, groups: Groups) -> tuple[list[tuple
     return pairs, skipped
 
 
-def without(groups: dict[str, Groups], skipped: list[Skipped]) -> dict[str, Groups]:
-    """The groups that are left when those with a skipped image are taken out."""
+def without(groups: Listed, skipped: list[Skipped]) -> Listed:
+    """The groups that are left when those with a skipped image are taken out; shards are left as they are."""
     paths = {image.path for image in skipped}
-    return {flag: [group for group in found if paths.isdisjoint(group)] for flag, found in groups.items()}
+    return {
+        flag: found if isinstance(found, ShardSet) else [group for group in found if paths.isdisjoint(group)]
+        for flag, found in groups.items()
+    }
 
 
-def fingerprint(groups: dict[str, Groups]) -> str:
-    """Digest of the names and sizes of all files, by which a run knows the images it began with."""
+def fingerprint(groups: Listed) -> str:
+    """Digest of the names and sizes of all files, by which a run knows the images it began with.
+
+    Of shards it is their content that counts, not where they lie.
+    """
     names = {
-        flag: [[(path.name, path.stat().st_size) for path in group] for group in found]
+        flag: [(shard.sha256, shard.samples) for shard in found.shards]
+        if isinstance(found, ShardSet)
+        else [[(path.name, path.stat().st_size) for path in group] for group in found]
         for flag, found in groups.items()
     }
     return hashlib.sha256(json.dumps(names).encode()).hexdigest()

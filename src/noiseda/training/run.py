@@ -14,8 +14,9 @@ from torch.utils.data import DataLoader
 
 from noiseda.adaptation import Terms
 from noiseda.config import AdaptSettings
+from noiseda.data.ahead import Ahead
 from noiseda.data.batches import Batch, DomainBatches, Domains, generator
-from noiseda.data.cache import Skipped
+from noiseda.data.cache import ImageStore, Skipped
 from noiseda.errors import Interrupted, UserError
 from noiseda.evaluation.metrics import psnr
 from noiseda.inference import restore_tensor
@@ -114,7 +115,8 @@ def prepare(settings: AdaptSettings) -> Run:
 def _warn(settings: AdaptSettings, domains: Domains, skipped: list[Skipped]) -> None:
     for image in skipped:
         log.warning("left out: %s", image.reason)
-    stores = [store for store in (domains.synthetic, domains.real, domains.reference) if store]
+    sources = (domains.synthetic, domains.real, domains.reference)
+    stores = [images for images in sources if isinstance(images, ImageStore)]
     small = [str(path) for store in stores for path in store.smaller_than(settings.training.patch)]
     if small:
         named = ", ".join(small[:3]) + (f", … ({len(small)} in all)" if len(small) > 3 else "")
@@ -147,11 +149,17 @@ def fit(run: Run, stop: StopRequest) -> None:
     training, accelerator = run.settings.training, run.accelerator
     first = run.done * training.accumulate
     numbers = range(first, training.steps * training.accumulate)
+    ahead = Ahead(
+        run.batches,
+        numbers,
+        behind=2 * training.workers + 2,  # as many as a loader prepares, and then some
+        say=say if accelerator.is_main_process else lambda text: None,
+    )
     stream = iter(
         DataLoader(
             Steps(run.batches, run.strategy),
             batch_size=None,
-            sampler=numbers,
+            sampler=ahead,
             num_workers=training.workers,
             worker_init_fn=leave_signals,
             pin_memory=accelerator.device.type == "cuda",
@@ -163,7 +171,7 @@ def fit(run: Run, stop: StopRequest) -> None:
     )
     began, before = time.perf_counter(), run.seconds
     measured = Measured(run, journal)
-    with journal:
+    with journal, ahead:
         last_line = run.done
         while run.done < training.steps:
             for group in run.optimizer.param_groups:

@@ -15,7 +15,7 @@ from noiseda.data.batches import DomainBatches
 from noiseda.data.cache import Skipped
 from noiseda.errors import UserError
 from noiseda.training import checkpoints
-from noiseda.training.assemble import Groups
+from noiseda.training.assemble import Listed
 from noiseda.training.claim import samples_a_step
 from noiseda.training.ema import MovingAverage
 from noiseda.training.journal import say
@@ -29,8 +29,8 @@ class Run:
 
     settings: AdaptSettings
     accelerator: Accelerator
-    groups: dict[str, Groups]
-    files: str  # digest of the images' names and sizes
+    groups: Listed
+    files: str  # the images' fingerprint
     batches: DomainBatches
     skipped: list[Skipped]
     strategy: Strategy[Any]

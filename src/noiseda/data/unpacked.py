@@ -1,0 +1,144 @@
+"""A shard decoded into one memory-mapped file: its pixels, one image after another, then a table of what is where.
+
+One file a shard, so that it appears, is kept open and is removed as a whole, however many images it holds.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from noiseda.data.cache import Drawn, Pixels, cut, read_pixels
+from noiseda.data.download import Stopped
+from noiseda.data.shards import Kind, Sample, read_samples
+from noiseda.errors import ImageError, UserError
+from noiseda.storage import atomic
+
+_MAGIC = b"noiseda1"
+
+
+class _Place(NamedTuple):
+    """Where an image's pixels (H, W, C) lie in the file."""
+
+    name: str
+    start: int
+    height: int
+    width: int
+    channels: int
+
+    @property
+    def end(self) -> int:
+        return self.start + self.height * self.width * self.channels
+
+
+class UnpackedShard:
+    """The images of a decoded shard, ready to be cut into patches.
+
+    Args:
+        file: from :func:`unpack`; it may be removed while this is in use.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not whole.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._samples = _read_table(file)
+        # As a plain array, whose slices cost less.
+        self._pixels: Pixels = np.memmap(file, np.uint8, "r", shape=(self._samples[-1][-1].end,)).view(np.ndarray)
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def draw(self, index: int, size: int, generator: torch.Generator, channels: int) -> Drawn:
+        """The names of a sample's files, and the same random patch of each; see :func:`noiseda.data.cache.cut`."""
+        places = self._samples[index]
+        arrays = [self._pixels[p.start : p.end].reshape(p.height, p.width, p.channels) for p in places]
+        return tuple(place.name for place in places), cut(arrays, size, generator, channels)
+
+
+def is_whole(file: Path) -> bool:
+    """Whether a decoded shard is there, and complete: a cache may have been copied, or its disk have failed."""
+    try:
+        return bool(_read_table(file))
+    except (OSError, ValueError):
+        return False
+
+
+def unpack(
+    tar: Path, entry: Path, work: Path, *, kind: Kind, max_megapixels: float, stop: threading.Event
+) -> list[str]:
+    """Decode a shard.
+
+    Args:
+        tar: the shard.
+        entry: the file to make, whole or not at all.
+        work: a folder on the same disk, for what is under way.
+        kind: what a sample is.
+        max_megapixels: larger images are left out.
+        stop: calls it off when it is set.
+
+    Returns:
+        The reasons why samples are left out, as one of their images cannot be used.
+
+    Raises:
+        UserError: what is wrong with the shard, without its name.
+        Stopped: called off.
+        OSError: no room, no right.
+    """
+    table: list[list[_Place]] = []
+    left_out: list[str] = []
+    start = 0
+    with tar.open("rb") as source, atomic(work / "unpacked") as file:
+        for sample in read_samples(source, kind):
+            if stop.is_set():
+                raise Stopped
+            try:
+                decoded = _decode(sample, work / "image", max_megapixels)
+            except ImageError as error:
+                left_out.append(str(error))
+                continue
+            table.append([])
+            for name, pixels in zip(sample.names, decoded, strict=True):
+                height, width, channels = pixels.shape
+                table[-1].append(_Place(name, start, height, width, channels))
+                start = table[-1][-1].end
+                file.write(pixels.data)
+        if not table:
+            raise UserError(f"none of its {len(left_out)} samples can be used ({'; '.join(left_out[:3])})")
+        content = json.dumps(table).encode()
+        file.write(content + len(content).to_bytes(8, "little") + _MAGIC)
+    (work / "unpacked").replace(entry)
+    return left_out
+
+
+def _decode(sample: Sample, file: Path, max_megapixels: float) -> list[Pixels]:
+    decoded: list[Pixels] = []
+    for name, content in zip(sample.names, sample.contents, strict=True):
+        file.write_bytes(content)
+        try:
+            decoded.append(read_pixels(file, max_megapixels))
+        except ImageError as error:
+            raise ImageError(str(error).replace(str(file), name)) from error
+    sizes = [f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in decoded]
+    if len(set(sizes)) > 1:
+        raise ImageError(f"{' and '.join(sample.names)} are {' and '.join(sizes)}")
+    return decoded
+
+
+def _read_table(file: Path) -> list[list[_Place]]:
+    with file.open("rb") as content:
+        end = content.seek(-16, 2)
+        length, magic = int.from_bytes(content.read(8), "little"), content.read(8)
+        if magic != _MAGIC or length > end:
+            raise ValueError(f"{file}: not a decoded shard")
+        content.seek(end - length)
+        table = [[_Place(*place) for place in sample] for sample in json.loads(content.read(length))]
+    if table[-1][-1].end != end - length:
+        raise ValueError(f"{file}: not whole")
+    return table
