@@ -182,7 +182,7 @@ def write(raster: Raster, path: Path, *, tick: Tick | None = None) -> None:
     Args:
         raster: What to write.
         path: The file.
-        tick: Called before each piece of the file is written.
+        tick: Called before each piece of the file is written, and before the file takes its name.
 
     Raises:
         ImageError: Another suffix; a folder that is missing or read-only; a full disk; sides the format cannot have.
@@ -198,6 +198,8 @@ def write(raster: Raster, path: Path, *, tick: Tick | None = None) -> None:
                 _to_vips(raster).write_to_target(target, f".{name}", **saving)
             if name == "tiff" and isinstance(block := raster.metadata.get("exif-data"), bytes):
                 exif.into_tiff(file, block)
+            if tick is not None:
+                tick()
     except pyvips.Error as error:
         raise ImageError(f"{path}: cannot be written as {name}: {_reason(error)}") from error
     except OSError as error:

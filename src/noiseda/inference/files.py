@@ -57,7 +57,7 @@ def restore_files(
     out: Path,
     *,
     tile: int | None = 512,
-    overlap: int = 32,
+    overlap: int = 64,
     device: str = "auto",
     precision: Precision = "auto",
     format: Format = "keep",

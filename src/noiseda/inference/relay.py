@@ -77,7 +77,7 @@ class _Relay:
     def __init__(self, restore: Restore, done: Done, max_megapixels: float) -> None:
         self.restore, self.done, self.max_megapixels = restore, done, max_megapixels
         self.gate = _Gate(_IN_FLIGHT)
-        self.reader, self.writer = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self.reader, self.writer = ThreadPoolExecutor(1, "reader"), ThreadPoolExecutor(1, "writer")
         self.writing: tuple[Job, Future[Written]] | None = None
 
     @contextmanager

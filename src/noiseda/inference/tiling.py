@@ -30,7 +30,7 @@ def restore_tensor(
     pixels: Tensor,
     *,
     tile: int | None = 512,
-    overlap: int = 32,
+    overlap: int = 64,
     precision: Precision = "auto",
 ) -> Tensor:
     """Restore one image or a batch of equal size with a network that keeps height and width.
