@@ -477,7 +477,7 @@ class Full:
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp"])
 @pytest.mark.parametrize("room", [0, 5000])
-def test_a_disk_that_fills_up_while_encoding(tmp_path, monkeypatch, suffix, room):
+def test_a_disk_that_fills_up_while_encoding(tmp_path, monkeypatch, caplog, suffix, room):
     real = raster.atomic
 
     @contextmanager
@@ -490,6 +490,7 @@ def test_a_disk_that_fills_up_while_encoding(tmp_path, monkeypatch, suffix, room
         write(Picture(torch.rand(3, 200, 200)), tmp_path / f"a{suffix}")
     assert isinstance(caught.value.__cause__, OSError)
     assert list(tmp_path.iterdir()) == []
+    assert caplog.text == ""
 
 
 def test_large_jpegs_differ_in_their_code_only(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ a photograph of 100 megapixels stays near the 300 MB of its samples (600 MB at 1
 
 from __future__ import annotations
 
+import logging
 import mmap
 import os
 import re
@@ -63,6 +64,7 @@ pixel and four times as long."""
 # Otherwise a file that was overwritten may be answered from memory, and decoded images stay there.
 pyvips.cache_set_max(0)
 
+_LOGGER = logging.getLogger("pyvips")
 _OWNER = os.getpid()
 
 
@@ -237,16 +239,22 @@ def _target(file: BinaryIO, tick: Tick | None) -> Iterator[Any]:
 
         return act
 
+    def news(_: logging.LogRecord) -> bool:
+        return not failures  # what libvips warns of then is what came of them
+
     target = pyvips.TargetCustom()
     target.on_write(guarded(file.write))
     target.on_seek(guarded(file.seek))
     target.on_read(guarded(file.read, None))
+    _LOGGER.addFilter(news)
     try:
         yield target
     except pyvips.Error:
         if failures:
             raise failures[0] from None
         raise
+    finally:
+        _LOGGER.removeFilter(news)
 
 
 @contextmanager
