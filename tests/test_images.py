@@ -1,11 +1,13 @@
 """Pillow and tifffile, which share no decoder settings with libvips' wrapper, are the oracles."""
 
+import dataclasses
 import errno
 import io
 import multiprocessing
 import os
 import struct
 import zlib
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +20,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import ImageCms, ImageOps
 
-from noiseda import images
+from noiseda import images, raster
 from noiseda.errors import ImageError, UserError
 from noiseda.images import Picture, find_images, read, read_size, write
+from noiseda.raster import Raster
 
 PHOTO = skimage.data.chelsea()[40:97, 60:149]  # (57, 89, 3)
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -454,6 +457,78 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch,
         write(Picture(torch.ones(3, 2, 2)), path)
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
     assert path.read_bytes() == before
+
+
+class Full:
+    """A file on a disk that has room for so many bytes."""
+
+    def __init__(self, file, room):
+        self.file, self.room = file, room
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def write(self, piece):
+        self.room -= len(piece)
+        if self.room < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self.file.write(piece)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp"])
+@pytest.mark.parametrize("room", [0, 5000])
+def test_a_disk_that_fills_up_while_encoding(tmp_path, monkeypatch, caplog, suffix, room):
+    real = raster.atomic
+
+    @contextmanager
+    def full(path):
+        with real(path) as file:
+            yield Full(file, room)
+
+    monkeypatch.setattr(raster, "atomic", full)
+    with pytest.raises(ImageError, match="cannot be written: No space left on device") as caught:
+        write(Picture(torch.rand(3, 200, 200)), tmp_path / f"a{suffix}")
+    assert isinstance(caught.value.__cause__, OSError)
+    assert list(tmp_path.iterdir()) == []
+    assert caplog.text == ""
+
+
+def test_large_jpegs_differ_in_their_code_only(tmp_path, monkeypatch):
+    picture = Picture(torch.rand(3, 40, 50, generator=torch.Generator().manual_seed(0)))
+    write(picture, tmp_path / "small.jpg")
+    monkeypatch.setattr(raster, "_OPTIMISED", 1999)
+    write(picture, tmp_path / "large.jpg")
+    assert (tmp_path / "large.jpg").read_bytes() != (tmp_path / "small.jpg").read_bytes()
+    assert torch.equal(read(tmp_path / "large.jpg").pixels, read(tmp_path / "small.jpg").pixels)
+
+
+# --- by rows ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("channels", "alpha", "bits", "suffix", "itself"), [
+    (3, False, 8, ".jpg", True), (1, True, 8, ".webp", True), (3, True, 16, ".png", True),
+    (3, True, 8, ".jpg", False), (1, False, 16, ".jpg", False), (3, True, 16, ".webp", False),
+])  # fmt: skip
+def test_rows_laid_on_a_canvas_are_the_picture_written_at_once(tmp_path, channels, alpha, bits, suffix, itself):
+    generator = np.random.default_rng(0)
+    stored = generator.integers(0, 2**bits, (50, 40, channels + alpha), dtype=np.uint16 if bits == 16 else np.uint8)
+    raster.write(Raster(stored.copy()), tmp_path / "in.tif")
+    source, picture = raster.read(tmp_path / "in.tif"), read(tmp_path / "in.tif")
+    np.testing.assert_array_equal(source.samples, stored)
+    canvas = images.canvas(source, tmp_path / f"a{suffix}")
+    assert (canvas is source) == itself
+    changed = picture.pixels.square()
+    for top in range(0, 50, 20):
+        images.lay(changed[:, top : top + 20], top, source, canvas)
+    raster.write(canvas, tmp_path / f"rows{suffix}")
+    write(dataclasses.replace(picture, pixels=changed), tmp_path / f"once{suffix}")
+    assert (tmp_path / f"rows{suffix}").read_bytes() == (tmp_path / f"once{suffix}").read_bytes()
+
+
+def test_rows_that_are_no_numbers(tmp_path):
+    source = Raster(np.zeros((4, 5, 3), np.uint8))
+    with pytest.raises(UserError, match="NaN"):
+        images.lay(torch.full((3, 2, 5), torch.nan), 0, source, source)
 
 
 # --- numbers ---------------------------------------------------------------------------------------------------------

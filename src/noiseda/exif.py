@@ -6,10 +6,11 @@ of one. Sources: TIFF 6.0, section 2; Exif 2.3 (JEITA CP-3451C), section 4.6.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Mapping
-from mmap import mmap
-from typing import Any, TypeAlias
+from mmap import ACCESS_READ, mmap
+from typing import Any, BinaryIO, TypeAlias
 
 from numpy.typing import NDArray
 
@@ -37,6 +38,11 @@ def turn(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
     if orientation in (3, 4, 7, 8):
         samples = samples[::-1]
     return samples
+
+
+def turn_back(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """(H, W, C) as meant to be seen -> as stored: what undoes :func:`turn`; a view."""
+    return turn(samples, {6: 8, 8: 6}.get(orientation, orientation))
 
 
 def upright(exif: bytes) -> bytes:
@@ -76,25 +82,35 @@ def from_tiff(tiff: Buffer) -> bytes | None:
     return _PREFIX + b"II*\0\x08\0\0\0" + _lay(found, 8) if found else None
 
 
-def into_tiff(tiff: bytes, exif: bytes) -> bytes:
-    """A TIFF file with an EXIF block: its main directory is written anew, with both sets of entries, at the file's end.
+def into_tiff(file: BinaryIO, exif: bytes) -> None:
+    """Give a TIFF file an EXIF block: its main directory is written anew, with both sets of entries, at the file's end.
 
-    Where either cannot be parsed (a BigTIFF, a damaged block), the file is returned as it is.
+    Where either cannot be parsed (a BigTIFF, a damaged block), the file is left as it is.
+
+    Args:
+        file: The file, open for reading and writing.
+        exif: The block.
     """
     block = exif.removeprefix(_PREFIX)
+    file.flush()
+    length = os.fstat(file.fileno()).st_size
     try:
         order, at = _header(block)
         added = _describing(_read(block, at, order))
-        order, at = _header(tiff)
-        if order != "<" or not added:
-            return tiff
-        main = {**_read(tiff, at, order), **added}
+        with mmap(file.fileno(), length, access=ACCESS_READ) as tiff:
+            order, at = _header(tiff)
+            if order != "<" or not added:
+                return
+            main = {**_read(tiff, at, order), **added}
     except (struct.error, ValueError):
-        return tiff
-    end = len(tiff) + len(tiff) % 2  # offsets are even
+        return
+    end = length + length % 2  # offsets are even
     if end > 2**32 - 2**20:  # beyond what a 32-bit offset reaches
-        return tiff
-    return tiff[:4] + struct.pack("<I", end) + tiff[8:].ljust(end - 8, b"\0") + _lay(main, end)
+        return
+    file.seek(length)
+    file.write(b"\0" * (end - length) + _lay(main, end))
+    file.seek(4)
+    file.write(struct.pack("<I", end))
 
 
 def _describing(main: Directory) -> Directory:

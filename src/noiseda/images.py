@@ -1,71 +1,48 @@
 """Image file <-> float tensor in [0, 1]: the only place that knows 255 and 65535.
 
 Whatever a file holds, the rest of the project sees float32 pixels (C, H, W) in [0, 1] with C = 1 (grey) or 3 (RGB). All
-that is not a pixel (alpha, bit depth, ICC profile, EXIF) rides along in a :class:`Picture` and is written back.
+that is not a pixel (alpha, bit depth, ICC profile, EXIF) rides along in a :class:`Picture` and is written back. What is
+too large to be held as floats stays a :class:`noiseda.raster.Raster`, of which a part at a time becomes pixels.
 """
 
 from __future__ import annotations
 
 import io
-import mmap
 import os
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL.Image
-import pyvips
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from noiseda import exif
+from noiseda import raster
 from noiseda.errors import ImageError, UserError
-from noiseda.storage import atomic
+from noiseda.raster import FORMATS, SUFFIXES, Carried, Raster, format_of, read_size
 
-FORMATS: Mapping[str, str] = {
-    ".png": "png",
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-    ".webp": "webp",
-}
-"""Suffix (lower case) -> format."""
-
-SUFFIXES: frozenset[str] = frozenset(FORMATS)
-"""Suffixes of the files :func:`find_images` lists and :func:`write` accepts, lower case."""
-
-_MAGIC = {
-    re.compile(rb"\x89PNG\r\n\x1a\n"): "png",
-    re.compile(rb"\xff\xd8\xff"): "jpeg",
-    re.compile(rb"II[*+]\0|MM\0[*+]"): "tiff",
-    re.compile(rb"RIFF....WEBP", re.DOTALL): "webp",
-}
-"""How files of each format begin; nothing else reaches libvips, which would read SVG, PDF or matrices in text, too."""
-
-_CARRIED = ("exif-data", "xmp-data", "iptc-data", "photoshop-data", "png-comment-")
-_SAVING: Mapping[str, dict[str, object]] = {
-    "png": {},
-    "jpeg": {"Q": 95, "subsample_mode": "off", "optimize_coding": True},
-    "tiff": {"compression": "deflate", "predictor": "horizontal"},
-    "webp": {"lossless": True, "exact": True},
-}
-
-_STRIP = 256
-
-# Otherwise a file that was overwritten may be answered from memory, and decoded images stay there.
-pyvips.cache_set_max(0)
-
-_OWNER = os.getpid()
+__all__ = [
+    "FORMATS",
+    "SUFFIXES",
+    "Picture",
+    "canvas",
+    "find_images",
+    "from_samples",
+    "from_uint8",
+    "jpeg",
+    "lay",
+    "read",
+    "read_size",
+    "to_uint8",
+    "to_uint16",
+    "write",
+]
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class Picture(Carried):
     """An image and all that is needed to write it back: only ``pixels`` are meant to change.
 
     >>> Picture(torch.zeros(3, 4, 5)).bits
@@ -80,21 +57,6 @@ class Picture:
 
     bits: int = 8
     """Bits a sample: 8 or 16."""
-
-    icc: bytes | None = None
-    """The ICC profile, byte for byte; the pixels are in its space, not converted."""
-
-    metadata: Mapping[str, bytes | str] = field(default_factory=dict)
-    """EXIF, XMP and IPTC under libvips' names, made upright and without thumbnail."""
-
-    resolution: tuple[float, float] = (1.0, 1.0)
-    """Horizontal and vertical resolution in pixels per millimetre."""
-
-    format: str = "png"
-    """Format of the file it came from: png, jpeg, tiff or webp."""
-
-    pages: int = 1
-    """Pages (frames) of that file; the pixels are the first one's."""
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -123,11 +85,7 @@ def find_images(folder: Path) -> list[Path]:
 
 
 def read(path: Path, *, max_megapixels: float = 200.0) -> Picture:
-    """Read a PNG, JPEG, TIFF or WebP file, told by its content, not its name.
-
-    The EXIF orientation is applied, and its tag dropped. Palettes become RGB and 1-bit images 8-bit grey; CMYK and Lab
-    are converted to sRGB (through the embedded profile, if any); everything else keeps its values and its profile. Of
-    several pages the first is read. A damaged file is an error, never a half-grey image.
+    """Read an image file as :func:`noiseda.raster.read` does, as floats.
 
     Args:
         path: The file.
@@ -136,37 +94,14 @@ def read(path: Path, *, max_megapixels: float = 200.0) -> Picture:
     Raises:
         ImageError: The file is missing, empty, damaged, too large, or not an image that can be kept in 8 or 16 bits.
     """
-    with _open(path) as (name, image):
-        _check_size(image, path, max_megapixels)
-        pages, orientation = _get(image, "n-pages", 1), _orientation(image)
-        metadata = _metadata(image, path, name)
-        if name == "webp":
-            _refuse_in_fork("reading WebP")
-        image, alpha = _plain(image, path)
-        bits = 16 if image.format == "ushort" else 8
-        samples = exif.turn(_fetch(image if alpha is None else image.bandjoin(alpha)), orientation)
-    channels = torch.from_numpy(np.ascontiguousarray(samples.transpose(2, 0, 1)))  # (C [+ 1], H, W)
+    found = raster.read(path, max_megapixels=max_megapixels)
+    alpha = found.samples[:, :, found.channels :]
     return Picture(
-        pixels=channels[: image.bands].to(torch.float32) / (2**bits - 1),
-        alpha=None if alpha is None else channels[image.bands :].clone(),
-        bits=bits,
-        icc=_get(image, "icc-profile-data", None),
-        metadata=metadata,
-        resolution=(image.xres, image.yres),
-        format=name,
-        pages=pages,
+        pixels=from_samples(found.samples[:, :, : found.channels]).contiguous(),
+        alpha=torch.from_numpy(alpha.transpose(2, 0, 1).copy()) if alpha.size else None,
+        bits=found.bits,
+        **found.carried(),
     )
-
-
-def read_size(path: Path) -> tuple[int, int]:
-    """Height and width of an upright image, from the header alone.
-
-    Raises:
-        ImageError: The file is missing, empty or not an image.
-    """
-    with _open(path) as (_, image):
-        height, width = image.height, image.width
-        return (height, width) if _orientation(image) < 5 else (width, height)
 
 
 def write(picture: Picture, path: Path) -> None:
@@ -179,23 +114,55 @@ def write(picture: Picture, path: Path) -> None:
     Raises:
         ImageError: Another suffix; a folder that is missing or read-only; a full disk; pixels that are not numbers.
     """
-    _refuse_in_fork("writing")
-    name = FORMATS.get(path.suffix.lower())
-    if name is None:
-        raise ImageError(f"{path}: cannot write '{path.suffix}' files; expected one of {', '.join(sorted(SUFFIXES))}")
+    raster.refuse_in_fork("writing")
+    bits, flat = _holds(path, picture.bits)
     try:
-        image = _to_vips(picture, bits=picture.bits if name in ("png", "tiff") else 8, flatten=name == "jpeg")
-        encoded = image.write_to_buffer(f".{name}", **_SAVING[name])
-        if name == "tiff" and isinstance(block := picture.metadata.get("exif-data"), bytes):
-            encoded = exif.into_tiff(encoded, block)
-        with atomic(path) as file:
-            file.write(encoded)
+        if picture.pixels.ndim != 3 or picture.pixels.shape[0] not in (1, 3):
+            raise UserError(f"expected pixels of shape (1 or 3, H, W), not {tuple(picture.pixels.shape)}")
+        samples = _integers(picture.pixels.detach().cpu(), picture.alpha, picture.bits, bits, flat)
     except UserError as error:
         raise ImageError(f"{path}: {error}") from error
-    except pyvips.Error as error:
-        raise ImageError(f"{path}: cannot be written as {name}: {_reason(error)}") from error
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be written: {error.strerror or error}") from error
+    raster.write(Raster(np.ascontiguousarray(samples), **picture.carried()), path)
+
+
+def canvas(source: Raster, path: Path) -> Raster:
+    """Where the restored pixels of an image are laid, to be written to a file of this name.
+
+    That is the image itself where the file can hold its bits and its alpha: rows of it may be replaced as soon as they
+    are not needed any more.
+
+    Raises:
+        ImageError: The suffix names no format.
+    """
+    bits, flat = _holds(path, source.bits)
+    bands = source.channels if flat else source.samples.shape[2]
+    if (bits, bands) == (source.bits, source.samples.shape[2]):
+        return source
+    samples = np.empty((*source.samples.shape[:2], bands), np.uint16 if bits == 16 else np.uint8)
+    return Raster(samples, **source.carried())
+
+
+def lay(pixels: Tensor, top: int, source: Raster, target: Raster) -> None:
+    """Quantise rows of restored pixels into a :func:`canvas`, with the image's own alpha (or laid over white).
+
+    Args:
+        pixels: (C, h, W) in [0, 1], on the CPU.
+        top: Which row of the image is their first.
+        source: The image.
+        target: Its canvas.
+
+    Raises:
+        UserError: A value is not a number (NaN).
+    """
+    rows = slice(top, top + pixels.shape[1])
+    alpha = torch.from_numpy(source.samples[rows, :, source.channels :]).permute(2, 0, 1)
+    flat = target.samples.shape[2] == target.channels
+    target.samples[rows] = _integers(pixels, alpha if alpha.numel() else None, source.bits, target.bits, flat)
+
+
+def from_samples(samples: NDArray[Any]) -> Tensor:
+    """(H, W, C) uint8 or uint16 -> (C, H, W) float32 in [0, 1], channels last in memory."""
+    return torch.from_numpy(samples).permute(2, 0, 1).to(torch.float32) / np.iinfo(samples.dtype).max
 
 
 def to_uint8(pixels: Tensor) -> Tensor:
@@ -249,126 +216,20 @@ def _quantise(pixels: Tensor, top: int) -> Tensor:
     return pixels.to(torch.float32).clamp(0, 1).mul(top).add_(0.5).floor_()
 
 
-def _to_vips(picture: Picture, *, bits: int = 8, flatten: bool = False) -> Any:  # noqa: ANN401
-    """The libvips image of a picture, with its alpha (or laid over white) and its metadata."""
-    if picture.pixels.ndim != 3 or picture.pixels.shape[0] not in (1, 3):
-        raise UserError(f"expected pixels of shape (1 or 3, H, W), not {tuple(picture.pixels.shape)}")
-    top = 2**bits - 1
-    pixels, alpha = picture.pixels.detach().cpu(), picture.alpha
-    if alpha is not None and flatten:
-        opacity = alpha.to(torch.float32) / (2**picture.bits - 1)
+def _holds(path: Path, bits: int) -> tuple[int, bool]:
+    """Bits a sample of a file of this name, and whether it is without alpha."""
+    name = format_of(path)
+    return bits if name in ("png", "tiff") else 8, name == "jpeg"
+
+
+def _integers(pixels: Tensor, alpha: Tensor | None, bits: int, wanted: int, flat: bool) -> NDArray[Any]:
+    """(C, H, W) pixels and their alpha of some bits -> (H, W, C [+ 1]) samples of the wanted bits."""
+    if alpha is not None and flat:
+        opacity = alpha.to(torch.float32) / (2**bits - 1)
         pixels, alpha = opacity * pixels + (1 - opacity), None
-    samples = to_uint16(pixels) if bits == 16 else to_uint8(pixels)
+    samples = to_uint16(pixels) if wanted == 16 else to_uint8(pixels)
     if alpha is not None:
-        opacity = alpha.to(torch.float64) * (top / (2**picture.bits - 1))
+        opacity = alpha.to(torch.float64) * ((2**wanted - 1) / (2**bits - 1))
         samples = torch.cat([samples, opacity.round().to(samples.dtype)])
-    grey, rgb = ("grey16", "rgb16") if bits == 16 else ("b-w", "srgb")
-    image = pyvips.Image.new_from_array(samples.permute(1, 2, 0).contiguous().numpy())
-    image = image.copy(
-        interpretation=grey if pixels.shape[0] == 1 else rgb,
-        xres=picture.resolution[0],
-        yres=picture.resolution[1],
-    )
-    for key, value in picture.metadata.items():
-        kind = pyvips.GValue.blob_type if isinstance(value, bytes) else pyvips.GValue.gstr_type
-        image.set_type(kind, key, value)
-    if picture.icc is not None:
-        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", picture.icc)
-    return image
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[tuple[str, Any]]:
-    """A file's format and its lazy libvips image; a failure inside the block becomes an ImageError that names it."""
-    try:
-        # Handed over as a descriptor, so that any file name works: libvips reads options into some.
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:
-                raise ImageError(f"{path}: the file is empty")
-            start = file.read(12)
-            name = next((name for magic, name in _MAGIC.items() if magic.match(start)), None)
-            if name is None:
-                raise ImageError(f"{path}: not a PNG, JPEG, TIFF or WebP image")
-            file.seek(0)
-            source = pyvips.Source.new_from_descriptor(file.fileno())
-            yield name, pyvips.Image.new_from_source(source, "", access="sequential", fail_on="warning")
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except pyvips.Error as error:
-        raise ImageError(f"{path}: cannot be read: {_reason(error)}") from error
-
-
-def _check_size(image: Any, path: Path, max_megapixels: float) -> None:  # noqa: ANN401
-    megapixels = image.width * image.height / 1e6
-    if megapixels > max_megapixels:
-        raise ImageError(
-            f"{path}: {image.width} x {image.height} are {megapixels:.1f} megapixels, more than the "
-            f"{max_megapixels:g} that --max-megapixels allows"
-        )
-
-
-def _plain(image: Any, path: Path) -> tuple[Any, Any | None]:  # noqa: ANN401
-    """Split off alpha and bring the colours to 8- or 16-bit grey or RGB."""
-    alpha = None
-    if image.hasalpha():
-        image, alpha = image[:-1], image[-1]
-    if image.format not in ("uchar", "ushort"):
-        raise ImageError(f"{path}: has {image.format} samples; expected 8- or 16-bit unsigned integers")
-    wide = image.format == "ushort"
-    if image.interpretation == "cmyk":
-        image = image.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=16 if wide else 8)
-    elif image.interpretation not in ("b-w", "grey16", "srgb", "rgb16", "rgb", "multiband"):
-        image = image.colourspace("rgb16" if wide else "srgb")
-    if image.bands not in (1, 3):
-        raise ImageError(f"{path}: has {image.bands} channels; expected grey or RGB, with or without alpha")
-    return image, alpha
-
-
-def _fetch(image: Any) -> NDArray[Any]:  # noqa: ANN401
-    """The samples of a lazy image, (H, W, bands) uint8 or uint16, decoded from top to bottom in this thread.
-
-    Strip by strip through a region: what libvips' own thread pool would do, but the pool hangs in a forked process.
-    """
-    samples = np.empty((image.height, image.width, image.bands), np.uint16 if image.format == "ushort" else np.uint8)
-    region = pyvips.Region.new(image)
-    for top in range(0, image.height, _STRIP):
-        rows = samples[top : top + _STRIP]
-        rows[:] = np.frombuffer(region.fetch(0, top, image.width, len(rows)), rows.dtype).reshape(rows.shape)
-    return samples
-
-
-def _refuse_in_fork(what: str) -> None:
-    """Fail where libvips would wait for ever: for threads that a fork has left behind in the parent process."""
-    if os.getpid() != _OWNER:
-        raise RuntimeError(f"{what} images needs a process that was not forked; start it with 'spawn' or 'forkserver'")
-
-
-def _orientation(image: Any) -> int:  # noqa: ANN401
-    """The EXIF orientation, 1 to 8; what is out of range means upright."""
-    orientation = int(_get(image, "orientation", 1))
-    return orientation if 1 <= orientation <= 8 else 1
-
-
-def _metadata(image: Any, path: Path, name: str) -> dict[str, bytes | str]:  # noqa: ANN401
-    kept: dict[str, bytes | str] = {key: image.get(key) for key in image.get_fields() if key.startswith(_CARRIED)}
-    if name == "tiff":
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            if found := exif.from_tiff(content):
-                kept["exif-data"] = found
-    if isinstance(block := kept.get("exif-data"), bytes):
-        kept["exif-data"] = exif.upright(block)
-    if isinstance(xmp := kept.get("xmp-data"), bytes):
-        kept["xmp-data"] = re.sub(rb"(tiff:Orientation(?:=[\"']|>))[1-8]", rb"\g<1>1", xmp)
-    return kept
-
-
-def _get(image: Any, key: str, default: Any) -> Any:  # noqa: ANN401
-    return image.get(key) if image.get_typeof(key) else default
-
-
-def _reason(error: pyvips.Error) -> str:
-    """The last, most telling line of a libvips message."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines or "not in a known format" in lines[-1]:
-        return "damaged or cut short"
-    return lines[-1]
+    found: NDArray[Any] = samples.permute(1, 2, 0).numpy()
+    return found

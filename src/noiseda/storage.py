@@ -14,12 +14,14 @@ from typing import BinaryIO
 def atomic(path: Path) -> Iterator[BinaryIO]:
     """A binary file that takes its name only when it is complete and on the disk; on any failure nothing is left.
 
+    What was written can be read again before it is complete.
+
     Raises:
         OSError: no room, no right; what stood at ``path`` before is kept.
     """
     partial = path.parent / f".{uuid.uuid4().hex}.part"  # hidden: never taken for an image; short: any name fits
     try:
-        with partial.open("xb") as file:
+        with partial.open("x+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

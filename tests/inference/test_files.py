@@ -3,6 +3,8 @@
 import errno
 import inspect
 import os
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,14 @@ import PIL.Image
 import pytest
 import torch
 from PIL import ImageCms
+from rich.console import Console
 
 from noiseda import images
 from noiseda.errors import ImageError, UserError, WeightsError
 from noiseda.images import Picture, read, write
-from noiseda.inference import files, restore_files
+from noiseda.inference import files, restore_files, restore_tensor
+from noiseda.inference.plan import plan
+from noiseda.inference.progress import Progress
 from noiseda.restoration import Restorer, UNet, save_weights
 
 
@@ -204,8 +209,8 @@ def test_several_pages_are_mentioned(net, tmp_path, capsys):
 
 def test_16_bit_images_are_restored_in_full_precision_unless_told(net, tmp_path, monkeypatch):
     asked = []
-    real = files.restore_tensor
-    monkeypatch.setattr(files, "restore_tensor", lambda *a, **k: asked.append(k["precision"]) or real(*a, **k))
+    real = files.Tiler.rows
+    monkeypatch.setattr(files.Tiler, "rows", lambda *a, **k: asked.append(a[3]) or real(*a, **k))
     write(Picture(draw(3, 8, 8), bits=16), tmp_path / "deep.png")
     for precision in ("auto", "bf16"):
         restore_files(Path("w"), str(tmp_path / "deep.png"), tmp_path / precision, precision=precision)
@@ -230,3 +235,159 @@ def test_every_argument_is_documented():
     text = inspect.getdoc(restore_files)
     for name in inspect.signature(restore_files).parameters:
         assert f"\n    {name}: " in text
+
+
+# --- streamed --------------------------------------------------------------------------------------------------------
+
+
+def settled(model, jobs, **options):
+    options = {"tile": 64, "overlap": 16, "precision": "auto", "max_megapixels": 200.0, **options}
+    return files.restore_jobs(model, jobs, **options)
+
+
+def unet(channels=3):
+    torch.manual_seed(0)
+    model = UNet(width=8, depth=2, channels=channels)
+    torch.nn.init.normal_(model.head.weight, std=0.02)
+    return model.eval()
+
+
+@pytest.mark.parametrize("network", [1, 3])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("suffixes", [(".png", ".png"), (".tif", ".tif"), (".png", ".jpg"), (".tif", ".webp")])
+@pytest.mark.parametrize(("bits", "alpha"), [(8, False), (8, True), (16, False), (16, True)])
+def test_a_file_holds_what_the_tensor_holds(tmp_path, network, channels, suffixes, bits, alpha):
+    """Strip by strip in integers or at once in floats: the same bytes."""
+    source, target, expected = (tmp_path / f"{name}" for name in ("in", "out", "expected"))
+    source, (target, expected) = (
+        source.with_suffix(suffixes[0]),
+        (p.with_suffix(suffixes[1]) for p in (target, expected)),
+    )
+    samples = torch.randint(0, 2**bits, (channels + 1, 150, 90), generator=torch.Generator().manual_seed(0))
+    mask = samples[-1:].to(torch.uint16 if bits == 16 else torch.uint8) if alpha else None
+    write(Picture(samples[:-1] / (2**bits - 1), alpha=mask, bits=bits, resolution=(3.0, 4.0)), source)
+    model, picture = unet(network), read(source)
+    pixels = restore_tensor(model, picture.pixels, tile=64, overlap=16, precision="fp32")
+    write(replace(picture, pixels=pixels), expected)
+    settled(model, [(source, target)])
+    assert (restored := target.read_bytes()) == expected.read_bytes()
+    write(picture, expected)
+    assert restored != expected.read_bytes()
+
+
+def test_a_turned_photograph_is_restored_upright(tmp_path):
+    block = PIL.Image.Exif()
+    block[0x0112] = 6
+    PIL.Image.fromarray(draw(3, 100, 150).mul(255).byte().permute(1, 2, 0).numpy()).save(tmp_path / "a.png", exif=block)
+    model, picture = unet(), read(tmp_path / "a.png")
+    assert picture.pixels.shape == (3, 150, 100)
+    settled(model, [(tmp_path / "a.png", tmp_path / "b.png")])
+    expected = images.to_uint8(restore_tensor(model, picture.pixels, tile=64, overlap=16))
+    assert torch.equal(images.to_uint8(read(tmp_path / "b.png").pixels), expected)
+
+
+def test_side_by_side_is_as_one_after_the_other(photos, tmp_path, capsys):
+    for index in range(3):
+        (photos / f"c{index}.png").write_bytes(b"no image")
+        write(Picture(draw(3, 40 + index, 150, seed=index)), photos / f"d{index}.jpg")
+    write(Picture(draw(3, 200, 300)), photos / "large.png")
+    (photos / "trip" / "cut.png").write_bytes((photos / "a.png").read_bytes()[:3000])
+    contents, told, reports = {}, {}, {}
+    for aside in (False, True):
+        out = tmp_path / "out"
+        jobs = plan(str(photos), out, overwrite=True)
+        reports[aside] = replace(settled(unet(), jobs, max_megapixels=0.05, aside=aside), seconds=0.0)
+        told[aside] = capsys.readouterr().err.splitlines()
+        contents[aside] = {name: (out / name).read_bytes() for name in below(out)}
+    assert contents[True] == contents[False]
+    assert told[True] == told[False]
+    assert reports[True] == reports[False]
+    assert len(contents[True]) == 6
+    assert len(told[True]) == len(jobs) == 11
+    for (path, _), line in zip(jobs, told[True], strict=True):
+        assert str(path) in line
+    assert reports[True].megapixels == pytest.approx((40 * 50 + 30 * 20 + 70 * 90 + (40 + 41 + 42) * 150) / 1e6)
+    assert str(replace(reports[True], seconds=2.0)).startswith("restored 6 of 11 images in 2.0 s (0.0 megapixels/s)")
+
+
+def test_the_bar_moves_within_an_image(tmp_path, monkeypatch):
+    reached = []
+
+    class Recorder(Progress):
+        def reach(self, images):
+            reached.append(images)
+
+    monkeypatch.setattr(files, "progress", lambda total: nullcontext(Recorder(Console(quiet=True), total)))
+    for name in ("a", "b"):
+        write(Picture(draw(3, 100, 150)), tmp_path / f"{name}.png")
+    settled(unet(), [(tmp_path / f"{name}.png", tmp_path / "out" / f"{name}.png") for name in ("a", "b")], aside=False)
+    assert reached[-1] == 2
+    assert reached == sorted(reached)
+    assert len({share for share in reached if 0 < share < 1}) > 3
+    assert len({share for share in reached if 1 < share < 2}) > 3
+
+
+def test_a_full_disk_ends_the_run_before_the_next_output(photos, net, tmp_path, monkeypatch):
+    real, calls = os.fsync, []
+
+    def full(descriptor):
+        calls.append(descriptor)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=r"grey ü\.png: cannot be written: No space left on device"):
+        restore_files(Path("w"), str(photos), tmp_path / "out")
+    assert below(tmp_path / "out") == ["a.png"]
+
+
+def test_an_error_in_the_network_does_not_lose_the_image_before(photos, net, tmp_path, monkeypatch, capsys):
+    def restore(images):
+        if images.shape[-1] == 90:
+            raise RuntimeError("broken")
+        return images
+
+    monkeypatch.setattr(net, "restore", restore)
+    with pytest.raises(RuntimeError, match="broken"):
+        restore_files(Path("w"), str(photos), tmp_path / "out")
+    assert below(tmp_path / "out") == ["a.png", "grey ü.png"]
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+@pytest.mark.parametrize("tile", [128, None])
+def test_a_gpu_without_room_gets_smaller_tiles(photos, net, tmp_path, monkeypatch, capsys, tile):
+    seen = []
+
+    def cramped(images):
+        if images.shape[-2] * images.shape[-1] > 64 * 64:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        seen.append(tuple(images.shape[-2:]))
+        return images
+
+    monkeypatch.setattr(net, "restore", cramped)
+    write(Picture(draw(3, 150, 150)), photos / "b.png")
+    write(Picture(draw(3, 150, 150)), photos / "c.png")
+    out = tmp_path / "out"
+    restore_files(Path("w"), str(photos), out, tile=tile, overlap=32)
+    lines = capsys.readouterr().err.splitlines()
+    said = [line for line in lines if "memory" in line]
+    steps = [(128, 64)] if tile else [(150, 64)]
+    assert said == [
+        f"{photos / 'b.png'}: the GPU's memory does not suffice; tile {old} -> {new} from here on" for old, new in steps
+    ]
+    assert lines.index(said[0]) == 1  # after the line of a.png
+    for name in ("a.png", "b.png", "c.png", "trip/b.tif"):
+        assert torch.equal(read(out / name).pixels, read(photos / name).pixels)
+    assert max(max(sides) for sides in seen) <= 64
+
+
+def test_a_gpu_without_any_room(photos, net, tmp_path, monkeypatch, capsys):
+    def full(images):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(net, "restore", full)
+    with pytest.raises(UserError, match=r"a\.png: the GPU's memory does not suffice, even for the smallest tiles"):
+        restore_files(Path("w"), str(photos), tmp_path / "out", tile=64, overlap=0)
+    assert [line.split("; ")[1] for line in capsys.readouterr().err.splitlines()] == ["tile 50 -> 32 from here on"]
+    assert not (tmp_path / "out").exists()

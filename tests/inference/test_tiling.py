@@ -1,5 +1,6 @@
 """Tiles must not show: identity is exact, and a small network gives what it gives on the whole image."""
 
+import inspect
 import itertools
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from noiseda.errors import UserError
-from noiseda.inference.tiling import _cuts, restore_tensor
+from noiseda.inference.tiling import Tiler, _cuts, inferring, restore_tensor
 from noiseda.restoration import UNet
 
 
@@ -200,3 +201,121 @@ def test_on_a_gpu_as_on_a_cpu():
     assert found.device.type == "cpu"
     torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
     assert (restore_tensor(net, pixels, tile=64, overlap=16) - expected).abs().max() < 0.02
+
+
+# --- row by row ------------------------------------------------------------------------------------------------------
+
+
+def rows_of(tiler, pixels, precision="fp32", advance=None):
+    with inferring(tiler.model):
+        cut = lambda top, bottom, left, right: pixels[None, :, top:bottom, left:right]  # noqa: E731
+        yield from tiler.rows(cut, (1, *pixels.shape), precision, advance)
+
+
+@pytest.mark.parametrize(("channels", "wanted"), [(3, 3), (1, 3), (3, 1)])
+def test_rows_come_once_in_order_and_are_those_of_the_tensor(channels, wanted):
+    net, pixels = convolutions(wanted), draw(channels, 333, 150)
+    found = list(rows_of(Tiler(net, tile=64, overlap=16), pixels))
+    assert [top for top, _ in found] == [0, *itertools.accumulate(rows.shape[2] for _, rows in found[:-1])]
+    assert len(found) > 5
+    assert max(rows.shape[2] for _, rows in found) <= 64
+    whole = torch.cat([rows for _, rows in found], dim=2)
+    assert torch.equal(whole[0], restore_tensor(net, pixels, tile=64, overlap=16, precision="fp32"))
+
+
+def test_rows_may_take_the_place_of_those_they_came_from():
+    net, pixels = convolutions(), draw(3, 300, 100)
+    expected = restore_tensor(net, pixels, tile=64, overlap=32)
+    buffer = pixels.clone()
+    for top, rows in rows_of(Tiler(net, tile=64, overlap=32), buffer):
+        buffer[:, top : top + rows.shape[2]] = rows[0]
+    assert torch.equal(buffer, expected)
+
+
+def test_progress_ends_at_one():
+    shares = []
+    list(rows_of(Tiler(nn.Identity(), tile=64, overlap=16), draw(3, 130, 200), advance=shares.append))
+    assert len(shares) == 12
+    assert shares == sorted(shares)
+    assert shares[0] < 0.15
+    assert shares[-1] == pytest.approx(1)
+
+
+def test_the_default_tiles_change_less_than_one_255th():
+    """A U-Net of the paper's depth, which sees some 60 pixels far; its weights are random, its gain a denoiser's."""
+    torch.manual_seed(1)
+    net = UNet(width=8).eval()
+    nn.init.normal_(net.head.weight, std=0.01)
+    tile, overlap = (inspect.signature(restore_tensor).parameters[name].default for name in ("tile", "overlap"))
+
+    def error(overlap):
+        pixels = draw(3, 48, tile + (tile - overlap) // 16 * 16)  # two tiles that share no more than they must
+        whole = restore_tensor(net, pixels, tile=None)
+        assert 255 * (whole - pixels).abs().mean() > 5
+        return 255 * (restore_tensor(net, pixels, tile=tile, overlap=overlap) - whole).abs().max()
+
+    assert error(overlap) < 1
+    assert error(0) > 10
+
+
+def test_whatever_computes_a_tile_will_do():
+    pixels = draw(1, 100, 90)
+    restored = restore_tensor(lambda tile: 1 - tile, pixels, tile=64, overlap=8)
+    torch.testing.assert_close(restored, 1 - pixels, atol=1e-6, rtol=0)
+
+
+# --- want of memory --------------------------------------------------------------------------------------------------
+
+
+class Cramped(nn.Module):
+    """A network on a GPU that holds so many pixels and no more."""
+
+    def __init__(self, room, net=None):
+        super().__init__()
+        self.room, self.net, self.seen = room, net or nn.Identity(), []
+
+    def forward(self, images):
+        if images.shape[2] * images.shape[3] > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        self.seen.append(tuple(images.shape[2:]))
+        return self.net(images)
+
+
+@pytest.mark.parametrize(("tile", "said"), [(256, [(256, 128), (128, 64)]), (None, [(400, 192), (192, 96), (96, 48)])])
+def test_tiles_are_halved_until_they_fit_and_stay_so(tile, said):
+    heard = []
+    net, pixels = Cramped(64 * 64, convolutions()), draw(3, 400, 70)
+    tiler = Tiler(net, tile=tile, overlap=32, shrunk=lambda *sides: heard.append(sides))
+    restored = torch.cat([rows for _, rows in rows_of(tiler, pixels)], dim=2)[0]
+    assert heard == said
+    torch.testing.assert_close(restored, restore_tensor(net.net, pixels, tile=None), atol=1e-6, rtol=0)
+    assert tiler.tile == said[-1][1]
+    assert 2 * tiler.overlap <= tiler.tile
+    net.seen.clear()
+    again = torch.cat([rows for _, rows in rows_of(tiler, pixels)], dim=2)[0]
+    assert heard == said
+    assert max(max(sides) for sides in net.seen) == tiler.tile
+    assert torch.equal(again, restore_tensor(net.net, pixels, tile=tiler.tile, overlap=tiler.overlap))
+
+
+def test_memory_may_run_out_in_the_middle_of_an_image():
+    heard = []
+    net, pixels = Cramped(10**9, convolutions()), draw(3, 300, 200)
+    tiler = Tiler(net, tile=128, overlap=32, shrunk=lambda *sides: heard.append(sides))
+    found = []
+    for top, rows in rows_of(tiler, pixels):
+        found.append(rows)
+        net.room = 64 * 64 if top == 0 else net.room
+    assert heard == [(128, 64)]
+    torch.testing.assert_close(
+        torch.cat(found, dim=2)[0], restore_tensor(net.net, pixels, tile=None), atol=1e-6, rtol=0
+    )
+
+
+def test_no_memory_for_the_smallest_tile_is_an_error_and_so_is_any_where_nobody_is_told():
+    heard, pixels = [], draw(3, 100, 100)
+    with pytest.raises(torch.OutOfMemoryError):
+        list(rows_of(Tiler(Cramped(31 * 31), tile=64, overlap=16, shrunk=lambda *sides: heard.append(sides)), pixels))
+    assert heard == [(64, 32)]
+    with pytest.raises(torch.OutOfMemoryError):
+        restore_tensor(Cramped(50 * 50), pixels, tile=64, overlap=16)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor
 
 from noiseda import images
 from noiseda.config import Precision
 from noiseda.errors import ImageError, UserError
 from noiseda.inference.backends import Backend, prepare
 from noiseda.inference.plan import Format, plan
-from noiseda.inference.tiling import check_tiling, restore_tensor
-from noiseda.restoration import Restorer, load
+from noiseda.inference.progress import Progress, progress
+from noiseda.inference.relay import Job, Settle, Written, relay
+from noiseda.inference.tiling import Model, Tiler, check_tiling, inferring
+from noiseda.raster import Raster
+from noiseda.restoration import load
 
 
 @dataclass(frozen=True)
@@ -35,16 +36,21 @@ class RestoreReport:
     seconds: float = 0.0
     """Wall-clock time of reading, restoring and writing."""
 
+    megapixels: float = 0.0
+    """Size of all restored images together."""
+
     def __str__(self) -> str:
         """One line, and one more for every skipped file.
 
-        >>> print(RestoreReport([(Path("a.png"), Path("out/a.png"))], [(Path("b.png"), "b.png: empty")], 2.0))
-        restored 1 of 2 images in 2.0 s
+        >>> print(RestoreReport([(Path("a.png"), Path("out/a.png"))], [(Path("b.png"), "b.png: empty")], 2.0, 25.0))
+        restored 1 of 2 images in 2.0 s (12.5 megapixels/s)
           skipped: b.png: empty
         """
         total = len(self.restored) + len(self.skipped)
         skipped = [f"  skipped: {reason}" for _, reason in self.skipped]
-        return "\n".join([f"restored {len(self.restored)} of {total} images in {self.seconds:.1f} s", *skipped])
+        rate = self.megapixels / max(self.seconds, 1e-9)
+        summary = f"restored {len(self.restored)} of {total} images in {self.seconds:.1f} s ({rate:.1f} megapixels/s)"
+        return "\n".join([summary, *skipped])
 
 
 def restore_files(
@@ -53,7 +59,7 @@ def restore_files(
     out: Path,
     *,
     tile: int | None = 512,
-    overlap: int = 32,
+    overlap: int = 64,
     device: str = "auto",
     precision: Precision = "auto",
     backend: Backend = "auto",
@@ -94,25 +100,13 @@ def restore_files(
         raise UserError(f"--max-megapixels must be greater than 0, not {max_megapixels}")
     jobs = plan(source, out, format=format, overwrite=overwrite)
     model = prepare(load(weights, device=_device(device)), Path(weights), backend, precision, _megapixels(jobs))
-    report, began = RestoreReport(), time.perf_counter()
-    with _progress(len(jobs)) as say:
-        for path, target in jobs:
-            try:
-                picture = _restored(model, path, max_megapixels, tile, overlap, precision)
-                _write(picture, target)
-            except ImageError as error:
-                report.skipped.append((path, str(error)))
-                say(f"warning: skipped {error}")
-            else:
-                report.restored.append((path, target))
-                say(f"{path} -> {target}" + (f" (first of {picture.pages} pages)" if picture.pages > 1 else ""))
-    report = replace(report, seconds=time.perf_counter() - began)
+    report = restore_jobs(model, jobs, tile=tile, overlap=overlap, precision=precision, max_megapixels=max_megapixels)
     if not report.restored:
         raise UserError(f"no image could be restored\n{report}")
     return report
 
 
-def _megapixels(jobs: list[tuple[Path, Path]]) -> float:
+def _megapixels(jobs: list[Job]) -> float:
     """The size of a job, from the headers of its images; a broken one does not count."""
     total = 0
     for path, _ in jobs:
@@ -122,31 +116,91 @@ def _megapixels(jobs: list[tuple[Path, Path]]) -> float:
     return total / 1e6
 
 
-def _restored(
-    model: Restorer, path: Path, max_megapixels: float, tile: int | None, overlap: int, precision: Precision
-) -> images.Picture:
-    picture = images.read(path, max_megapixels=max_megapixels)
-    if precision == "auto" and picture.bits == 16:
-        precision = "fp32"  # the 8 significant bits of bf16 would show
-    try:
-        pixels = restore_tensor(model, picture.pixels, tile=tile, overlap=overlap, precision=precision)
-    except torch.OutOfMemoryError as error:
-        raise UserError(f"{path}: the GPU's memory does not suffice; a smaller --tile needs less") from error
-    if pixels.isnan().any():
-        raise ImageError(f"{path}: the network's output holds values that are not numbers (NaN)")
-    return replace(picture, pixels=pixels)
+def restore_jobs(
+    model: Model,
+    jobs: Sequence[Job],
+    *,
+    tile: int | None,
+    overlap: int,
+    precision: Precision,
+    max_megapixels: float,
+    aside: bool = True,
+) -> RestoreReport:
+    """Restore images that are settled, with a model that is there; the rest is as in :func:`restore_files`.
+
+    Args:
+        model: What restores a tile.
+        jobs: (input, output) of each image.
+        tile: Side of a tile in pixels, or None.
+        overlap: Least number of pixels that neighbouring tiles share.
+        precision: fp32, bf16 or auto.
+        max_megapixels: Larger images are skipped.
+        aside: See :func:`noiseda.inference.relay.relay`.
+    """
+    began = time.perf_counter()
+    with progress(len(jobs)) as show:
+        run = _Run(model, jobs, (tile, overlap), precision, show)
+        relay(jobs, run.restore, run.done, max_megapixels=max_megapixels, aside=aside)
+    return replace(run.report, seconds=time.perf_counter() - began, megapixels=run.pixels / 1e6)
 
 
-def _write(picture: images.Picture, target: Path) -> None:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        images.write(picture, target)
-    except OSError as error:
-        raise UserError(f"{target.parent}: the folder cannot be made: {error.strerror or error}") from error
-    except ImageError as error:
-        if isinstance(error.__cause__, OSError):  # no room, no right: the other outputs would fail just so
-            raise UserError(str(error)) from error
-        raise
+class _Run:
+    """The step between reading and writing, and what is told of each image."""
+
+    def __init__(
+        self, model: Model, jobs: Sequence[Job], tiling: tuple[int | None, int], precision: Precision, show: Progress
+    ) -> None:
+        self.model, self.precision, self.show = model, precision, show
+        self.tiler = Tiler(model, tile=tiling[0], overlap=tiling[1], shrunk=self.shrunk)
+        self.order = {path: index for index, (path, _) in enumerate(jobs)}
+        self.report, self.pixels = RestoreReport(), 0
+
+    def restore(self, job: Job, source: Raster, settle: Settle) -> Raster:
+        """Replace the pixels of an image by restored ones, from top to bottom."""
+        self.path, self.settle = job[0], settle
+        target = images.canvas(source, job[1])
+        # The 8 significant bits of bf16 would show.
+        precision = "fp32" if self.precision == "auto" and source.bits == 16 else self.precision
+
+        def cut(top: int, bottom: int, left: int, right: int) -> Tensor:
+            return images.from_samples(source.samples[top:bottom, left:right, : source.channels])[None]
+
+        def advance(share: float) -> None:
+            self.show.reach(self.order[job[0]] + share)
+            settle(False)
+
+        shape = (1, source.channels, *source.samples.shape[:2])
+        try:
+            with inferring(self.model):
+                for top, rows in self.tiler.rows(cut, shape, precision, advance):
+                    self.lay(rows[0], top, source, target)
+        except torch.OutOfMemoryError as error:
+            raise UserError(f"{self.path}: the GPU's memory does not suffice, even for the smallest tiles") from error
+        return target
+
+    def lay(self, pixels: Tensor, top: int, source: Raster, target: Raster) -> None:
+        """Lay rows of restored pixels, if they are numbers."""
+        try:
+            images.lay(pixels, top, source, target)
+        except UserError as error:
+            raise ImageError(f"{self.path}: the network's output holds values that are not numbers (NaN)") from error
+
+    def shrunk(self, old: int, new: int) -> None:
+        """Say that tiles are smaller from now on."""
+        self.settle(True)  # what is said of the image before comes first
+        self.show.note(f"{self.path}: the GPU's memory does not suffice; tile {old} -> {new} from here on")
+
+    def done(self, job: Job, outcome: Written | ImageError) -> None:
+        """Say and note down what became of an image."""
+        path, target = job
+        self.show.reach(self.order[path] + 1)
+        if isinstance(outcome, ImageError):
+            self.report.skipped.append((path, str(outcome)))
+            self.show.say(f"warning: skipped {outcome}")
+            return
+        self.report.restored.append(job)
+        self.pixels += outcome.pixels
+        self.show.say(f"{path} -> {target}" + (f" (first of {outcome.pages} pages)" if outcome.pages > 1 else ""))
 
 
 def _device(name: str) -> torch.device:
@@ -159,22 +213,3 @@ def _device(name: str) -> torch.device:
         reason = (str(error).splitlines() or [repr(error)])[0]
         raise UserError(f"--device {name} cannot be used: {reason}") from error
     return device
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[str], None]]:
-    """A function that reports one finished file: on a terminal above a progress bar, elsewhere as a plain line."""
-    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-    if not console.is_terminal:
-        done = itertools.count(1)
-        yield lambda line: console.print(f"[{next(done)}/{total}] {line}")
-        return
-    columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-    with Progress(TextColumn("restoring"), *columns, console=console, transient=True) as bar:
-        task = bar.add_task("restoring", total=total)
-
-        def say(line: str) -> None:
-            console.print(line)
-            bar.advance(task)
-
-        yield say

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -12,17 +13,25 @@ from noiseda.config import Precision
 from noiseda.errors import UserError
 from noiseda.precision import autocast
 
+Model: TypeAlias = Callable[[Tensor], Tensor]
+"""What restores a tile, (B, C, h, w) in [0, 1] -> same shape: a network, or anything that computes what one would. Its
+attributes ``channels`` (what C is) and ``stride`` (see :class:`noiseda.restoration.Restorer`) are heeded where it has
+them, and tiles come on the device of its parameters where it has some."""
+
+Cut: TypeAlias = Callable[[int, int, int, int], Tensor]
+"""(top, bottom, left, right) -> that part of an image, (B, C, h, w) in [0, 1]."""
+
 _GRID = 16
 """Tiles start at multiples of this (or of the network's ``stride``, where that is more), so that a network which halves
 its input does so at the same pixels as in the whole image."""
 
 
 def restore_tensor(
-    model: nn.Module,
+    model: Model,
     pixels: Tensor,
     *,
     tile: int | None = 512,
-    overlap: int = 32,
+    overlap: int = 64,
     precision: Precision = "auto",
 ) -> Tensor:
     """Restore one image or a batch of equal size with a network that keeps height and width.
@@ -50,24 +59,20 @@ def restore_tensor(
     Raises:
         UserError: A tile, overlap or shape that cannot work, or a network that changes the shape of its input.
     """
-    grid = max(_GRID, int(getattr(model, "stride", 1)))
-    check_tiling(tile, overlap, grid)
+    tiler = Tiler(model, tile=tile, overlap=overlap)
     if pixels.ndim not in (3, 4) or pixels.shape[-3] not in (1, 3) or 0 in pixels.shape:
         raise UserError(f"expected an image (1 or 3, H, W) or a batch of them, not {tuple(pixels.shape)}")
     batch = pixels.unsqueeze(0) if pixels.ndim == 3 else pixels
-    channels = batch.shape[1]
-    wanted = getattr(model, "channels", channels)
-    if channels == 1 and wanted == 3:
-        batch = batch.expand(-1, 3, -1, -1)
-    elif channels == 3 and wanted == 1:
-        batch = batch.flatten(0, 1).unsqueeze(1)  # (3 B, 1, H, W)
     # Made outside of inference mode, so that the caller may use the result in training too.
-    restored = torch.zeros(batch.shape, dtype=torch.float32, device=batch.device)
-    with _evaluating(model), torch.inference_mode():
-        _accumulate(model, batch, restored, (tile, overlap, grid), precision)
-    if channels == 1 and wanted == 3:
-        restored = restored.mean(dim=1, keepdim=True)
-    return restored.clamp_(0, 1).reshape(pixels.shape)
+    restored = torch.empty(batch.shape, dtype=torch.float32, device=batch.device)
+
+    def cut(top: int, bottom: int, left: int, right: int) -> Tensor:
+        return batch[:, :, top:bottom, left:right]
+
+    with inferring(model):
+        for top, rows in tiler.rows(cut, batch.shape, precision):
+            restored[:, :, top : top + rows.shape[2]] = rows
+    return restored.reshape(pixels.shape)
 
 
 def check_tiling(tile: int | None, overlap: int, grid: int = _GRID) -> None:
@@ -80,23 +85,145 @@ def check_tiling(tile: int | None, overlap: int, grid: int = _GRID) -> None:
         raise UserError(f"--overlap must be at most half of --tile ({tile // 2}), not {overlap}")
 
 
-def _accumulate(
-    model: nn.Module, batch: Tensor, total: Tensor, tiling: tuple[int | None, int, int], precision: Precision
-) -> None:
-    """Add the weighted restoration of each tile to ``total``; nothing else is kept."""
-    device = next((p.device for p in model.parameters()), batch.device)
-    rows, columns = _cuts(batch.shape[-2], *tiling), _cuts(batch.shape[-1], *tiling)
-    for top, bottom, row_window in rows:
-        for left, right, column_window in columns:
-            piece = batch[:, :, top:bottom, left:right].to(device, torch.float32)
-            with autocast(precision, device):
-                restored = model(piece.contiguous(memory_format=torch.channels_last))
-            if restored.shape != piece.shape:
-                raise UserError(
-                    f"the network turned {tuple(piece.shape)} into {tuple(restored.shape)}; expected the same shape"
-                )
-            window = (row_window[:, None] * column_window).to(device)
-            total[:, :, top:bottom, left:right] += (window * restored.float()).to(total.device)
+class Tiler:
+    """Restores images tile by tile, and gives them back row by row.
+
+    Two rows of tiles are held at a time, whatever the size of the image.
+
+    Args:
+        model: What restores a tile.
+        tile: Side of a tile in pixels; None restores whole images.
+        overlap: Least number of pixels that neighbouring tiles share.
+        shrunk: Called with the old and the new side where the GPU's memory does not suffice and tiles become smaller,
+            for good. Without it, that is an error.
+
+    Raises:
+        UserError: A tile or overlap that cannot work.
+    """
+
+    def __init__(
+        self, model: Model, *, tile: int | None, overlap: int, shrunk: Callable[[int, int], object] | None = None
+    ) -> None:
+        self.grid = max(_GRID, int(getattr(model, "stride", 1)))
+        check_tiling(tile, overlap, self.grid)
+        self.model, self.tile, self.overlap, self.shrunk = model, tile, overlap, shrunk
+
+    def rows(
+        self,
+        cut: Cut,
+        shape: tuple[int, ...],
+        precision: Precision,
+        advance: Callable[[float], object] | None = None,
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Restore an image (or a batch of equal size) from top to bottom, as :func:`restore_tensor` says.
+
+        Rows that were given back are not read again, so that they may replace those of the image.
+
+        Args:
+            cut: Gives any part of the image.
+            shape: Its shape (B, C, H, W), C = 1 or 3.
+            precision: fp32, bf16 or auto.
+            advance: Called after each tile with the share of the image that is restored, up to 1.
+
+        Yields:
+            (top, rows): where they begin, and (B, C, h, W) float32 in [0, 1] on the image's device.
+
+        Raises:
+            UserError: The network changes the shape of its input.
+            torch.OutOfMemoryError: The GPU's memory does not suffice for the smallest tile.
+        """
+        batch, channels, height, width = shape
+        wanted = getattr(self.model, "channels", channels)
+
+        def fitting(*sides: int) -> Tensor:
+            part = cut(*sides)
+            if channels == 1 and wanted == 3:
+                return part.expand(-1, 3, -1, -1)
+            return part.flatten(0, 1).unsqueeze(1) if channels == 3 and wanted == 1 else part  # (3 B, 1, h, w)
+
+        for top, rows in self._blended(fitting, height, width, precision, advance):
+            if channels == 1 and wanted == 3:
+                rows = rows.mean(dim=1, keepdim=True)
+            yield top, rows.reshape(batch, channels, -1, width).clamp_(0, 1)
+
+    def _blended(
+        self, cut: Cut, height: int, width: int, precision: Precision, advance: Callable[[float], object] | None = None
+    ) -> Iterator[tuple[int, Tensor]]:
+        """``sum_k w_k G(x_k)``, each row once no further tile reaches it."""
+        strips, columns = (_cuts(side, self.tile, self.overlap, self.grid) for side in (height, width))
+        ends = [*(start for start, _, _ in strips[1:]), height]
+        unfinished: Tensor | None = None
+        done = 0.0
+        for (top, bottom, row_window), end in zip(strips, ends, strict=True):
+            total: Tensor | None = None
+            for left, right, column_window in columns:
+                restored = self._tile(cut(top, bottom, left, right), precision)
+                if total is None:
+                    total = restored.new_zeros((*restored.shape[:2], bottom - top, width))
+                    if unfinished is not None:
+                        total[:, :, : unfinished.shape[2]] = unfinished
+                    unfinished = None
+                window = (row_window[:, None] * column_window).to(total.device)
+                total[:, :, :, left:right] += window * restored
+                done += float(window.sum()) / (height * width)
+                if advance is not None:
+                    advance(min(done, 1.0))
+            assert total is not None
+            yield top, total[:, :, : end - top]
+            unfinished = total[:, :, end - top :]
+
+    def _tile(self, tile: Tensor, precision: Precision) -> Tensor:
+        """G(x) of one tile; where the memory does not suffice, blended from smaller ones."""
+        height, width = tile.shape[-2:]
+        while self.tile is None or max(height, width) <= self.tile:
+            try:
+                return self._restored(tile, precision)
+            except torch.OutOfMemoryError as error:
+                if self.shrunk is None or max(height, width) <= 2 * self.grid:
+                    raise
+                error.__traceback__ = None  # its frames hold what filled the memory
+            self._shrink(max(height, width))
+
+        def cut(top: int, bottom: int, left: int, right: int) -> Tensor:
+            return tile[:, :, top:bottom, left:right]
+
+        return torch.cat([rows for _, rows in self._blended(cut, height, width, precision)], dim=2)
+
+    def _shrink(self, side: int) -> None:
+        """Halve the tiles, of which one of this side was too large."""
+        self.tile = max(2 * self.grid, side // 2 // self.grid * self.grid)
+        self.overlap = min(self.overlap, self.tile // 2)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if self.shrunk is not None:
+            self.shrunk(side, self.tile)
+
+    def _restored(self, tile: Tensor, precision: Precision) -> Tensor:
+        """The model's answer, float32 on the device the tile came from."""
+        device = _device(self.model) or tile.device
+        # A copy in any case: how the image lies in memory shall not decide which kernels compute it.
+        given = torch.empty(tile.shape, device=device, memory_format=torch.channels_last).copy_(tile)
+        with autocast(precision, device):
+            restored = self.model(given)
+        if restored.shape != tile.shape:
+            raise UserError(
+                f"the network turned {tuple(tile.shape)} into {tuple(restored.shape)}; expected the same shape"
+            )
+        return restored.float().to(tile.device)
+
+
+@contextmanager
+def inferring(model: Model) -> Iterator[None]:
+    """Within: no gradients, and a network in evaluation mode, which gets its mode back."""
+    modes = {module: module.training for module in model.modules()} if isinstance(model, nn.Module) else {}
+    for module in modes:
+        module.training = False
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def _cuts(length: int, tile: int | None, overlap: int, grid: int = _GRID) -> list[tuple[int, int, Tensor]]:
@@ -123,12 +250,6 @@ def _cuts(length: int, tile: int | None, overlap: int, grid: int = _GRID) -> lis
     ]
 
 
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+def _device(model: Model) -> torch.device | None:
+    parameters = model.parameters() if isinstance(model, nn.Module) else iter(())
+    return next((parameter.device for parameter in parameters), None)
