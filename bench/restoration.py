@@ -79,7 +79,9 @@ def one(case: Case) -> dict[str, float]:
         began = time.perf_counter()
         model = load(weights, device=case.device)
         if case.backend != "plain":
-            model = prepare(model, weights, case.backend, case.precision, 0.0)
+            model = prepare(
+                model, weights, case.backend, device=torch.device(case.device), precision=case.precision, megapixels=0.0
+            )
         prepared = time.perf_counter() - began
         seconds = []
         for _ in range(1 + case.passes):

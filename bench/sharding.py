@@ -21,8 +21,9 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from noiseda.cli import presets
-from noiseda.config import AdaptSettings, PredictorSettings, RestorerSettings, read_settings
+from noiseda.config import AdaptSettings, PredictorSettings, RestorerSettings
 from noiseda.data.batches import Batch
+from noiseda.settings_file import read_settings
 from noiseda.training.assemble import build_optimizer, build_strategy
 from noiseda.training.optimizer import gradient_norm
 from noiseda.training.sharding import local, shard

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from noiseda import cli
-from noiseda.config import AdaptSettings, flatten, to_tree
+from noiseda.config import AdaptSettings
 from noiseda.images import Picture, write
+from noiseda.settings_file import flatten, to_tree
 
 
 @pytest.fixture

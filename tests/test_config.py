@@ -18,13 +18,9 @@ from noiseda.config import (
     RestorerSettings,
     ShardSettings,
     TrainingSettings,
-    differences,
-    flatten,
-    read_settings,
-    to_tree,
-    write_settings,
 )
 from noiseda.errors import UserError
+from noiseda.settings_file import differences, flatten, read_settings, to_tree, write_settings
 
 VALID = AdaptSettings(real=Path("real"), clean=Path("clean"))
 SECTIONS = {

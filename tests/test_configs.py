@@ -10,8 +10,9 @@ import torch
 import yaml
 
 from noiseda import cli
-from noiseda.config import AdaptSettings, flatten, to_tree
+from noiseda.config import AdaptSettings
 from noiseda.images import Picture, write
+from noiseda.settings_file import flatten, to_tree
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 PRESETS = sorted(path.stem for path in CONFIGS.glob("*.yaml"))

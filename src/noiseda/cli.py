@@ -14,8 +14,9 @@ from typing import Any
 import jsonargparse
 
 from noiseda import wording
-from noiseda.config import AdaptSettings, read_settings
+from noiseda.config import AdaptSettings
 from noiseda.errors import Interrupted, UserError
+from noiseda.settings_file import read_settings
 from noiseda.wording import Parser
 
 Command = Callable[..., object]

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from skimage import data as photographs
 
-from noiseda.config import AdaptSettings, Strategy, TrainingSettings, read_settings
+from noiseda.config import AdaptSettings, Strategy, TrainingSettings
 from noiseda.data.batches import generator
 from noiseda.data.camera import Camera
 from noiseda.errors import UserError
@@ -26,6 +26,7 @@ from noiseda.evaluation.report import compare
 from noiseda.evaluation.sheet import Row, sheet
 from noiseda.images import Picture, from_uint8, read, write
 from noiseda.inference import restore_files
+from noiseda.settings_file import read_settings
 from noiseda.storage import atomic
 from noiseda.training import adapt
 from noiseda.training.provenance import provenance

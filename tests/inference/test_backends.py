@@ -10,6 +10,7 @@ from noiseda.inference.backends import WORTH_PREPARING, choose, prepare
 from noiseda.restoration import Restorer, UNet, load, save_weights
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
+JOB = {"device": CPU, "precision": "auto", "megapixels": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def translated(weights, cache):
-    return prepare(load(weights), weights, "onnxruntime", "auto", 0.0)
+    return prepare(load(weights), weights, "onnxruntime", **JOB)
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 4, 4), (1, 3, 37, 64), (3, 3, 16, 50)])
@@ -56,7 +57,7 @@ def test_tiles_and_grey_images_go_through_it_as_through_torch(weights, translate
 def test_a_translation_is_kept_and_made_once_for_each_network(weights, translated, cache, monkeypatch):
     (kept,) = (cache / "noiseda" / "onnx").iterdir()
     monkeypatch.setattr(onnx_runtime, "to_onnx", lambda model: pytest.fail("it was kept"))
-    again = prepare(load(weights), weights, "onnxruntime", "auto", 0.0)
+    again = prepare(load(weights), weights, "onnxruntime", **JOB)
     images = torch.rand(1, 3, 24, 24)
     assert torch.equal(again(images), translated(images))
     monkeypatch.undo()
@@ -75,7 +76,7 @@ def test_a_damaged_translation_is_made_anew(weights, translated, cache, caplog, 
     monkeypatch.setattr(onnx_runtime, "to_onnx", lambda model: whole)
     kept.write_bytes(whole[:100])
     images = torch.rand(1, 3, 24, 24)
-    assert torch.equal(prepare(load(weights), weights, "onnxruntime", "auto", 0.0)(images), translated(images))
+    assert torch.equal(prepare(load(weights), weights, "onnxruntime", **JOB)(images), translated(images))
     assert str(kept) in caplog.text
     assert kept.read_bytes() == whole
 
@@ -88,7 +89,7 @@ def test_a_translation_that_differs_is_refused(weights, translated, monkeypatch)
     monkeypatch.setattr(onnx_runtime, "_cached", lambda weights: weights.with_name("none.onnx"))
     monkeypatch.setattr(onnx_runtime, "to_onnx", lambda model: graph)
     with pytest.raises(UserError, match=r"--backend onnxruntime this network differs from itself by 0\.25"):
-        prepare(model, weights, "onnxruntime", "auto", 0.0)
+        prepare(model, weights, "onnxruntime", **JOB)
 
 
 class Stubborn(Restorer):
@@ -109,8 +110,8 @@ def test_a_network_that_cannot_be_translated_stays_with_torch_unless_asked_for(w
     monkeypatch.setattr(backends, "in_bf16", lambda precision, device: False)
     model = Stubborn()
     with pytest.raises(UserError, match="cannot be translated for --backend onnxruntime"):
-        prepare(model, weights, "onnxruntime", "auto", 0.0)
-    assert prepare(model, weights, "auto", "fp32", WORTH_PREPARING) is model
+        prepare(model, weights, "onnxruntime", **JOB)
+    assert prepare(model, weights, "auto", device=CPU, precision="fp32", megapixels=WORTH_PREPARING) is model
     assert "cannot be translated" in caplog.text
 
 
@@ -134,7 +135,7 @@ def test_a_compiled_network_is_asked_of_torch(weights, monkeypatch):
     asked = []
     monkeypatch.setattr(UNet, "compile", lambda self: asked.append(self))
     model = load(weights)
-    assert prepare(model, weights, "compiled", "auto", 0.0) is model
+    assert prepare(model, weights, "compiled", **JOB) is model
     assert asked == [model]
 
 

@@ -67,7 +67,7 @@ def small(where: Path, **changes: Any) -> AdaptSettings:
 
 def as_flags(settings: AdaptSettings) -> list[str]:
     """The words of a command line that asks for these settings, by a file."""
-    from noiseda.config import write_settings
+    from noiseda.settings_file import write_settings
 
     path = settings.out.parent / f"{settings.out.name}.yaml"
     write_settings(settings, path)

@@ -17,8 +17,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from noiseda.config import AdaptSettings, ObjectiveSettings, write_settings
+from noiseda.config import AdaptSettings, ObjectiveSettings
 from noiseda.errors import UserError
+from noiseda.settings_file import write_settings
 from noiseda.training import adapt, checkpoints
 from noiseda.training.journal import read_log
 from tests.training.photographs import REAL, as_flags, folder, pairs, small

@@ -18,10 +18,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from noiseda.adaptation import SyntheticOnly, Terms
-from noiseda.config import ObjectiveSettings, to_tree
+from noiseda.config import ObjectiveSettings
 from noiseda.data.noise import White
 from noiseda.errors import UserError
 from noiseda.restoration import load, read_metadata
+from noiseda.settings_file import to_tree
 from noiseda.storage import atomic
 from noiseda.training import adapt, checkpoints
 from noiseda.training.journal import read_log

@@ -46,13 +46,22 @@ def choose(wanted: Backend, device: torch.device, precision: Precision, megapixe
     return wanted
 
 
-def prepare(model: Restorer, weights: Path, wanted: Backend, precision: Precision, megapixels: float) -> Restorer:
+def prepare(
+    model: Restorer,
+    weights: Path,
+    wanted: Backend,
+    *,
+    device: torch.device,
+    precision: Precision,
+    megapixels: float,
+) -> Restorer:
     """Make a network ready to restore a job.
 
     Args:
-        model: the network, in evaluation mode, on its device.
+        model: the network, in evaluation mode.
         weights: the file it was loaded from.
         wanted: what shall compute it.
+        device: where it is.
         precision: in what numbers.
         megapixels: size of the whole job.
 
@@ -62,7 +71,6 @@ def prepare(model: Restorer, weights: Path, wanted: Backend, precision: Precisio
     Raises:
         UserError: as :func:`choose`, and where ONNX Runtime was asked for and cannot have this network.
     """
-    device = next(model.parameters()).device
     backend = choose(wanted, device, precision, megapixels)
     if backend == "onnxruntime":
         try:

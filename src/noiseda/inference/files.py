@@ -99,7 +99,9 @@ def restore_files(
     if not max_megapixels > 0:
         raise UserError(f"--max-megapixels must be greater than 0, not {max_megapixels}")
     jobs = plan(source, out, format=format, overwrite=overwrite)
-    model = prepare(load(weights, device=_device(device)), Path(weights), backend, precision, _megapixels(jobs))
+    place, size = _device(device), _megapixels(jobs)
+    model = load(weights, device=place)
+    model = prepare(model, Path(weights), backend, device=place, precision=precision, megapixels=size)
     report = restore_jobs(model, jobs, tile=tile, overlap=overlap, precision=precision, max_megapixels=max_megapixels)
     if not report.restored:
         raise UserError(f"no image could be restored\n{report}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from noiseda.config import AdaptSettings, TrainingSettings, differences, read_settings, write_settings
+from noiseda.config import AdaptSettings, TrainingSettings
 from noiseda.errors import UserError
+from noiseda.settings_file import differences, read_settings, write_settings
 from noiseda.training import checkpoints
 
 

@@ -1,0 +1,99 @@
+"""Settings as a file: a tree of plain values in YAML, kept beside every result, and compared when a run goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from noiseda.address import Url
+from noiseda.config import AdaptSettings
+from noiseda.errors import UserError
+from noiseda.storage import atomic
+
+# Settings that change how a run is observed or carried out, not what it computes: they may differ when it is resumed.
+# Of batch and accumulate, the product with the number of processes is kept (training/claim.py).
+_RESUME_FREELY = (
+    "out",
+    "cache",
+    "cache_gigabytes",
+    "dry_run",
+    "training.batch",
+    "training.accumulate",
+    "training.checkpoint_every",
+    "training.log_every",
+    "training.picture_every",
+    "training.workers",
+    "training.recompute",
+    "training.shard",
+)
+
+
+def to_tree(settings: object) -> dict[str, Any]:
+    """Settings as nested dictionaries of plain values, fit for YAML: paths are texts, tuples are lists."""
+
+    def plain(value: object) -> object:
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        if isinstance(value, (list, tuple)):
+            return [plain(item) for item in value]
+        return str(value) if isinstance(value, (Path, Url)) else value
+
+    tree = plain(settings)
+    assert isinstance(tree, dict)
+    return tree
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A tree of settings as one dictionary of dotted names.
+
+    >>> flatten({"seed": 0, "training": {"batch": 8}})
+    {'seed': 0, 'training.batch': 8}
+    """
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        flat.update(flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value})
+    return flat
+
+
+def differences(before: Mapping[str, Any], settings: AdaptSettings) -> list[str]:
+    """Settings in which a run would compute something else than an earlier one.
+
+    Args:
+        before: the tree of the earlier run's settings.
+        settings: those of the run to come.
+
+    Returns:
+        One line each: ``--training.steps was 4000, now is 8000``.
+    """
+    old, new = flatten(before), flatten(to_tree(settings))
+    changed = [key for key in (old | new) if old.get(key) != new.get(key) and key not in _RESUME_FREELY]
+    return [f"--{key} was {old.get(key)}, now is {new.get(key)}" for key in changed]
+
+
+def write_settings(settings: AdaptSettings, path: Path) -> None:
+    """Write settings as YAML that ``--config`` reads, whole or not at all.
+
+    Raises:
+        OSError: no room, no right.
+    """
+    with atomic(path) as file:
+        file.write(yaml.safe_dump(to_tree(settings), sort_keys=False).encode())
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The tree of settings in a YAML file.
+
+    Raises:
+        UserError: when it cannot be read or is no tree of settings.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"the settings file {path} cannot be read: {error}") from error
+    if not isinstance(tree, dict):
+        raise UserError(f"the settings file {path} holds no settings (name: value lines)")
+    return tree
