@@ -218,7 +218,7 @@ def test_the_next_shard_is_fetched_while_the_batch_is_used(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = stream(Url(server.url), tmp_path / "cache")
-    fetched: dict[Shard, str] = {}
+    fetched: dict[Shard, str] = {}  # by which thread first
     get = ShardStream.fetch
 
     def noted(self: ShardStream, shard: Shard, *stop: threading.Event) -> Path:
@@ -242,6 +242,16 @@ def test_workers_leave_decoding_to_the_process_that_can(tmp_path: Path) -> None:
     with Ahead(data, range(9), behind=4) as numbers:
         loaded = list(DataLoader(data, batch_size=None, sampler=numbers, num_workers=1))
     assert len({name for batch in loaded for name in names(batch)}) == 6
+
+
+def test_each_set_is_fetched_one_shard_ahead_however_fast_the_other_moves(server: Server, tmp_path: Path) -> None:
+    fast = stream(Url(server.url), tmp_path / "cache", draws=1)
+    slow = stream(tmp_path / "packed", tmp_path / "other", draws=50)
+    data = DomainBatches(Domains(slow, White(), fast), size=2, patch=16, channels=3, seed=0)
+    with Ahead(data, range(60), behind=0) as numbers:
+        next(iter(numbers))
+        numbers._thread.shutdown()  # waits for all that was begun
+    assert len(server.shards()) == 3
 
 
 def test_what_is_fetched_ahead_is_called_off_at_the_end(

@@ -37,6 +37,7 @@ class Ahead:
         self._last = batches.samples(numbers[-1])[-1] if numbers else 0
         self._jobs: dict[Path, Future[None]] = {}
         self._here: list[list[Shard]] = []
+        self._keep: set[Path] = set()
         self._stop = threading.Event()
         self._thread = ThreadPoolExecutor(max_workers=1)
 
@@ -73,21 +74,25 @@ class Ahead:
         if not self._here:
             self._announce(here)
         self._here = here
-        last = min(samples[-1] + max(stream.stretch for stream in self._streams), self._last)
-        first = self._batches.samples(max(number - self._behind, 0))[0]
-        keep = {stream.cache.entry(shard) for stream in self._streams for shard in stream.needed(first, last)}
+        start = self._batches.samples(max(number - self._behind, 0))[0]
+        # Each stream looks one of its own stretches ahead, which is one shard.
+        ends = [min(samples[-1] + stream.stretch, self._last) for stream in self._streams]
+        self._keep = {
+            stream.cache.entry(shard)
+            for stream, end in zip(self._streams, ends, strict=True)
+            for shard in stream.needed(start, end)
+        }
         for stream, shards in zip(self._streams, here, strict=True):
             for shard in shards:
                 job = self._jobs.pop(stream.cache.entry(shard), None)
-                if job is None:
-                    self._fetch(stream, shard, keep)
-                else:
+                if job is not None:
                     job.result()
-        for stream, shards in zip(self._streams, here, strict=True):
-            for shard in stream.needed(samples[-1], last):
+                self._fetch(stream, shard)
+        for stream, shards, end in zip(self._streams, here, ends, strict=True):
+            for shard in stream.needed(samples[-1], end):
                 entry = stream.cache.entry(shard)
                 if shard not in shards and entry not in self._jobs:
-                    self._jobs[entry] = self._thread.submit(self._fetch, stream, shard, keep)
+                    self._jobs[entry] = self._thread.submit(self._fetch, stream, shard)
 
     def _announce(self, here: list[list[Shard]]) -> None:
         missing: dict[str, set[Shard]] = {}
@@ -99,6 +104,6 @@ class Ahead:
             if found:
                 self._say(f"fetching {len(found)} shards of {location}")
 
-    def _fetch(self, stream: ShardStream, shard: Shard, keep: set[Path]) -> None:
+    def _fetch(self, stream: ShardStream, shard: Shard) -> None:
         stream.fetch(shard, self._stop)
-        stream.cache.trim(keep)
+        stream.cache.trim(self._keep)

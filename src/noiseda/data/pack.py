@@ -169,7 +169,7 @@ def _samples(
             for path in paths:
                 read_pixels(path, max_megapixels)
             yield number, Sample(names, tuple(path.read_bytes() for path in paths))
-        except ImageError as error:
+        except (ImageError, OSError) as error:
             log.warning("left out: %s", error)
             left_out.append(Skipped(path, str(error)))
 
