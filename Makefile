@@ -48,7 +48,7 @@ test: check ## All that continuous integration runs: check, then pytest.
 	$(BIN)/python -m pytest
 
 bench: setup ## Measure what is fast and large, as ratios of one run: a table, and bench/results.json (up to 10 minutes).
-	$(BIN)/python bench/all.py
+	$(BIN)/python -m bench.all
 
 clean: ## Remove .venv and every cache; runs/ is kept.
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

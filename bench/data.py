@@ -1,6 +1,6 @@
 """Batches from a folder of images and from shards of the same images on this disk: samples/s, and their ratio.
 
-    python bench/data.py [--out FILE.json]
+    python -m bench.data [--out FILE.json]
 
 Cold: the cache is empty, so that every image is decoded; a folder's before the first batch, shards while the window moves
 through them once, the next one beside the batches. Warm: the same batches again. One process without workers, by turns;

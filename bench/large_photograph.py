@@ -1,7 +1,7 @@
 """Large photographs and folders of them: peak memory and speed of ``noiseda restore`` as users run it.
 
-    python bench/large_photograph.py [--megapixels 100] [--kinds png jpg tif16] [--folder 20] [--out FILE.json]
-    OMP_NUM_THREADS=1 python bench/large_photograph.py --kinds --folder 20
+    python -m bench.large_photograph [--megapixels 100] [--kinds png jpg tif16] [--folder 20] [--out FILE.json]
+    OMP_NUM_THREADS=1 python -m bench.large_photograph --kinds --folder 20
 
 For each kind, a photograph (one of scikit-image's, continued by mirroring, with a little noise) is written, and the
 command restores it in a process of its own, with a small U-Net whose last layer is random. Peak memory is what the system

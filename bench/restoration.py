@@ -1,6 +1,6 @@
 """Restoring against the plain eager float32 forward pass of the same network: megapixels/s and memory of each backend.
 
-    python bench/restoration.py [--device cuda] [--compiled] [--out FILE.json]
+    python -m bench.restoration [--device cuda] [--compiled] [--out FILE.json]
 
 The rival is the network as torch runs it by itself, float32, channels-first, on the whole photograph. Ours is what
 ``noiseda restore`` calls, in tiles of its default size, with each backend. Each measurement is a process of its own;
@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from processes import in_a_process, main_of_a_case
+
+from bench.processes import in_a_process, main_of_a_case
 
 HEIGHT, WIDTH = 768, 1024
 

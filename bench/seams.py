@@ -1,6 +1,6 @@
 """Whole images against tiles: the largest difference in 1/255, and whether a seam shows where tiles meet.
 
-    python bench/seams.py [--weights FILE.safetensors] [--photos FOLDER] [--noise 25] [--out FILE.json]
+    python -m bench.seams [--weights FILE.safetensors] [--photos FOLDER] [--noise 25] [--out FILE.json]
 
 Without weights, a small U-Net learns to denoise for a minute. Without a folder, scikit-image's photographs are continued
 by mirroring to 2 megapixels; all are cropped so that tiles share no more than the overlap. White noise of standard deviation ``--noise`` / 255 is added (0: none). The seam is the mean

@@ -1,6 +1,6 @@
 """What a cheaper noise predictor costs in quality: pixel blocks folded into channels at its input (--predictor.stem).
 
-    python bench/stem.py --data DIR [--stems 1,2,4] [--seeds 0,1] [--start 1500] [--steps 400] [--out runs/stem]
+    python -m bench.stem --data DIR [--stems 1,2,4] [--seeds 0,1] [--start 1500] [--steps 400] [--out runs/stem]
 
 Of each seed, one network is trained on synthetic pairs; from there the arms go on for equal steps on equal batches:
 on synthetic pairs alone, and adapted to PolyU with noise predictors that differ in nothing but their stem. Scored on
@@ -14,8 +14,7 @@ import argparse
 import json
 from pathlib import Path
 
-from real_images import WHITE, _spread, call, score
-
+from bench.real_images import WHITE, _spread, call, score
 from noiseda.training.journal import read_log
 
 POLYU = "denoising/polyu"

@@ -1,6 +1,6 @@
 """PSNR on a real test set against the time spent in training: synthetic-only, the plain step as published, and ours.
 
-    python bench/time_to_quality.py --data DIR [--seconds 200] [--out runs/time-to-quality]
+    python -m bench.time_to_quality --data DIR [--seconds 200] [--out runs/time-to-quality]
 
 DIR holds clean/bsds500 and denoising/polyu. The same small networks from the same random weights, the same batches and
 draws, constant learning rate, averaged weights; only the step differs. The clock stands still while a network is

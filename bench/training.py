@@ -1,6 +1,6 @@
 """The training step against the method as published: samples/s, memory, arithmetic, waiting for data.
 
-    python bench/training.py [--device cuda] [--out FILE.json]
+    python -m bench.training [--device cuda] [--out FILE.json]
 
 The rival is ``tests/reference/step.py``: fp32, channels-first, one pass of a network for each input, no compilation; same
 networks, batch and patch. Ours is what ``noiseda adapt`` runs, on photographs that are degraded as it goes. Each
@@ -20,7 +20,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from processes import in_a_process, main_of_a_case
+
+from bench.processes import in_a_process, main_of_a_case
 
 
 @dataclass(frozen=True)
