@@ -53,12 +53,12 @@ def measure(device: str = "cpu") -> dict[str, float]:
     gpu = device != "cpu"
     ours = Case(device=device, batch=24 if gpu else 2, steps=40 if gpu else 2, workers=8 if gpu else 0)
     rival = replace(ours, rival=True, workers=0, steps=12 if gpu else 2)
-    kinds = {"plain": rival, "ours": ours, "awake": replace(ours, asleep=False)}
-    kinds["recompute"] = replace(ours, recompute=True)
+    kinds = {"plain": rival, "ours": ours, "awake": replace(ours, asleep=False, steps=ours.steps // 2)}
+    kinds["recompute"] = replace(ours, recompute=True, steps=ours.steps // 2)
     if gpu:
         kinds |= {"compiled": replace(ours, compile=True), "plain-tf32": replace(rival, precision="tf32")}
     found |= compare("paper", kinds, found)
-    small = replace(ours, size="small", batch=64 if gpu else 6, patch=48, steps=60 if gpu else 20)
+    small = replace(ours, size="small", batch=64 if gpu else 6, patch=48, steps=60 if gpu else 15)
     kinds = {"plain": replace(small, rival=True, workers=0), "ours": small, "awake": replace(small, asleep=False)}
     kinds["worker"] = replace(small, workers=small.workers or 1)
     found |= compare("small", kinds, found)
@@ -73,7 +73,7 @@ def measure(device: str = "cpu") -> dict[str, float]:
 
 def growth(device: str = "cpu") -> dict[str, float]:
     """Samples/s of ours with the small networks against batch, patch, network width, stem and processes."""
-    base = Case(size="small", batch=6, patch=48, steps=8, device=device)
+    base = Case(size="small", batch=6, patch=48, steps=4, device=device)
     cases = {f"batch {batch}": replace(base, batch=batch) for batch in (1, 6, 24)}
     cases |= {f"patch {patch}": replace(base, patch=patch) for patch in (32, 64, 128)}
     cases |= {f"restorer width {width}": replace(base, width=width) for width in (12, 48)}
@@ -83,7 +83,7 @@ def growth(device: str = "cpu") -> dict[str, float]:
         f"growth.{name}.samples_per_s": in_a_process(__file__, case)["samples_per_s"] for name, case in cases.items()
     }
     for processes in (1, 2):
-        rate = in_a_process(__file__, replace(base, steps=16), processes=processes)["samples_per_s"]
+        rate = in_a_process(__file__, replace(base, steps=8), processes=processes)["samples_per_s"]
         found[f"growth.processes {processes}, one thread each.samples_per_s"] = rate
     return found
 

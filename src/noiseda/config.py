@@ -151,8 +151,8 @@ class TrainingSettings:
     for GPUs; slower on the CPUs it was measured on (docs/performance.md)."""
 
     recompute: bool = False
-    """Recompute the noise predictor's activations in the backward pass instead of keeping them: less memory, about a
-    third more arithmetic."""
+    """Recompute activations in the backward pass instead of keeping them: less memory, about a fifth more
+    arithmetic (a third, while the contrastive term is active)."""
 
     shard: bool = False
     """Spread the noise predictor's weights, gradients and optimiser state over the processes (FSDP) instead of keeping

@@ -205,6 +205,7 @@ def test_recomputed_activations_give_the_same_gradients():
     for wanted in (False, True):
         model = strategy()
         model.recompute(wanted)
+        assert [m.recompute for m in model.modules() if isinstance(m, (UNet, NoisePredictor))] == [wanted, wanted]
         draws = model.draw(one.y_syn, torch.Generator().manual_seed(0))
         torch.manual_seed(0)
         found.append(gradients(loss(model, one, draws), model))

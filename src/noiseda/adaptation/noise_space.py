@@ -17,7 +17,7 @@ from noiseda.adaptation.shuffle import draw_order, shuffle
 from noiseda.adaptation.strategy import Strategy, Terms, charbonnier, mean_of_all
 from noiseda.config import ObjectiveSettings
 from noiseda.data.batches import Batch
-from noiseda.diffusion import Denoiser, NoisePredictor, Schedule
+from noiseda.diffusion import Denoiser, Schedule
 from noiseda.restoration import Restorer
 
 
@@ -61,12 +61,6 @@ class NoiseSpace(Strategy[NoiseDraws]):
         self.contrast = settings.contrast and not reference
         self.wants_reference = reference
         self._was_active: bool | Tensor = True  # the hinge, in the step before
-
-    def recompute(self, wanted: bool) -> None:
-        """Let the noise predictor keep only the inputs of its residual blocks."""
-        for module in self.denoiser.modules():
-            if isinstance(module, NoisePredictor):
-                module.recompute = wanted
 
     def draw(self, y_syn: Tensor, generator: torch.Generator) -> NoiseDraws:
         """Draw noise, noise levels and the two channel orders for targets of (B, C, H, W)."""

@@ -55,7 +55,11 @@ class Strategy(nn.Module, ABC, Generic[Draws]):
         """Restore a batch and measure it."""
 
     def recompute(self, wanted: bool) -> None:
-        """Keep fewer activations for the backward pass and compute them anew there, where the strategy can."""
+        """Keep fewer activations for the backward pass and compute them anew there, in networks that can."""
+        for network in self.children():
+            for module in network.modules():
+                if isinstance(getattr(module, "recompute", None), bool):
+                    module.recompute = wanted  # type: ignore[assignment]
 
     @abstractmethod
     def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:

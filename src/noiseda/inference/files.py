@@ -58,7 +58,7 @@ def restore_files(
     source: str,
     out: Path,
     *,
-    tile: int | None = 512,
+    tile: int | None = 768,
     overlap: int = 64,
     device: str = "auto",
     precision: Precision = "auto",

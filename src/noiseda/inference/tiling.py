@@ -30,7 +30,7 @@ def restore_tensor(
     model: Model,
     pixels: Tensor,
     *,
-    tile: int | None = 512,
+    tile: int | None = 768,
     overlap: int = 64,
     precision: Precision = "auto",
 ) -> Tensor:
@@ -229,11 +229,16 @@ def inferring(model: Model) -> Iterator[None]:
 def _cuts(length: int, tile: int | None, overlap: int, grid: int = _GRID) -> list[tuple[int, int, Tensor]]:
     """Cut [0, length) into about equally spaced tiles: (start, stop, window), where the windows sum to one everywhere.
 
+    There are as few tiles as their greatest side allows, and they are no longer than it takes.
+
     With S_k the step from 0 to 1 halfway between the start of tile k + 1 and the stop of tile k, the window of tile k
     is S_{k-1} - S_k, with S_{-1} = 1 and the last S = 0: their sum telescopes to 1.
     """
     if tile is None or length <= tile:
         return [(0, length, torch.ones(length))]
+    count = -(-(length - overlap) // (tile - overlap))
+    shorter = grid * -(-(length + (count - 1) * overlap) // (count * grid))
+    tile = min(tile, max(shorter, 2 * overlap, 2 * grid))
     steps = -(-(length - tile) // grid)  # grid steps to the start of the last tile
     pieces = -(-steps // ((tile - overlap) // grid))
     starts = [grid * round(k * steps / pieces) for k in range(pieces + 1)]

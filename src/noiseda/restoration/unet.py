@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from noiseda.restoration.contract import Restorer
 
@@ -24,7 +25,12 @@ class UNet(Restorer):
         width: channels of the first stage; stage s has width * 2**s.
         depth: number of stages.
         channels: 1 (grey) or 3 (RGB).
+
+    Attributes:
+        recompute: whether the backward pass computes the inside of the stages anew, to save memory.
     """
+
+    recompute = False
 
     def __init__(self, *, width: int = 64, depth: int = 4, channels: int = 3) -> None:
         super().__init__()
@@ -53,12 +59,17 @@ class UNet(Restorer):
         x = images
         skips: list[Tensor] = []
         for stage in self.down:
-            x = stage(self.shrink(x) if skips else x)  # (B, width * 2**s, H / 2**s, W / 2**s)
+            x = self._run(stage, self.shrink(x) if skips else x)  # (B, width * 2**s, H / 2**s, W / 2**s)
             skips.append(x)
         skips.pop()
         for grow, stage in zip(self.grow, self.up, strict=True):
-            x = stage(torch.cat([grow(x), skips.pop()], dim=1))
+            x = self._run(stage, torch.cat([grow(x), skips.pop()], dim=1))
         return images + self.head(x)  # type: ignore[no-any-return]
+
+    def _run(self, stage: nn.Module, x: Tensor) -> Tensor:
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(stage, x, use_reentrant=False)  # type: ignore[no-any-return]
+        return stage(x)  # type: ignore[no-any-return]
 
 
 def _stage(inward: int, outward: int) -> nn.Sequential:
