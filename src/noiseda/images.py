@@ -162,7 +162,7 @@ def lay(pixels: Tensor, top: int, source: Raster, target: Raster) -> None:
 
 def from_samples(samples: NDArray[Any]) -> Tensor:
     """(H, W, C) uint8 or uint16 -> (C, H, W) float32 in [0, 1], channels last in memory."""
-    return torch.from_numpy(samples).permute(2, 0, 1).to(torch.float32) / np.iinfo(samples.dtype).max
+    return torch.from_numpy(samples).permute(2, 0, 1).to(torch.float32).div_(np.iinfo(samples.dtype).max)
 
 
 def to_uint8(pixels: Tensor) -> Tensor:
