@@ -355,8 +355,8 @@ def test_an_error_in_the_network_does_not_lose_the_image_before(photos, net, tmp
     assert len(capsys.readouterr().err.splitlines()) == 2
 
 
-@pytest.mark.parametrize("tile", [128, None])
-def test_a_gpu_without_room_gets_smaller_tiles(photos, net, tmp_path, monkeypatch, capsys, tile):
+@pytest.mark.parametrize(("tile", "side", "smaller"), [(128, 224, (128, 64)), (None, 150, (150, 64))])
+def test_a_gpu_without_room_gets_smaller_tiles(photos, net, tmp_path, monkeypatch, capsys, tile, side, smaller):
     seen = []
 
     def cramped(images):
@@ -366,15 +366,15 @@ def test_a_gpu_without_room_gets_smaller_tiles(photos, net, tmp_path, monkeypatc
         return images
 
     monkeypatch.setattr(net, "restore", cramped)
-    write(Picture(draw(3, 150, 150)), photos / "b.png")
-    write(Picture(draw(3, 150, 150)), photos / "c.png")
+    write(Picture(draw(3, side, side)), photos / "b.png")
+    write(Picture(draw(3, side, side)), photos / "c.png")
     out = tmp_path / "out"
     restore_files(Path("w"), str(photos), out, tile=tile, overlap=32)
     lines = capsys.readouterr().err.splitlines()
     said = [line for line in lines if "memory" in line]
-    steps = [(128, 64)] if tile else [(150, 64)]
+    steps = [smaller]
     assert said == [
-        f"{photos / 'b.png'}: the GPU's memory does not suffice; tile {old} -> {new} from here on" for old, new in steps
+        f"{photos / 'b.png'}: the GPU's memory does not suffice; tile {smaller[0]} -> {smaller[1]} from here on"
     ]
     assert lines.index(said[0]) == 1  # after the line of a.png
     for name in ("a.png", "b.png", "c.png", "trip/b.tif"):
