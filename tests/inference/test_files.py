@@ -372,7 +372,6 @@ def test_a_gpu_without_room_gets_smaller_tiles(photos, net, tmp_path, monkeypatc
     restore_files(Path("w"), str(photos), out, tile=tile, overlap=32)
     lines = capsys.readouterr().err.splitlines()
     said = [line for line in lines if "memory" in line]
-    steps = [smaller]
     assert said == [
         f"{photos / 'b.png'}: the GPU's memory does not suffice; tile {smaller[0]} -> {smaller[1]} from here on"
     ]
