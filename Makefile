@@ -47,7 +47,7 @@ test: export NOISEDA_DATA ?= $(abspath $(wildcard ../shared/data))
 test: check ## All that continuous integration runs: check, then pytest.
 	$(BIN)/python -m pytest
 
-bench: setup ## Measure what is fast and large, as ratios of one run: a table, and bench/results.json (up to 10 minutes).
+bench: setup ## Measure what is fast and large, as ratios of one run: a table, and bench/results.json (about 10 minutes).
 	$(BIN)/python -m bench.all
 
 clean: ## Remove .venv and every cache; runs/ is kept.

@@ -30,7 +30,7 @@ PARTS: dict[str, Callable[[str], dict[str, float]]] = {
     "data": lambda device: data.measure(),
     "sharding": lambda device: sharding.measure(),
     "restoration": restoration.measure,
-    "large": lambda device: large_photograph.measure(kinds=("jpg",), folder=6),
+    "large": lambda device: large_photograph.measure(kinds=("jpg",), folder=4),
     "seams": lambda device: seams.measure(),
 }
 """Name -> what measures it on a device; each returns its figures by name."""

@@ -101,7 +101,7 @@ def one(case: Case) -> dict[str, float]:
     return {
         "megapixels_per_s": case.height * case.across / 1e6 / min(seconds[1:]),
         "peak_gib": peak / 2**30,
-        "prepared_in_s": prepared + seconds[0] - min(seconds[1:]),
+        "prepared_in_s": prepared + max(seconds[0] - min(seconds[1:]), 0.0),
     }
 
 

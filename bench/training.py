@@ -60,7 +60,6 @@ def measure(device: str = "cpu") -> dict[str, float]:
     found |= compare("paper", kinds, found)
     small = replace(ours, size="small", batch=64 if gpu else 6, patch=48, steps=60 if gpu else 15)
     kinds = {"plain": replace(small, rival=True, workers=0), "ours": small, "awake": replace(small, asleep=False)}
-    kinds["worker"] = replace(small, workers=small.workers or 1)
     found |= compare("small", kinds, found)
     for name in ("paper", "small"):
         plain = found[f"{name}.plain.samples_per_s"]
@@ -75,8 +74,8 @@ def growth(device: str = "cpu") -> dict[str, float]:
     """Samples/s of ours with the small networks against batch, patch, network width, stem and processes."""
     base = Case(size="small", batch=6, patch=48, steps=4, device=device)
     cases = {f"batch {batch}": replace(base, batch=batch) for batch in (1, 6, 24)}
-    cases |= {f"patch {patch}": replace(base, patch=patch) for patch in (32, 64, 128)}
-    cases |= {f"restorer width {width}": replace(base, width=width) for width in (12, 48)}
+    cases |= {f"patch {patch}": replace(base, patch=patch) for patch in (32, 128)}
+    cases |= {f"restorer width {width}": replace(base, width=width) for width in (48,)}
     cases |= {f"predictor stem {stem}": replace(base, stem=stem, steps=3) for stem in (1, 2)}
     cases |= {"synthetic only": replace(base, strategy="synthetic")}
     found = {

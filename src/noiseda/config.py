@@ -148,7 +148,7 @@ class TrainingSettings:
 
     compile: bool = False
     """Compile the networks (torch.compile): minutes before the first step of a machine, then kept in its cache. Meant
-    for GPUs; slower on the CPUs it was measured on (docs/performance.md)."""
+    for GPUs."""
 
     recompute: bool = False
     """Recompute activations in the backward pass instead of keeping them: less memory, about a fifth more

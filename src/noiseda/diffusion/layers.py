@@ -2,7 +2,7 @@
 
 Both compute what torch's layers compute. Measured on two cores in bfloat16 at the paper's sizes: torch's GroupNorm
 takes a seventh of a training step for its backward pass alone on channels-last tensors, its dropout an eighth for its
-random numbers (docs/performance.md).
+random numbers.
 """
 
 from __future__ import annotations
