@@ -10,7 +10,6 @@ the best of the repetitions counts. The photographs are scikit-image's.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 import skimage.data
 import torch
 
+from bench.processes import show
 from noiseda.data.ahead import Ahead
 from noiseda.data.batches import DomainBatches, Domains
 from noiseda.data.cache import decode
@@ -86,10 +86,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=None)
     arguments = parser.parse_args()
     found = measure()
-    for name, value in found.items():
-        print(f"{name:40} {value:.4g}")
-    if arguments.out:
-        arguments.out.write_text(json.dumps(found, indent=2))
+    show(found, arguments.out)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import json
 import re
 import subprocess
 import sys
@@ -28,6 +27,7 @@ import skimage.data
 import torch
 from torch import Tensor
 
+from bench.processes import show
 from noiseda import raster
 from noiseda.inference.files import restore_jobs
 from noiseda.inference.tiling import Model
@@ -169,10 +169,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     found = measure(arguments.megapixels, tuple(arguments.kinds), arguments.folder)
-    for name, value in found.items():
-        print(f"{name:45} {value:.4g}")
-    if arguments.out:
-        arguments.out.write_text(json.dumps(found, indent=2))
+    show(found, arguments.out)
 
 
 if __name__ == "__main__":

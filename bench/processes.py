@@ -1,4 +1,4 @@
-"""Measurements in processes of their own, so that neither memory nor warmed caches of one reach another."""
+"""Measurements in processes of their own, so that neither memory nor warmed caches of one reach another; their figures."""
 
 from __future__ import annotations
 
@@ -33,6 +33,14 @@ def in_a_process(script: str, case: Any, *, processes: int = 0) -> dict[str, flo
         if done.returncode:
             raise SystemExit(f"{case}: {done.stderr[-2000:]}")
         return json.loads(out.read_text())
+
+
+def show(found: dict[str, float], out: Path | None) -> None:
+    """Print the figures, one a line, and keep them in a file where one is named."""
+    for name, value in found.items():
+        print(f"{name:60} {value:.4g}")
+    if out:
+        out.write_text(json.dumps(found, indent=2))
 
 
 def main_of_a_case(one: Callable[[dict[str, Any]], dict[str, float]], main: Callable[[], None]) -> None:

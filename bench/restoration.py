@@ -10,7 +10,6 @@ the best pass counts.
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import tempfile
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from bench.processes import in_a_process, main_of_a_case
+from bench.processes import in_a_process, main_of_a_case, show
 
 
 @dataclass(frozen=True)
@@ -113,10 +112,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=None)
     arguments = parser.parse_args()
     found = measure(arguments.device, compiled=arguments.compiled)
-    for name, value in found.items():
-        print(f"{name:60} {value:.4g}")
-    if arguments.out:
-        arguments.out.write_text(json.dumps(found, indent=2))
+    show(found, arguments.out)
 
 
 if __name__ == "__main__":

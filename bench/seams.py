@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import inspect
 import itertools
-import json
 import sys
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.large_photograph import photograph
+from bench.processes import show
 from noiseda.images import find_images, from_samples, read
 from noiseda.inference import restore_tensor
 from noiseda.inference.tiling import _cuts
@@ -132,10 +132,7 @@ def main() -> None:
     arguments = parser.parse_args()
     tilings = tuple(tuple(map(int, pair.split(","))) for pair in arguments.tilings.split())
     found = measure(arguments.weights, arguments.photos, noise=arguments.noise, tilings=tilings)
-    for name, value in found.items():
-        print(f"{name:40} {value:.4g}")
-    if arguments.out:
-        arguments.out.write_text(json.dumps(found, indent=2))
+    show(found, arguments.out)
 
 
 if __name__ == "__main__":

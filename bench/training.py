@@ -11,7 +11,6 @@ some hundred steps, ours leaves out a backward pass that would add nothing: both
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import tempfile
 import time
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from bench.processes import in_a_process, main_of_a_case
+from bench.processes import in_a_process, main_of_a_case, show
 
 
 @dataclass(frozen=True)
@@ -252,10 +251,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=None)
     arguments = parser.parse_args()
     found = measure(arguments.device) | growth(arguments.device)
-    for name, value in found.items():
-        print(f"{name:60} {value:.4g}")
-    if arguments.out:
-        arguments.out.write_text(json.dumps(found, indent=2))
+    show(found, arguments.out)
 
 
 if __name__ == "__main__":
