@@ -278,7 +278,7 @@ class Full:
 
 FULL = {
     "cache": ("noiseda.data.cache.atomic", "--cache .*cache cannot be written"),
-    "settings": ("noiseda.config.atomic", "--out .* cannot be written"),
+    "settings": ("noiseda.settings_file.atomic", "--out .* cannot be written"),
     "log": ("noiseda.training.journal.atomic", "the log in --out .* cannot be written"),
     "checkpoint": ("noiseda.training.checkpoints.atomic", r"the checkpoint .*step-00000003\.pt"),
     "weights": ("noiseda.restoration.weights.atomic", r"the weights file .*restorer\.safetensors"),
