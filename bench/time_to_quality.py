@@ -1,6 +1,6 @@
 """PSNR on a real test set against the time spent in training: synthetic-only, the plain step as published, and ours.
 
-    python -m bench.time_to_quality --data DIR [--seconds 200] [--out runs/time-to-quality]
+    python -m bench.time_to_quality --data DIR [--seconds 200] [--points 10] [--out runs/time-to-quality]
 
 DIR holds clean/bsds500 and denoising/polyu. The same small networks from the same random weights, the same batches and
 draws, constant learning rate, averaged weights; only the step differs. The clock stands still while a network is
@@ -118,7 +118,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("runs/time-to-quality"))
-    parser.add_argument("--seconds", type=float, default=200.0)
+    parser.add_argument("--seconds", type=float, default=200.0, help="of training, for each arm")
+    parser.add_argument("--points", type=int, default=10, help="of each curve")
     arguments = parser.parse_args()
     polyu = arguments.data / "denoising/polyu"
     pairs = [tuple(read(path).pixels for path in pair) for pair in paired_folder(polyu / "test")]
@@ -136,7 +137,7 @@ def main() -> None:
             ),
         )  # fmt: skip
         print(arm, flush=True)
-        clock = Clock(arguments.seconds, 10, pairs)
+        clock = Clock(arguments.seconds, arguments.points, pairs)
         train(arm, settings, clock)
         curves[arm] = clock.curve
         document = {"made_by": provenance(), "curves": curves}
