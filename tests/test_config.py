@@ -40,6 +40,7 @@ UNUSUAL = AdaptSettings(
     validation=Path("0123"),
     out=Path("runs/é"),
     strategy="synthetic",
+    also=["noise-space"],
     seed=7,
     cache=Path("/tmp/cache"),
     cache_gigabytes=0.5,
@@ -54,7 +55,7 @@ UNUSUAL = AdaptSettings(
     training=TrainingSettings(
         steps=10, batch=3, patch=32, learning_rate=1e-6, predictor_learning_rate=3e-4, decay="constant", accumulate=2,
         clip=0.0, ema=0.0, precision="fp32", memory_format="channels_first", validate_every=1,
-        checkpoint_every=2, log_every=3, picture_every=4, workers=2, device="cpu", compile=True,
+        checkpoint_every=2, log_every=3, picture_every=4, snapshot_every=5, workers=2, device="cpu", compile=True,
         recompute=True, shard=True,
     ),
     shards=ShardSettings(window=2, draws=5),
@@ -264,7 +265,7 @@ def test_every_difference_is_a_line():
 
 FREE = {
     "out": Path("x"), "cache": Path("y"), "cache_gigabytes": 1.0, "dry_run": True, "training.checkpoint_every": 1,
-    "training.log_every": 1, "training.picture_every": 1, "training.workers": 3, "training.recompute": True,
+    "training.log_every": 1, "training.picture_every": 1, "training.snapshot_every": 1, "training.workers": 3, "training.recompute": True,
     "training.shard": True, "training.batch": 3, "training.accumulate": 2,
 }  # fmt: skip
 
@@ -287,3 +288,15 @@ def test_settings_of_another_version_are_differences():
     before["lost"] = 3
     del before["seed"]
     assert sorted(differences(before, VALID)) == ["--lost was 3, now is None", "--seed was None, now is 0"]
+
+
+def test_strategies_are_added_once_each_and_by_their_names() -> None:
+    known = dict(clean=Path("clean"), real=Path("real"))
+    AdaptSettings(**known, also=["synthetic"]).check()
+    with pytest.raises(UserError, match=r"--also must be one of .*noise-space.*, not diffusion"):
+        AdaptSettings(**known, also=["diffusion"]).check()
+    with pytest.raises(UserError, match=r"--also names each strategy once"):
+        AdaptSettings(**known, also=["noise-space"]).check()
+    with pytest.raises(UserError, match="--real is missing"):
+        AdaptSettings(clean=Path("clean"), strategy="synthetic", also=["noise-space"]).check()
+    AdaptSettings(clean=Path("clean"), strategy="synthetic").check()

@@ -20,7 +20,7 @@ from noiseda.errors import UserError
 Task = Literal["denoise", "derain", "deblur"]
 ScheduleName = Literal["linear", "cosine", "quadratic", "sigmoid"]
 Shuffle = Literal["blocks", "channels", "off"]
-Strategy = Literal["noise-space", "synthetic"]
+StrategyName = Literal["noise-space", "synthetic"]
 Precision = Literal["auto", "fp32", "bf16"]
 MemoryFormat = Literal["auto", "channels_last", "channels_first"]
 
@@ -170,6 +170,9 @@ class TrainingSettings:
     picture_every: int = 500
     """Steps between two sets of sample pictures in TensorBoard."""
 
+    snapshot_every: int = 0
+    """Steps between two copies of the averaged weights in snapshots/, for curves over the run; 0: none."""
+
     workers: int = 0
     """Processes that prepare batches beside the training process; the batches do not depend on it."""
 
@@ -194,7 +197,10 @@ _POSITIVE = (
     "training.picture_every", "restorer.width", "restorer.depth", "predictor.width", "predictor.blocks",
     "predictor.stem", "max_megapixels", "cache_gigabytes", "shards.window", "shards.draws",
 )  # fmt: skip
-_NOT_NEGATIVE = ("objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.workers", "seed")
+_NOT_NEGATIVE = (
+    "objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.snapshot_every",
+    "training.workers", "seed",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -223,8 +229,11 @@ class AdaptSettings:
     out: Path = Path("runs/adapt")
     """Folder of the run: weights, settings, logs, checkpoints. Running the same command again continues it."""
 
-    strategy: Strategy = "noise-space"
+    strategy: StrategyName = "noise-space"
     """noise-space adapts to the real photographs; synthetic ignores them (the baseline)."""
+
+    also: list[StrategyName] = field(default_factory=list)
+    """Strategies to add to it: their losses are summed, the restorer is one."""
 
     seed: int = 0
     """Seed of every random draw: initial weights, batches, degradations, noise."""
@@ -256,6 +265,11 @@ class AdaptSettings:
                 found = location(value) if name in ("real", "clean", "pairs", "reference") else Path(value)
                 object.__setattr__(self, name, found)
 
+    @property
+    def adapts(self) -> bool:
+        """Whether anything is learnt from the real photographs."""
+        return {self.strategy, *self.also} != {"synthetic"}
+
     def check(self) -> None:
         """Check the settings against each other.
 
@@ -265,7 +279,9 @@ class AdaptSettings:
         for flag, (value, choices) in _choices(self).items():
             if value not in choices:
                 raise UserError(f"--{flag} must be one of {', '.join(map(str, choices))}, not {value}")
-        if self.real is None and self.strategy == "noise-space":
+        if len({self.strategy, *self.also}) < 1 + len(self.also):
+            raise UserError(f"--also names each strategy once, and not --strategy {self.strategy} again: {self.also}")
+        if self.real is None and self.adapts:
             raise UserError(
                 "--real is missing: give the folder of your own degraded photographs (or --strategy synthetic)"
             )
@@ -309,6 +325,9 @@ def _choices(settings: object, prefix: str = "") -> dict[str, tuple[object, tupl
         value = getattr(settings, name)
         if get_origin(kind) is Literal:
             found[prefix + name] = (value, get_args(kind))
+        elif get_origin(kind) is list and get_origin(get_args(kind)[0]) is Literal:
+            allowed = get_args(get_args(kind)[0])
+            found |= dict.fromkeys(() if set(value) <= set(allowed) else [prefix + name], (", ".join(value), allowed))
         elif dataclasses.is_dataclass(value):
             found |= _choices(value, f"{name}.")
     return found

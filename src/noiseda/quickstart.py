@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from skimage import data as photographs
 
-from noiseda.config import AdaptSettings, Strategy, TrainingSettings
+from noiseda.config import AdaptSettings, StrategyName, TrainingSettings
 from noiseda.data.batches import generator
 from noiseda.data.camera import Camera
 from noiseda.errors import UserError
@@ -80,7 +80,7 @@ def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, steps: int = 
         seed=seed,
         training=TrainingSettings(steps=steps, log_every=100),
     )
-    strategies: dict[str, Strategy] = {"synthetic": "synthetic", "adapted": "noise-space"}
+    strategies: dict[str, StrategyName] = {"synthetic": "synthetic", "adapted": "noise-space"}
     folders = {"input": test / "input"}
     summaries = {}
     for name, strategy in strategies.items():

@@ -26,6 +26,7 @@ _RESUME_FREELY = (
     "training.checkpoint_every",
     "training.log_every",
     "training.picture_every",
+    "training.snapshot_every",
     "training.workers",
     "training.recompute",
     "training.shard",

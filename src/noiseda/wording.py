@@ -208,6 +208,8 @@ def _expected(hint: Any) -> str:  # noqa: ANN401 (any type hint)
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return " or ".join("null" if kind is type(None) else _expected(kind) for kind in inner)
+    if origin is list and (choices := _choices(inner[0])):
+        return f"a list of {', '.join(choices)}, such as [{choices[0]}]"
     if origin in (list, tuple):
         numbers = "whole numbers such as [1, 2]" if inner[0] is int else "numbers such as [0.5, 2]"
         return f"{'a list of' if origin is list else 'two'} {numbers}"
@@ -219,7 +221,7 @@ def _metavar(hint: Any) -> str:  # noqa: ANN401 (any type hint)
     if origin in (typing.Union, types.UnionType):
         return _metavar(next(kind for kind in inner if kind is not type(None)))
     if origin in (list, tuple):
-        letter = _METAVARS[inner[0]]
+        letter = "NAME" if _choices(inner[0]) else _METAVARS[inner[0]]
         return f"[{letter}, ...]" if origin is list else f"[{letter}, {letter}]"
     return _METAVARS.get(hint, "VALUE")
 

@@ -40,3 +40,12 @@ def test_it_moves_to_a_device_in_the_memory_format_asked_for(where: Path) -> Non
 
 def test_a_strategy_without_draws_has_none(where: Path) -> None:
     assert steps(small(where, strategy="synthetic"), where, size=2)[0].to(torch.device("cpu")).draws is None
+
+
+def test_a_hybrids_draws_are_those_of_its_parts_one_after_the_other(where: Path) -> None:
+    hybrid = steps(small(where, also=["synthetic"]), where, size=2)[3]
+    noise_space, nothing = hybrid.draws
+    assert nothing is None
+    assert noise_space.eps.shape == hybrid.batch.y_syn.shape
+    torch.testing.assert_close(noise_space.eps, steps(small(where), where, size=2)[3].draws.eps)
+    assert hybrid.to(torch.device("cpu"), torch.channels_last).draws[0].eps.stride(1) == 1

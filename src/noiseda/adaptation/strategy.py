@@ -61,6 +61,12 @@ class Strategy(nn.Module, ABC, Generic[Draws]):
                 if isinstance(getattr(module, "recompute", None), bool):
                     module.recompute = wanted  # type: ignore[assignment]
 
+    def after_step(self) -> None:
+        """What is done after each move of the weights, such as letting a teacher follow; nothing by default.
+
+        Whatever it changes must lie in the strategy's buffers, so that a run that is continued has it.
+        """
+
     @abstractmethod
     def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
         """Average and weight the errors.

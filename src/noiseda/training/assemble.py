@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from noiseda.adaptation import NoiseSpace, Strategy, SyntheticOnly
+from noiseda.adaptation import Strategy, build
 from noiseda.address import Location, Url
 from noiseda.config import AdaptSettings, RestorerSettings, TrainingSettings
 from noiseda.data.batches import Domains, Images
@@ -23,7 +22,6 @@ from noiseda.data.fetch import ShardCache
 from noiseda.data.folders import paired_folder
 from noiseda.data.shards import ShardSet, find_shards
 from noiseda.data.stream import ShardStream
-from noiseda.diffusion import Denoiser, NoisePredictor
 from noiseda.errors import ImageError, UserError
 from noiseda.images import SUFFIXES, find_images, read
 from noiseda.restoration import Restorer, UNet, load, read_metadata
@@ -53,7 +51,7 @@ def list_images(settings: AdaptSettings) -> Listed:
     for flag, groups in found.items():
         if not groups:
             raise UserError(f"--{flag} {getattr(settings, flag)} holds no image ({', '.join(sorted(SUFFIXES))})")
-    if settings.strategy == "synthetic":
+    if not settings.adapts:
         found.pop("real", None)
         found.pop("reference", None)
     return found
@@ -199,12 +197,7 @@ def build_strategy(settings: AdaptSettings) -> Strategy[Any]:
     if settings.restorer.start is not None:
         check_start(settings.restorer)
         restorer = load(settings.restorer.start).train()
-    if settings.strategy == "synthetic":
-        return SyntheticOnly(restorer)
-    wanted = dataclasses.asdict(settings.predictor)
-    channels = settings.restorer.channels
-    predictor = NoisePredictor(inward=3 * channels, outward=channels, **wanted)
-    return NoiseSpace(restorer, Denoiser(predictor), settings.objective, reference=settings.reference is not None)
+    return build(restorer, settings)
 
 
 def check_start(settings: RestorerSettings) -> None:

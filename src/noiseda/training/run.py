@@ -36,7 +36,7 @@ from noiseda.training.interrupt import StopRequest, leave_signals
 from noiseda.training.journal import Journal, say
 from noiseda.training.optimizer import clip_gradients, gradient_norm
 from noiseda.training.sharding import shard
-from noiseda.training.ship import Summary, ship, write_weights
+from noiseda.training.ship import Summary, ship, snapshot, write_weights
 from noiseda.training.state import Run, advice, resume, save
 from noiseda.training.steps import Step, Steps
 from noiseda.training.together import check_same, losing_peers, main_first
@@ -202,6 +202,8 @@ def fit(run: Run, stop: StopRequest) -> None:
                     journal.pictures(run.done, "real", [batch.x_real, terms.restored_real])
             if run.validation and validated:
                 _validate(run, journal)
+            if training.snapshot_every and run.done % training.snapshot_every == 0 and accelerator.is_main_process:
+                write_weights(run, snapshot(run.settings.out, run.done))
             signal_number = stop.agreed(accelerator)
             if kept or signal_number:
                 measured.read()
@@ -236,6 +238,8 @@ def _step(run: Run, stream: Iterator[Step], journal: Journal, measured: Measured
                 values["gradient_norm"] = norm
             run.optimizer.step()
             run.optimizer.zero_grad()
+            if accelerator.sync_gradients:
+                run.strategy.after_step()
         measured.add(values, step.batch.files)
     return terms, step.batch
 

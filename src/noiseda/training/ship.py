@@ -91,9 +91,19 @@ def _write(path: Path, content: bytes) -> None:
         raise UserError(f"cannot write {path}: {error.strerror or error}; the last checkpoint is kept") from error
 
 
+def snapshot(out: Path, step: int) -> Path:
+    """Where ``--training.snapshot_every`` keeps the averaged weights of a step.
+
+    >>> snapshot(Path("runs/adapt"), 500).as_posix()
+    'runs/adapt/snapshots/000500.safetensors'
+    """
+    return out / "snapshots" / f"{step:06}.safetensors"
+
+
 def write_weights(run: Run, path: Path) -> None:
     """Write the averaged weights with their description."""
     settings = run.settings
+    path.parent.mkdir(exist_ok=True)
     save_weights(
         path,
         run.average.network.state_dict(),

@@ -59,7 +59,9 @@ class Steps(Dataset[Step]):
 
 
 def _each(change: Callable[[Tensor], Tensor], value: Any) -> Any:  # noqa: ANN401
-    """A dataclass with each of its tensors changed; anything else as it is."""
+    """A dataclass with each of its tensors changed, or a tuple of such; anything else as it is."""
+    if isinstance(value, tuple):
+        return tuple(_each(change, one) for one in value)
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return value
     found = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
@@ -71,5 +73,7 @@ def _joined(draws: list[Any]) -> Any:  # noqa: ANN401
     first = draws[0]
     if first is None:
         return None
+    if isinstance(first, tuple):  # of a hybrid's parts
+        return tuple(_joined(list(own)) for own in zip(*draws, strict=True))
     names = [field.name for field in dataclasses.fields(first)]
     return type(first)(**{name: torch.cat([getattr(one, name) for one in draws]) for name in names})
