@@ -265,8 +265,8 @@ def test_every_difference_is_a_line():
 
 FREE = {
     "out": Path("x"), "cache": Path("y"), "cache_gigabytes": 1.0, "dry_run": True, "training.checkpoint_every": 1,
-    "training.log_every": 1, "training.picture_every": 1, "training.snapshot_every": 1, "training.workers": 3, "training.recompute": True,
-    "training.shard": True, "training.batch": 3, "training.accumulate": 2,
+    "training.log_every": 1, "training.picture_every": 1, "training.snapshot_every": 1, "training.workers": 3,
+    "training.recompute": True, "training.shard": True, "training.batch": 3, "training.accumulate": 2,
 }  # fmt: skip
 
 
