@@ -16,7 +16,7 @@ import jsonargparse
 from noiseda import wording
 from noiseda.config import AdaptSettings
 from noiseda.errors import Interrupted, UserError
-from noiseda.settings_file import read_settings
+from noiseda.settings_file import presets, read_settings
 from noiseda.wording import Parser
 
 Command = Callable[..., object]
@@ -43,6 +43,12 @@ def _evaluate() -> Command:
     return evaluate
 
 
+def _compare() -> Command:
+    from noiseda.comparison import compare
+
+    return compare
+
+
 def _check() -> Command:
     from noiseda.data.check import check_folder
 
@@ -64,6 +70,7 @@ def _quickstart() -> Command:
 COMMANDS: dict[str, Callable[[], Command]] = {
     "adapt": _adapt,
     "restore": _restore,
+    "compare": _compare,
     "evaluate": _evaluate,
     "data check": _check,
     "data pack": _pack,
@@ -134,10 +141,11 @@ def parse(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
     if command is None:
         raise Answer(wording.overview(words, COMMANDS))
     leaf, rest = build_parser(command), words[len(command.split()) :]
+    _, kind = _SETTINGS.get(command, ("", ""))
     if "-h" in rest or "--help" in rest:
         raise Answer(leaf.format_help().rstrip())
     try:
-        given = leaf.parse_args(wording.spell(_with_preset(rest), leaf))
+        given = leaf.parse_args(wording.spell(_with_preset(rest, kind), leaf))
     except jsonargparse.ArgumentError as error:
         raise UserError(wording.refusal(str(error), rest, leaf)) from error
     arguments: dict[str, Any] = leaf.instantiate(given).as_dict()
@@ -149,26 +157,32 @@ def build_parser(command: str) -> Parser:
     """The parser of one command."""
     function = COMMANDS[command]()
     leaf = wording.parser(f"noiseda {command}", function)
-    if command == "adapt":
-        leaf.add_argument("--config", action="config", help=f"YAML file of settings, or a preset: {_names()}.")
-        leaf.add_class_arguments(AdaptSettings, as_group=False)
-        return wording.polish(leaf, "--real PATH (--clean PATH | --pairs PATH) [--config FILE] [FLAGS]")
+    if command in _SETTINGS:
+        usage, kind = _SETTINGS[command]
+        help = f"YAML file of settings, or a preset: {', '.join(presets(kind))}."
+        leaf.add_argument("--config", action="config", help=help)
+        leaf.add_class_arguments(_settings_of(command), as_group=False)
+        return wording.polish(leaf, usage)
     leaf.add_function_arguments(function, as_group=False, as_positional=True)
     return wording.polish(leaf)
 
 
-def presets() -> dict[str, Path]:
-    """The presets that come with noiseda: name -> YAML file."""
-    package = Path(__file__).parent
-    folder = next(path for path in (package / "configs", package.parents[1] / "configs") if path.is_dir())
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+_SETTINGS = {
+    "adapt": ("--real PATH (--clean PATH | --pairs PATH) [--config FILE] [FLAGS]", ""),
+    "compare": ("--config FILE [FLAGS]", "matrices"),
+}
+"""Commands that take a tree of settings: how they are used, and where their presets lie."""
 
 
-def _names() -> str:
-    return ", ".join(presets())
+def _settings_of(command: str) -> type:
+    if command == "adapt":
+        return AdaptSettings
+    from noiseda.comparison.matrix import CompareSettings
+
+    return CompareSettings
 
 
-def _with_preset(words: Sequence[str]) -> list[str]:
+def _with_preset(words: Sequence[str], kind: str) -> list[str]:
     """Put the file of a preset in the place of its name, after ``--config``, and check that the file can be read."""
     found = list(words)
     for index, word in enumerate(found):
@@ -176,10 +190,10 @@ def _with_preset(words: Sequence[str]) -> list[str]:
         if flag != "--config" or not (equals or index + 1 < len(found)):
             continue
         value = value if equals else found[index + 1]
-        path = Path(value) if Path(value).exists() else presets().get(value)
+        path = Path(value) if Path(value).exists() else presets(kind).get(value)
         if path is None:
-            near = wording.nearest(value, presets())
-            raise UserError(f"--config {value}: no such file, and no such preset (there are {_names()}){near}")
+            near = wording.nearest(value, known := presets(kind))
+            raise UserError(f"--config {value}: no such file, and no such preset (there are {', '.join(known)}){near}")
         read_settings(path)
         found[index if equals else index + 1] = f"--config={path}" if equals else str(path)
     return found
@@ -188,8 +202,22 @@ def _with_preset(words: Sequence[str]) -> list[str]:
 def _call(command: str, arguments: dict[str, Any]) -> object:
     if command == "adapt":
         return _adapted(AdaptSettings(**arguments))
+    if command == "compare":
+        return _compared(**arguments)
     result = COMMANDS[command]()(**arguments)
     return str(result) if command in ("restore", "data pack") else result
+
+
+def _compared(**arguments: Any) -> object:  # noqa: ANN401
+    from noiseda.comparison import harness
+    from noiseda.comparison.matrix import CompareSettings
+
+    settings = CompareSettings(**arguments)
+    if settings.dry_run:
+        return harness.plan_of(settings)
+    report = harness.compare(settings)
+    print(report)
+    return report
 
 
 def _adapted(settings: AdaptSettings) -> str:

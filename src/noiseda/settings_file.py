@@ -33,6 +33,17 @@ _RESUME_FREELY = (
 )
 
 
+def presets(kind: str = "") -> dict[str, Path]:
+    """The presets that come with noiseda: name -> YAML file.
+
+    Args:
+        kind: those of ``noiseda adapt``, or "matrices" for those of ``noiseda compare``.
+    """
+    package = Path(__file__).parent
+    folder = next(path for path in (package / "configs", package.parents[1] / "configs") if path.is_dir())
+    return {path.stem: path for path in sorted((folder / kind).glob("*.yaml"))}
+
+
 def to_tree(settings: object) -> dict[str, Any]:
     """Settings as nested dictionaries of plain values, fit for YAML: paths are texts, tuples are lists."""
 
@@ -58,6 +69,12 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in tree.items():
         flat.update(flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value})
     return flat
+
+
+def computed(settings: AdaptSettings) -> dict[str, Any]:
+    """All settings that decide what a run computes, by dotted name."""
+    freely = set(_RESUME_FREELY) - {"training.batch", "training.accumulate"}
+    return {name: value for name, value in flatten(to_tree(settings)).items() if name not in freely}
 
 
 def differences(before: Mapping[str, Any], settings: AdaptSettings) -> list[str]:

@@ -211,6 +211,8 @@ def _expected(hint: Any) -> str:  # noqa: ANN401 (any type hint)
     if origin is list and (choices := _choices(inner[0])):
         return f"a list of {', '.join(choices)}, such as [{choices[0]}]"
     if origin in (list, tuple):
+        if inner[0] is str:
+            return "a list of names such as [a, b]"
         numbers = "whole numbers such as [1, 2]" if inner[0] is int else "numbers such as [0.5, 2]"
         return f"{'a list of' if origin is list else 'two'} {numbers}"
     return _PLAIN.get(hint, "a file of settings, or a preset")

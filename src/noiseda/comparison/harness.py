@@ -1,0 +1,227 @@
+"""``noiseda compare``: carry out every run of a matrix, score it, and draw up the table."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from noiseda.comparison import runs
+from noiseda.comparison.figures import Curves, draw_curves, draw_sheet
+from noiseda.comparison.matrix import (
+    Cell,
+    CompareSettings,
+    Job,
+    cells,
+    fill,
+    protocol_of,
+    shown,
+    weights_of,
+    words_of,
+)
+from noiseda.comparison.scores import Scores, curve, score
+from noiseda.comparison.table import Line, lines, markdown
+from noiseda.errors import UserError
+from noiseda.evaluation.protocols import PROTOCOLS
+from noiseda.storage import atomic
+from noiseda.training.provenance import provenance
+
+PICTURES = 4
+"""Images of each test on the picture sheet."""
+
+
+@dataclass(frozen=True)
+class CompareReport:
+    """What a comparison found.
+
+    Attributes:
+        folder: where table.md, results.json and the figures lie.
+        table: the table in Markdown.
+        failed: run -> why it failed; its cells are left out of the table.
+    """
+
+    folder: Path
+    table: str
+    failed: Mapping[str, str]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all runs went well."""
+        return not self.failed
+
+    def __str__(self) -> str:
+        """The table, where everything lies, and what failed."""
+        files = f"{self.folder}: table.md, results.json, curves-*.png, sheet-*.png"
+        return "\n".join([self.table, "", files, *(f"failed: {name}: {why}" for name, why in self.failed.items())])
+
+
+@dataclass
+class Found:
+    """What is known so far.
+
+    Attributes:
+        scores: set -> test -> strategy -> seed -> scores; the set's own test is called ``test``.
+        curves: set -> strategy -> seed -> points.
+        costs: set -> strategy -> seed -> seconds, steps, memory.
+    """
+
+    scores: dict[str, dict[str, dict[str, dict[int, Scores]]]] = field(default_factory=dict)
+    curves: dict[str, Curves] = field(default_factory=dict)
+    costs: dict[str, dict[str, dict[int, dict[str, Any]]]] = field(default_factory=dict)
+
+
+def compare(settings: CompareSettings) -> CompareReport:
+    """Compare strategies on sets of real images over seeds; running it again continues it.
+
+    Args:
+        settings: the matrix.
+
+    Returns:
+        The table; ``results.json`` in the folder has every figure by name, of every image and seed.
+
+    Raises:
+        UserError: settings that are wrong, images that are missing.
+        Interrupted: Ctrl-C or SIGTERM; the same command continues.
+    """
+    settings.check()
+    plan = list(cells(settings))
+    _write(settings.out / "matrix.json", json.dumps(dataclasses.asdict(settings), indent=2, default=str))
+    for name in settings.simulated:
+        runs.render(settings, name)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    console = Console(stderr=True, highlight=False, markup=False)
+    found, failed = Found(), dict[str, str]()
+    for name in shown(settings)[0]:
+        _score_input(settings, name, found)
+    wanted: dict[Job, Job | None] = {}
+    for cell in plan:
+        wanted |= ({cell.start: None} if cell.start else {}) | {cell.job: cell.start}
+    for number, ended in enumerate(
+        runs.carry_out(list(wanted.items()), parallel=settings.parallel, threads=settings.threads), 1
+    ):
+        if ended.failure:
+            failed[ended.job.name] = ended.failure
+            console.print(f"{number}/{len(wanted)}  {ended.job.name} failed: {ended.failure}")
+            continue
+        for cell in plan:
+            if ended.job in (cell.start, cell.job):
+                line = _take(settings, cell, ended.job, found)
+                console.print(f"{number}/{len(wanted)}  {line}")
+        report = _report(settings, plan, found, failed)  # after each run: a stop leaves what is known
+    return _report(settings, plan, found, failed) if failed else report
+
+
+def plan_of(settings: CompareSettings) -> str:
+    """What would be run, a line for each run, and whether it is done.
+
+    Raises:
+        UserError: as :func:`compare` before it starts.
+    """
+    settings.check()
+    jobs: dict[str, str] = {}
+    for cell in cells(settings):
+        for job in filter(None, (cell.start, cell.job)):
+            state = "done" if runs.is_done(job) else f"{job.settings.training.steps} steps"
+            what = "start" if job is cell.start else cell.strategy
+            jobs.setdefault(job.name, f"{cell.set:<16}{what:<24}seed {cell.seed}  {state:<12}{job.name}")
+    return "\n".join([*jobs.values(), f"{len(jobs)} runs (dry run: nothing is written)"])
+
+
+def _tests(settings: CompareSettings, name: str) -> dict[str, Path]:
+    """The set's own test, and its further ones."""
+    words, one = words_of(settings, name), settings.sets[name]
+    also = fill(dict(one.also), words, f"sets.{name}.also")
+    return {test: Path(place) for test, place in ({"test": words["test"]} | also).items()}
+
+
+def _score_input(settings: CompareSettings, name: str, found: Found) -> None:
+    """Score the degraded images of a set's tests as they are."""
+    protocol = protocol_of(settings.sets[name], name)
+    for test, place in _tests(settings, name).items():
+        kept = settings.out / "scores" / "input" / f"{name}-{test}.json"
+        raw = score(None, place, protocol, kept, pictures=PICTURES)
+        found.scores.setdefault(name, {})[test] = {"input": dict.fromkeys(settings.seeds, raw)}
+
+
+def _take(settings: CompareSettings, cell: Cell, job: Job, found: Found) -> str:
+    """Score a finished run where the table asks for it; returns a line that says what came out."""
+    strategy = "start" if job == cell.start else cell.strategy
+    protocol = protocol_of(settings.sets[cell.set], cell.set)
+    kept = settings.out / "scores" / job.name
+    tests = _tests(settings, cell.set)
+    for test, place in tests.items():
+        of = found.scores[cell.set][test].setdefault(strategy, {})
+        if cell.seed not in of:
+            of[cell.seed] = score(weights_of(job), place, protocol, kept / f"{cell.set}-{test}.json", pictures=PICTURES)
+    if settings.curve_images and job == cell.job:
+        points = curve(job.settings.out, tests["test"], settings.curve_images, kept / f"{cell.set}-curve.json")
+        found.curves.setdefault(cell.set, {}).setdefault(strategy, {})[cell.seed] = points
+    cost = found.costs.setdefault(cell.set, {}).setdefault(strategy, {})[cell.seed] = runs.cost(job)
+    mean = statistics.fmean(image["psnr"] for image in found.scores[cell.set]["test"][strategy][cell.seed].values())
+    return f"{cell.set}  {strategy}  seed {cell.seed}  {mean:.2f} dB  {cost['seconds']:.0f} s"
+
+
+def _report(settings: CompareSettings, plan: list[Cell], found: Found, failed: Mapping[str, str]) -> CompareReport:
+    """Write ``results.json`` and ``table.md``, and draw the figures of all sets."""
+    documents: dict[str, Any] = {}
+    text = []
+    for name, of in found.scores.items():
+        protocol = PROTOCOLS[protocol_of(settings.sets[name], name)]
+        measure = "psnr_best_shift" if protocol.max_shift else "psnr"
+        tables: dict[str, list[Line]] = {
+            test: lines(scores, reference=settings.reference, ceiling=settings.ceiling, measure=measure)
+            for test, scores in of.items()
+        }
+        costs = {
+            strategy: {
+                key: statistics.fmean(cost[key] or 0.0 for cost in by_seed.values())
+                for key in ("seconds", "steps", "peak_gib")
+            }
+            for strategy, by_seed in found.costs.get(name, {}).items()
+        }
+        own = tables.pop("test")
+        images = len(of["test"]["input"][settings.seeds[0]])
+        text += [f"### {name}", "", f"{images} images. {protocol.sentence} Squared error in 1e-5.", ""]
+        text += [markdown(own, costs, tables), ""]
+        documents[name] = {
+            "images": images,
+            "protocol": protocol.name,
+            "measure": measure,
+            "lines": [line.to_dict() for line in own],
+            "also": {test: [line.to_dict() for line in their] for test, their in tables.items()},
+            "costs": found.costs.get(name, {}),
+            "curves": found.curves.get(name, {}),
+            "scores": of,
+        }
+        if name in found.curves:
+            draw_curves(found.curves[name], settings.out / f"curves-{name}.png", title=name)
+        scored = settings.out / "scores"
+        columns = {"input": scored / "input" / f"{name}-test"} | {
+            cell.strategy: scored / cell.job.name / f"{name}-test"
+            for cell in plan
+            if cell.set == name and cell.seed == settings.seeds[0]
+        }
+        targets = _tests(settings, name)["test"] / "target"
+        draw_sheet(columns, targets, settings.out / f"sheet-{name}.png", title=f"{name}, seed {settings.seeds[0]}")
+    table = "\n".join(text).strip()
+    document = {"made_by": provenance(), "seeds": settings.seeds, "failed": dict(failed), "sets": documents}
+    _write(settings.out / "results.json", json.dumps(document, indent=1))
+    _write(settings.out / "table.md", table + "\n")
+    return CompareReport(settings.out, table, failed)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(path) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise UserError(f"--out: {path} cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,108 @@
+"""Scoring the networks of a comparison, image by image; what was scored before is read again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from noiseda.data.folders import paired_folder
+from noiseda.evaluation.error_split import split_error
+from noiseda.evaluation.metrics import psnr
+from noiseda.evaluation.protocols import PROTOCOLS, ProtocolName, comparable
+from noiseda.images import Picture, read, write
+from noiseda.inference import restore_tensor
+from noiseda.restoration import Restorer, load
+from noiseda.storage import atomic
+
+Scores = dict[str, dict[str, float]]
+"""Image -> measure -> value: those of the protocol, and the parts of the squared error."""
+
+
+def score(weights: Path | None, test: Path, protocol: ProtocolName, kept: Path, *, pictures: int = 0) -> Scores:
+    """Restore the images of a test and score each against its target.
+
+    Args:
+        weights: the network; None scores the inputs as they are.
+        test: folder with ``input/`` and ``target/``.
+        protocol: how to score.
+        kept: file of the scores; where it stands and is of the same test, it is read instead.
+        pictures: how many of the restored images, evenly spread, are kept as PNG files beside it.
+
+    Raises:
+        UserError: where the test is no paired folder, or its images cannot be scored.
+    """
+    asked = {"test": str(test), "protocol": protocol}
+    if kept.exists():
+        document = json.loads(kept.read_text())
+        if document["of"] == asked:
+            scores: Scores = document["scores"]
+            return scores
+    network = None if weights is None else load(weights)
+    pairs = paired_folder(test)
+    wanted = set(spread(len(pairs), pictures))
+    scores = {}
+    for index, (degraded, target) in enumerate(pairs):
+        x, y = (read(path).pixels for path in (degraded, target))
+        restored = x if network is None else _restore(network, x)
+        parts = split_error(*comparable(restored, y), x.expand_as(comparable(restored, y)[0]))
+        scores[degraded.stem] = PROTOCOLS[protocol].score(restored, y) | dataclasses.asdict(parts)
+        if index in wanted:
+            place = kept.parent / kept.stem / f"{degraded.stem}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            write(Picture(restored), place)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(kept) as file:
+        file.write(json.dumps({"of": asked, "scores": scores}).encode())
+    return scores
+
+
+def curve(run: Path, test: Path, images: int, kept: Path) -> list[dict[str, Any]]:
+    """PSNR (dB, all channels, 8 bits) of a run's snapshots on some images of a test, to be drawn; nothing is chosen.
+
+    Args:
+        run: the run's folder.
+        test: folder with ``input/`` and ``target/``.
+        images: how many of its images are scored, evenly spread.
+        kept: file of the curve; points in it are read instead.
+
+    Returns:
+        Points: step and mean PSNR.
+    """
+    points: dict[str, float] = json.loads(kept.read_text()) if kept.exists() else {}
+    snapshots = sorted((run / "snapshots").glob("*.safetensors"))
+    missing = [path for path in snapshots if path.stem not in points]
+    if missing:
+        pairs = paired_folder(test)
+        chosen = [tuple(read(path).pixels for path in pairs[index]) for index in spread(len(pairs), images)]
+        for path in missing:
+            network = load(path)
+            found = [float(psnr(*(z[None] for z in comparable(_restore(network, x), y)))) for x, y in chosen]
+            points[path.stem] = sum(found) / len(found)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(kept) as file:
+            file.write(json.dumps(points).encode())
+    return [{"step": int(step), "psnr": value} for step, value in sorted(points.items())]
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """Indices of ``wanted`` of ``count`` things, evenly spread.
+
+    >>> spread(10, 3), spread(2, 5)
+    ([1, 5, 8], [0, 1])
+    """
+    wanted = min(count, wanted)
+    return [(2 * index + 1) * count // (2 * wanted) for index in range(wanted)]
+
+
+def _restore(network: Restorer, degraded: Tensor) -> Tensor:
+    """Restore an image; a grey network takes the channels of a colour image one by one."""
+    if network.channels == degraded.shape[0]:
+        return restore_tensor(network, degraded)
+    if network.channels == 1:
+        return torch.cat([restore_tensor(network, channel[None]) for channel in degraded])
+    return restore_tensor(network, degraded.expand(network.channels, -1, -1)).mean(dim=0, keepdim=True)
