@@ -177,7 +177,9 @@ def _report(settings: CompareSettings, plan: list[Cell], found: Found, failed: M
         protocol = PROTOCOLS[protocol_of(settings.sets[name], name)]
         measure = "psnr_best_shift" if protocol.max_shift else "psnr"
         tables: dict[str, list[Line]] = {
-            test: lines(scores, reference=settings.reference, ceiling=settings.ceiling, measure=measure)
+            test: lines(
+                _ordered(settings, scores), reference=settings.reference, ceiling=settings.ceiling, measure=measure
+            )
             for test, scores in of.items()
         }
         costs = {
@@ -216,6 +218,11 @@ def _report(settings: CompareSettings, plan: list[Cell], found: Found, failed: M
     _write(settings.out / "results.json", json.dumps(document, indent=1))
     _write(settings.out / "table.md", table + "\n")
     return CompareReport(settings.out, table, failed)
+
+
+def _ordered(settings: CompareSettings, scores: dict[str, dict[int, Scores]]) -> dict[str, dict[int, Scores]]:
+    """Strategies as the settings list them, whichever came first; the input and the start before them."""
+    return {name: scores[name] for name in ("input", "start", *settings.strategies) if name in scores}
 
 
 def _write(path: Path, text: str) -> None:

@@ -121,8 +121,9 @@ class CompareSettings:
             UserError: naming the setting, what was given and what was expected.
         """
         for name in ("parallel", "threads"):
-            if (getattr(self, name) or 1) < 1:
-                raise UserError(f"--{name} must be at least 1, not {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"--{name} must be at least 1, not {value}")
         if not self.sets or not self.strategies or not self.seeds:
             raise UserError("a comparison needs sets, strategies and seeds: give a --config that names them")
         for flag, names, known in (

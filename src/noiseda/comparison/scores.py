@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -12,7 +13,6 @@ from torch import Tensor
 
 from noiseda.data.folders import paired_folder
 from noiseda.evaluation.error_split import split_error
-from noiseda.evaluation.metrics import psnr
 from noiseda.evaluation.protocols import PROTOCOLS, ProtocolName, comparable
 from noiseda.images import Picture, read, write
 from noiseda.inference import restore_tensor
@@ -81,8 +81,7 @@ def curve(run: Path, test: Path, images: int, kept: Path) -> list[dict[str, Any]
         chosen = [tuple(read(path).pixels for path in pairs[index]) for index in spread(len(pairs), images)]
         for path in missing:
             network = load(path)
-            found = [float(psnr(*(z[None] for z in comparable(_restore(network, x), y)))) for x, y in chosen]
-            points[path.stem] = sum(found) / len(found)
+            points[path.stem] = fmean(PROTOCOLS["rgb"].score(_restore(network, x), y)["psnr"] for x, y in chosen)
         kept.parent.mkdir(parents=True, exist_ok=True)
         with atomic(kept) as file:
             file.write(json.dumps(points).encode())

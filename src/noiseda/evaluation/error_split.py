@@ -89,11 +89,13 @@ def _low_frequencies(image: Tensor) -> Tensor:
     horizontal = torch.fft.rfftfreq(2 * width, dtype=torch.float64)[None]
     cutoff = 1 / (2 * torch.pi * BLUR)  # cycles a pixel: where the Gaussian's transfer is exp(-1/2)
     kept = vertical.square() + horizontal.square() <= cutoff**2
-    return torch.fft.irfft2(spectrum * kept, s=mirrored.shape[-2:])[..., :height, :width]
+    low: Tensor = torch.fft.irfft2(spectrum * kept, s=mirrored.shape[-2:])
+    return low[..., :height, :width]
 
 
 def _blocks(image: Tensor) -> Tensor:
     """(C, H, W) -> (C, N, BLOCK^2): blocks without overlap, those at the border filled with zeros."""
     down, right = -image.shape[-2] % BLOCK, -image.shape[-1] % BLOCK
     padded = F.pad(image, (0, right, 0, down))
-    return F.unfold(padded[:, None], BLOCK, stride=BLOCK).transpose(1, 2)
+    blocks: Tensor = F.unfold(padded[:, None], BLOCK, stride=BLOCK)
+    return blocks.transpose(1, 2)
