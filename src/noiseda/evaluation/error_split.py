@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import scipy.fft
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -80,17 +82,13 @@ def split_error(restored: Tensor, target: Tensor, degraded: Tensor) -> ErrorSpli
 
 
 def _low_frequencies(image: Tensor) -> Tensor:
-    """The low frequencies of (C, H, W), mirrored at its borders: an orthogonal projection."""
+    """The low frequencies of (C, H, W), continued by reflection at its borders: an orthogonal projection."""
     height, width = image.shape[-2:]
-    mirrored = torch.cat([image, image.flip(-1)], dim=-1)
-    mirrored = torch.cat([mirrored, mirrored.flip(-2)], dim=-2)
-    spectrum = torch.fft.rfft2(mirrored)
-    vertical = torch.fft.fftfreq(2 * height, dtype=torch.float64)[:, None]
-    horizontal = torch.fft.rfftfreq(2 * width, dtype=torch.float64)[None]
-    cutoff = 1 / (2 * torch.pi * BLUR)  # cycles a pixel: where the Gaussian's transfer is exp(-1/2)
-    kept = vertical.square() + horizontal.square() <= cutoff**2
-    low: Tensor = torch.fft.irfft2(spectrum * kept, s=mirrored.shape[-2:])
-    return low[..., :height, :width]
+    spectrum = scipy.fft.dctn(image.numpy(), axes=(-2, -1), norm="ortho")
+    vertical, horizontal = np.arange(height)[:, None] / (2 * height), np.arange(width) / (2 * width)  # cycles a pixel
+    cutoff = 1 / (2 * np.pi * BLUR)  # where the Gaussian's transfer is exp(-1/2)
+    spectrum[..., vertical**2 + horizontal**2 > cutoff**2] = 0
+    return torch.from_numpy(scipy.fft.idctn(spectrum, axes=(-2, -1), norm="ortho"))
 
 
 def _blocks(image: Tensor) -> Tensor:
