@@ -48,8 +48,8 @@ UNUSUAL = AdaptSettings(
     restorer=RestorerSettings(width=32, depth=3, channels=1, start=Path("start.safetensors")),
     predictor=PredictorSettings(width=16, multipliers=[1, 2, 3], blocks=2, stem=2, attention=True, dropout=0.1),
     objective=ObjectiveSettings(
-        weight=1e-5, ramp=0.0, shuffle="off", contrast=False, margin=0.0, detach_negative=True, schedule="cosine",
-        levels=(100, 900),
+        weight=1e-5, ramp=0.0, conditions="real", shuffle="off", contrast=False, margin=0.0, detach_negative=True,
+        schedule="cosine", levels=(100, 900),
     ),
     degradation=DegradationSettings(kind="streaks", strength=(0.1, 1.0)),
     training=TrainingSettings(

@@ -19,6 +19,7 @@ from noiseda.errors import UserError
 
 Task = Literal["denoise", "derain", "deblur"]
 ScheduleName = Literal["linear", "cosine", "quadratic", "sigmoid"]
+Conditions = Literal["both", "synthetic", "real"]
 Shuffle = Literal["blocks", "channels", "off"]
 StrategyName = Literal["noise-space", "synthetic"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -76,6 +77,10 @@ class ObjectiveSettings:
     ramp: float = 5.0
     """Steepness k of the ramp weight(p) = weight * (2 / (1 + exp(-k p)) - 1), p = progress in [0, 1]; 0 turns the ramp
     off, so that the weight is constant."""
+
+    conditions: Conditions = "both"
+    """Restored images that the noise predictor is shown: of both domains (the paper), or of one alone; then there is
+    nothing to shuffle or to swap."""
 
     shuffle: Shuffle = "blocks"
     """Channel shuffling of the two conditions: swap the two RGB blocks of a sample with probability 1/2 (blocks),

@@ -214,3 +214,24 @@ def test_recomputed_activations_give_the_same_gradients():
 
 def gradients(value, model):
     return torch.autograd.grad(value, list(model.parameters()))
+
+
+@pytest.mark.parametrize("domain", ["synthetic", "real"])
+def test_one_condition_alone_guides_its_own_domain(domain):
+    """Eq. 1 with a single condition; nothing is swapped, and only that domain's images receive the gradient."""
+    torch.manual_seed(0)
+    restorer, _ = networks()
+    predictor = NoisePredictor(inward=6, width=8, multipliers=(1, 2), blocks=1, stem=2, attention=False, dropout=0.0)
+    nn.init.normal_(predictor.last.weight, std=0.1)
+    model = NoiseSpace(restorer, Denoiser(predictor), ObjectiveSettings(conditions=domain))
+    one = batch()
+    draws = model.draw(one.y_syn, torch.Generator().manual_seed(3))
+    terms = model(one, draws)
+    condition = restorer(one.x_syn if domain == "synthetic" else one.x_real)
+    expected = model.denoiser(one.y_syn, condition, draws.eps, draws.alpha_bar)
+    torch.testing.assert_close(terms.errors["noise"], expected)
+    assert set(terms.errors) == {"restoration", "noise"}
+    weights = list(restorer.parameters())
+    found = torch.autograd.grad(terms.errors["noise"].mean(), weights)
+    for a, b in zip(found, torch.autograd.grad(expected.mean(), weights), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-7)

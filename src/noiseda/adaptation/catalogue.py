@@ -24,7 +24,8 @@ def _synthetic(restorer: Restorer, settings: AdaptSettings) -> SyntheticOnly:
 def _noise_space(restorer: Restorer, settings: AdaptSettings) -> NoiseSpace:
     wanted = dataclasses.asdict(settings.predictor)
     channels = settings.restorer.channels
-    predictor = NoisePredictor(inward=3 * channels, outward=channels, **wanted)
+    images = 3 if settings.objective.conditions == "both" else 2
+    predictor = NoisePredictor(inward=images * channels, outward=channels, **wanted)
     return NoiseSpace(restorer, Denoiser(predictor), settings.objective, reference=settings.reference is not None)
 
 

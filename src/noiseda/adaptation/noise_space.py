@@ -43,7 +43,8 @@ class NoiseSpace(Strategy[NoiseDraws]):
 
     Args:
         restorer: the network to adapt.
-        denoiser: the noise predictor, C + 2C channels in, C out; thrown away after training.
+        denoiser: the noise predictor, C + 2C channels in (C + C with one condition alone), C out; thrown away after
+            training.
         settings: weight and ramp, shuffling, contrast, schedule.
         reference: noise an unpaired clean image instead of the synthetic target ("Ours-Ex"); no contrastive term.
     """
@@ -58,7 +59,8 @@ class NoiseSpace(Strategy[NoiseDraws]):
         self.denoiser = denoiser
         self.settings = settings
         self.schedule = Schedule(settings.schedule, settings.levels)
-        self.contrast = settings.contrast and not reference
+        self.paired = settings.conditions == "both"
+        self.contrast = settings.contrast and self.paired and not reference
         self.wants_reference = reference
         self._was_active: bool | Tensor = True  # the hinge, in the step before
 
@@ -91,7 +93,10 @@ class NoiseSpace(Strategy[NoiseDraws]):
 
         # Positives: both restored images as conditions, channels shuffled. No stop-gradient: the gradient that flows
         # from the noise predictor into its conditions is the adaptation.
-        positives = shuffle(restored_syn, restored_real, draws.order)
+        if self.paired:
+            positives = shuffle(restored_syn, restored_real, draws.order)
+        else:  # an ablation of the paper
+            positives = restored_syn if self.settings.conditions == "synthetic" else restored_real
         noise = self.denoiser(y_ref, positives, draws.eps, draws.alpha_bar)
         errors = {"restoration": charbonnier(restored_syn, y_syn), "noise": noise}
         if self.contrast:
