@@ -30,7 +30,7 @@ class Hybrid(Strategy[tuple[Any, ...]]):
     Each part restores its batch by itself: clear, and dearer than one joint pass would be.
 
     Args:
-        parts: strategies by name, which share one restorer; the first one's pictures are shown.
+        parts: strategies by name, which share one restorer; the pictures of the first that has any are shown.
 
     Raises:
         ValueError: where their restorers differ.
@@ -62,8 +62,9 @@ class Hybrid(Strategy[tuple[Any, ...]]):
             for name, part in zip(self.names, parts, strict=True)
             for term, error in part.errors.items()
         }
+        restored_syn = next((part.restored_syn for part in parts if part.restored_syn is not None), None)
         restored_real = next((part.restored_real for part in parts if part.restored_real is not None), None)
-        return HybridTerms(errors, parts[0].restored_syn, restored_real, parts)
+        return HybridTerms(errors, restored_syn, restored_real, parts)
 
     def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
         """The sum of the parts' losses, without the restoration terms of all but the first."""
