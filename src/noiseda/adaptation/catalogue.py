@@ -6,10 +6,16 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from noiseda.adaptation.blind_network import BlindSpotNetwork
+from noiseda.adaptation.blind_spot import BlindSpot
 from noiseda.adaptation.hybrid import Hybrid
+from noiseda.adaptation.mean_teacher import MeanTeacher
+from noiseda.adaptation.neighbor2neighbor import Neighbor2Neighbor
 from noiseda.adaptation.noise_space import NoiseSpace
+from noiseda.adaptation.score import Prior, Score
 from noiseda.adaptation.strategy import Strategy
 from noiseda.adaptation.synthetic import SyntheticOnly
+from noiseda.adaptation.transplant import Transplant
 from noiseda.config import AdaptSettings, StrategyName
 from noiseda.diffusion import Denoiser, NoisePredictor
 from noiseda.restoration import Restorer
@@ -22,15 +28,52 @@ def _synthetic(restorer: Restorer, settings: AdaptSettings) -> SyntheticOnly:
 
 
 def _noise_space(restorer: Restorer, settings: AdaptSettings) -> NoiseSpace:
+    denoiser = Denoiser(_predictor(settings, images=3))
+    return NoiseSpace(restorer, denoiser, settings.objective, reference=settings.reference is not None)
+
+
+def _neighbor2neighbor(restorer: Restorer, settings: AdaptSettings) -> Neighbor2Neighbor:
+    return Neighbor2Neighbor(restorer, settings.neighbor2neighbor)
+
+
+def _mean_teacher(restorer: Restorer, settings: AdaptSettings) -> MeanTeacher:
+    return MeanTeacher(restorer, settings.mean_teacher)
+
+
+def _source_free(restorer: Restorer, settings: AdaptSettings) -> MeanTeacher:
+    return MeanTeacher(restorer, settings.mean_teacher, synthetic=False)
+
+
+def _blind_spot(restorer: Restorer, settings: AdaptSettings) -> BlindSpot:
+    wanted = settings.blind_spot
+    network = BlindSpotNetwork(channels=settings.restorer.channels, width=wanted.width, blocks=wanted.blocks)
+    return BlindSpot(restorer, network, wanted)
+
+
+def _transplant(restorer: Restorer, settings: AdaptSettings) -> Transplant:
+    return Transplant(restorer, settings.transplant)
+
+
+def _score(restorer: Restorer, settings: AdaptSettings) -> Score:
+    return Score(restorer, Prior(_predictor(settings, images=1)), settings.score)
+
+
+def _predictor(settings: AdaptSettings, *, images: int) -> NoisePredictor:
+    """A noise predictor that looks at a number of images, of which the first is noised."""
     wanted = dataclasses.asdict(settings.predictor)
     channels = settings.restorer.channels
-    predictor = NoisePredictor(inward=3 * channels, outward=channels, **wanted)
-    return NoiseSpace(restorer, Denoiser(predictor), settings.objective, reference=settings.reference is not None)
+    return NoisePredictor(inward=images * channels, outward=channels, **wanted)
 
 
 STRATEGIES: dict[StrategyName, Builder] = {
     "synthetic": _synthetic,
     "noise-space": _noise_space,
+    "neighbor2neighbor": _neighbor2neighbor,
+    "mean-teacher": _mean_teacher,
+    "source-free": _source_free,
+    "blind-spot": _blind_spot,
+    "transplant": _transplant,
+    "score": _score,
 }
 
 
