@@ -32,26 +32,10 @@ def _noise_space(restorer: Restorer, settings: AdaptSettings) -> NoiseSpace:
     return NoiseSpace(restorer, denoiser, settings.objective, reference=settings.reference is not None)
 
 
-def _neighbor2neighbor(restorer: Restorer, settings: AdaptSettings) -> Neighbor2Neighbor:
-    return Neighbor2Neighbor(restorer, settings.neighbor2neighbor)
-
-
-def _mean_teacher(restorer: Restorer, settings: AdaptSettings) -> MeanTeacher:
-    return MeanTeacher(restorer, settings.mean_teacher)
-
-
-def _source_free(restorer: Restorer, settings: AdaptSettings) -> MeanTeacher:
-    return MeanTeacher(restorer, settings.mean_teacher, synthetic=False)
-
-
 def _blind_spot(restorer: Restorer, settings: AdaptSettings) -> BlindSpot:
     wanted = settings.blind_spot
     network = BlindSpotNetwork(channels=settings.restorer.channels, width=wanted.width, blocks=wanted.blocks)
     return BlindSpot(restorer, network, wanted)
-
-
-def _transplant(restorer: Restorer, settings: AdaptSettings) -> Transplant:
-    return Transplant(restorer, settings.transplant)
 
 
 def _score(restorer: Restorer, settings: AdaptSettings) -> Score:
@@ -68,11 +52,11 @@ def _predictor(settings: AdaptSettings, *, images: int) -> NoisePredictor:
 STRATEGIES: dict[StrategyName, Builder] = {
     "synthetic": _synthetic,
     "noise-space": _noise_space,
-    "neighbor2neighbor": _neighbor2neighbor,
-    "mean-teacher": _mean_teacher,
-    "source-free": _source_free,
+    "neighbor2neighbor": lambda restorer, settings: Neighbor2Neighbor(restorer, settings.neighbor2neighbor),
+    "mean-teacher": lambda restorer, settings: MeanTeacher(restorer, settings.mean_teacher),
+    "source-free": lambda restorer, settings: MeanTeacher(restorer, settings.mean_teacher, synthetic=False),
     "blind-spot": _blind_spot,
-    "transplant": _transplant,
+    "transplant": lambda restorer, settings: Transplant(restorer, settings.transplant),
     "score": _score,
 }
 
