@@ -67,15 +67,18 @@ class Hybrid(Strategy[tuple[Any, ...]]):
         return HybridTerms(errors, restored_syn, restored_real, parts)
 
     def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
-        """The sum of the parts' losses, without the restoration terms of all but the first."""
+        """The sum of the parts' losses, without the restoration terms of all but the first that has one."""
         assert isinstance(terms, HybridTerms)
         values: dict[str, Tensor] = {}
         total: Tensor | None = None
-        for index, (name, part, own) in enumerate(zip(self.names, self._parts(), terms.parts, strict=True)):
+        counted = False
+        for name, part, own in zip(self.names, self._parts(), terms.parts, strict=True):
             found = part.losses(own, progress)
             loss = found["loss"]
-            if index and "restoration" in own.errors:
-                loss = loss - own.errors["restoration"].mean()
+            if "restoration" in own.errors:
+                if counted:
+                    loss = loss - own.errors["restoration"].mean()
+                counted = True
             total = loss if total is None else total + loss
             values |= {f"{name}/{term}": value for term, value in found.items() if term != "loss"}
         assert total is not None
