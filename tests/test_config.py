@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from noiseda import cli, config
+from noiseda import cli, config, strategy_settings
 from noiseda.address import Url
 from noiseda.config import (
     AdaptSettings,
@@ -30,6 +30,11 @@ SECTIONS = {
     "degradation": DegradationSettings,
     "training": TrainingSettings,
     "shards": ShardSettings,
+    "neighbor2neighbor": strategy_settings.Neighbor2NeighborSettings,
+    "mean_teacher": strategy_settings.MeanTeacherSettings,
+    "blind_spot": strategy_settings.BlindSpotSettings,
+    "transplant": strategy_settings.TransplantSettings,
+    "score": strategy_settings.ScoreSettings,
 }
 # Every field away from its default, every type among them.
 UNUSUAL = AdaptSettings(
@@ -59,6 +64,16 @@ UNUSUAL = AdaptSettings(
         recompute=True, shard=True,
     ),
     shards=ShardSettings(window=2, draws=5),
+    neighbor2neighbor=strategy_settings.Neighbor2NeighborSettings(weight=1.0, consistency=0.0, synthetic=False),
+    mean_teacher=strategy_settings.MeanTeacherSettings(weight=0.5, ramp=0.0, decay=0.9, sigma=5.0, views=8),
+    blind_spot=strategy_settings.BlindSpotSettings(
+        width=16, blocks=1, train_stride=4, test_stride=3, refinements=2, start=0.3, weight=0.5, ramp=0.0,
+        synthetic=False,
+    ),
+    transplant=strategy_settings.TransplantSettings(
+        weight=0.5, ramp=0.0, decay=0.9, views=2, strength=(1.0, 1.0), bins=8
+    ),
+    score=strategy_settings.ScoreSettings(weight=1.0, ramp=0.0, levels=(5, 50), fidelity=0.0, square=1),
 )  # fmt: skip
 
 
@@ -83,8 +98,9 @@ def parse(*words):
 
 def test_every_setting_is_explained():
     """A string stands below every field, which is where ``--help`` finds it; a section is explained by its class."""
-    classes = [n for n in ast.parse(inspect.getsource(config)).body if isinstance(n, ast.ClassDef)]
-    assert len(classes) == 7
+    sources = [inspect.getsource(module) for module in (config, strategy_settings)]
+    classes = [n for source in sources for n in ast.parse(source).body if isinstance(n, ast.ClassDef)]
+    assert {section.name for section in classes} == {"AdaptSettings", *(kind.__name__ for kind in SECTIONS.values())}
     for section in classes:
         assert ast.get_docstring(section)
         for field, following in zip(section.body, [*section.body[1:], None], strict=True):
@@ -122,9 +138,16 @@ POSITIVE = [
     "training.steps", "training.batch", "training.accumulate", "training.learning_rate", "training.checkpoint_every",
     "training.log_every", "training.picture_every", "training.validate_every", "training.predictor_learning_rate",
     "restorer.width", "restorer.depth", "predictor.width", "predictor.blocks", "predictor.stem", "max_megapixels",
-    "cache_gigabytes", "shards.window", "shards.draws",
+    "cache_gigabytes", "shards.window", "shards.draws", "blind_spot.width", "blind_spot.train_stride",
+    "blind_spot.test_stride", "score.square",
 ]  # fmt: skip
-NOT_NEGATIVE = ["objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.workers", "seed"]
+NOT_NEGATIVE = [
+    "objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.workers", "seed",
+    "neighbor2neighbor.weight", "neighbor2neighbor.consistency", "mean_teacher.weight", "mean_teacher.ramp",
+    "mean_teacher.sigma", "blind_spot.blocks", "blind_spot.weight", "blind_spot.ramp", "blind_spot.refinements",
+    "transplant.weight", "transplant.ramp", "score.weight", "score.ramp", "score.fidelity",
+]  # fmt: skip
+SHARES = ["training.ema", "predictor.dropout", "mean_teacher.decay", "blind_spot.start", "transplant.decay"]
 CHOICES = {
     "task": "denoising", "strategy": "noise_space", "restorer.channels": 4, "objective.shuffle": "block",
     "objective.schedule": "cos", "training.decay": "linear", "training.precision": "fp16",
@@ -135,9 +158,12 @@ CHOICES = {
     ("flag", "value"),
     [(flag, value) for flag in POSITIVE for value in (0, -1, NAN)]
     + [(flag, value) for flag in NOT_NEGATIVE for value in (-1, NAN)]
-    + [(flag, value) for flag in ("training.ema", "predictor.dropout") for value in (-0.1, 1.0, 2.0, NAN)]
+    + [(flag, value) for flag in SHARES for value in (-0.1, 1.0, 2.0, NAN)]
     + [("predictor.multipliers", value) for value in ([], [0], [1, -2])]
-    + [("objective.levels", value) for value in ((0, 999), (5, 4), (1, 1000))]
+    + [(flag, value) for flag in ("objective.levels", "score.levels") for value in ((0, 999), (5, 4), (1, 1000))]
+    + [("transplant.strength", value) for value in ((0.0, 1.0), (1.5, 1.0))]
+    + [(flag, 25) for flag in ("blind_spot.train_stride", "blind_spot.test_stride", "score.square")]
+    + [("transplant.bins", 1), ("mean_teacher.views", 3)]
     + [("training.patch", value) for value in (0, 8, 65, 68)]
     + list(CHOICES.items()),
 )

@@ -16,12 +16,22 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 from noiseda.address import Location, location
 from noiseda.errors import UserError
+from noiseda.strategy_settings import (
+    BlindSpotSettings,
+    MeanTeacherSettings,
+    Neighbor2NeighborSettings,
+    ScoreSettings,
+    TransplantSettings,
+)
 
 Task = Literal["denoise", "derain", "deblur"]
 ScheduleName = Literal["linear", "cosine", "quadratic", "sigmoid"]
 Conditions = Literal["both", "synthetic", "real"]
 Shuffle = Literal["blocks", "channels", "off"]
-StrategyName = Literal["noise-space", "synthetic"]
+StrategyName = Literal[
+    "noise-space", "synthetic",
+    "neighbor2neighbor", "mean-teacher", "source-free", "blind-spot", "transplant", "score",
+]  # fmt: skip
 Precision = Literal["auto", "fp32", "bf16"]
 MemoryFormat = Literal["auto", "channels_last", "channels_first"]
 
@@ -201,10 +211,15 @@ _POSITIVE = (
     "training.predictor_learning_rate", "training.validate_every", "training.checkpoint_every", "training.log_every",
     "training.picture_every", "restorer.width", "restorer.depth", "predictor.width", "predictor.blocks",
     "predictor.stem", "max_megapixels", "cache_gigabytes", "shards.window", "shards.draws",
+    "blind_spot.width", "blind_spot.train_stride", "blind_spot.test_stride", "score.square",
 )  # fmt: skip
+_SHARES = ("training.ema", "predictor.dropout", "mean_teacher.decay", "blind_spot.start", "transplant.decay")
 _NOT_NEGATIVE = (
     "objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.snapshot_every",
     "training.workers", "seed",
+    "neighbor2neighbor.weight", "neighbor2neighbor.consistency", "mean_teacher.weight", "mean_teacher.ramp",
+    "mean_teacher.sigma", "blind_spot.blocks", "blind_spot.weight", "blind_spot.ramp", "blind_spot.refinements",
+    "transplant.weight", "transplant.ramp", "score.weight", "score.ramp", "score.fidelity",
 )  # fmt: skip
 
 
@@ -235,7 +250,8 @@ class AdaptSettings:
     """Folder of the run: weights, settings, logs, checkpoints. Running the same command again continues it."""
 
     strategy: StrategyName = "noise-space"
-    """noise-space adapts to the real photographs; synthetic ignores them (the baseline)."""
+    """noise-space adapts to the real photographs; synthetic ignores them (the baseline); the others are other ways of
+    adapting (docs/method.md)."""
 
     also: list[StrategyName] = field(default_factory=list)
     """Strategies to add to it: their losses are summed, the restorer is one."""
@@ -261,6 +277,11 @@ class AdaptSettings:
     degradation: DegradationSettings = field(default_factory=DegradationSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     shards: ShardSettings = field(default_factory=ShardSettings)
+    neighbor2neighbor: Neighbor2NeighborSettings = field(default_factory=Neighbor2NeighborSettings)
+    mean_teacher: MeanTeacherSettings = field(default_factory=MeanTeacherSettings)
+    blind_spot: BlindSpotSettings = field(default_factory=BlindSpotSettings)
+    transplant: TransplantSettings = field(default_factory=TransplantSettings)
+    score: ScoreSettings = field(default_factory=ScoreSettings)
 
     def __post_init__(self) -> None:
         """Take texts for paths and addresses, as one writes them in Python."""
@@ -303,7 +324,7 @@ class AdaptSettings:
             value = attrgetter(flag)(self)
             if not value >= 0:
                 raise UserError(f"--{flag} must not be negative, but is {value}")
-        for flag in ("training.ema", "predictor.dropout"):
+        for flag in _SHARES:
             value = attrgetter(flag)(self)
             if not 0 <= value < 1:
                 raise UserError(f"--{flag} must be at least 0 and less than 1, not {value}")
@@ -311,9 +332,15 @@ class AdaptSettings:
             raise UserError(
                 f"--predictor.multipliers needs at least one factor of 1 or more, not {self.predictor.multipliers}"
             )
-        low, high = self.objective.levels
-        if not 1 <= low <= high <= 999:
-            raise UserError(f"--objective.levels must satisfy 1 <= low <= high <= 999, not {low}, {high}")
+        for flag in ("objective.levels", "score.levels"):
+            low, high = attrgetter(flag)(self)
+            if not 1 <= low <= high <= 999:
+                raise UserError(f"--{flag} must satisfy 1 <= low <= high <= 999, not {low}, {high}")
+        weakest, strongest = self.transplant.strength
+        if not 0 < weakest <= strongest:
+            raise UserError(f"--transplant.strength must satisfy 0 < low <= high, not {weakest}, {strongest}")
+        if self.transplant.bins < 2:
+            raise UserError(f"--transplant.bins must be at least 2, not {self.transplant.bins}")
         shrink = self.predictor.stem * 2 ** (len(self.predictor.multipliers) - 1)
         shrink = math.lcm(shrink, 2 ** (self.restorer.depth - 1))
         if self.training.patch < 16 or self.training.patch % shrink:
@@ -321,6 +348,10 @@ class AdaptSettings:
                 f"--training.patch must be at least 16 and a multiple of {shrink} (--predictor.stem x 2 per further "
                 f"level, and 2 per further --restorer.depth), not {self.training.patch}"
             )
+        for flag in ("blind_spot.train_stride", "blind_spot.test_stride", "score.square"):
+            value = attrgetter(flag)(self)
+            if value > self.training.patch // 2:
+                raise UserError(f"--{flag} must be at most half of --training.patch {self.training.patch}, not {value}")
 
 
 def _choices(settings: object, prefix: str = "") -> dict[str, tuple[object, tuple[object, ...]]]:

@@ -5,7 +5,9 @@ import torch
 
 from noiseda.adaptation import NoiseSpace, SyntheticOnly
 from noiseda.adaptation.hybrid import Hybrid
+from noiseda.adaptation.mean_teacher import MeanTeacher
 from noiseda.restoration import UNet
+from noiseda.strategy_settings import MeanTeacherSettings
 from tests.adaptation.test_noise_space import batch, strategy
 
 
@@ -40,6 +42,18 @@ def test_losses_and_gradients_are_summed_with_one_restoration_loss():
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
     assert torch.equal(terms.restored_real, first(one, draws[0]).restored_real)
+
+
+def test_a_part_without_synthetic_pairs_takes_none_from_the_others():
+    restorer = UNet(width=4, depth=2)
+    alone = MeanTeacher(restorer, MeanTeacherSettings(), synthetic=False)
+    for names in (("alone", "synthetic"), ("synthetic", "alone")):
+        hybrid = Hybrid({name: {"alone": alone, "synthetic": SyntheticOnly(restorer)}[name] for name in names})
+        one = batch()
+        terms = hybrid(one, hybrid.draw(one.y_syn, torch.Generator().manual_seed(0)))
+        expected = terms.errors["alone/teacher"].mean() + terms.errors["synthetic/restoration"].mean()
+        torch.testing.assert_close(hybrid.losses(terms, 0.5)["loss"], expected)
+        assert terms.restored_syn is not None
 
 
 def test_it_asks_for_what_its_parts_ask_for_and_tells_them_of_each_step():

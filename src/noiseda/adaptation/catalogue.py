@@ -6,10 +6,16 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from noiseda.adaptation.blind_network import BlindSpotNetwork
+from noiseda.adaptation.blind_spot import BlindSpot
 from noiseda.adaptation.hybrid import Hybrid
+from noiseda.adaptation.mean_teacher import MeanTeacher
+from noiseda.adaptation.neighbor2neighbor import Neighbor2Neighbor
 from noiseda.adaptation.noise_space import NoiseSpace
+from noiseda.adaptation.score import Prior, Score
 from noiseda.adaptation.strategy import Strategy
 from noiseda.adaptation.synthetic import SyntheticOnly
+from noiseda.adaptation.transplant import Transplant
 from noiseda.config import AdaptSettings, StrategyName
 from noiseda.diffusion import Denoiser, NoisePredictor
 from noiseda.restoration import Restorer
@@ -22,16 +28,36 @@ def _synthetic(restorer: Restorer, settings: AdaptSettings) -> SyntheticOnly:
 
 
 def _noise_space(restorer: Restorer, settings: AdaptSettings) -> NoiseSpace:
+    denoiser = Denoiser(_predictor(settings, images=3 if settings.objective.conditions == "both" else 2))
+    return NoiseSpace(restorer, denoiser, settings.objective, reference=settings.reference is not None)
+
+
+def _blind_spot(restorer: Restorer, settings: AdaptSettings) -> BlindSpot:
+    wanted = settings.blind_spot
+    network = BlindSpotNetwork(channels=settings.restorer.channels, width=wanted.width, blocks=wanted.blocks)
+    return BlindSpot(restorer, network, wanted)
+
+
+def _score(restorer: Restorer, settings: AdaptSettings) -> Score:
+    return Score(restorer, Prior(_predictor(settings, images=1)), settings.score)
+
+
+def _predictor(settings: AdaptSettings, *, images: int) -> NoisePredictor:
+    """A noise predictor that looks at a number of images, of which the first is noised."""
     wanted = dataclasses.asdict(settings.predictor)
     channels = settings.restorer.channels
-    images = 3 if settings.objective.conditions == "both" else 2
-    predictor = NoisePredictor(inward=images * channels, outward=channels, **wanted)
-    return NoiseSpace(restorer, Denoiser(predictor), settings.objective, reference=settings.reference is not None)
+    return NoisePredictor(inward=images * channels, outward=channels, **wanted)
 
 
 STRATEGIES: dict[StrategyName, Builder] = {
     "synthetic": _synthetic,
     "noise-space": _noise_space,
+    "neighbor2neighbor": lambda restorer, settings: Neighbor2Neighbor(restorer, settings.neighbor2neighbor),
+    "mean-teacher": lambda restorer, settings: MeanTeacher(restorer, settings.mean_teacher),
+    "source-free": lambda restorer, settings: MeanTeacher(restorer, settings.mean_teacher, synthetic=False),
+    "blind-spot": _blind_spot,
+    "transplant": lambda restorer, settings: Transplant(restorer, settings.transplant),
+    "score": _score,
 }
 
 

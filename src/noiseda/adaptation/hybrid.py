@@ -30,7 +30,7 @@ class Hybrid(Strategy[tuple[Any, ...]]):
     Each part restores its batch by itself: clear, and dearer than one joint pass would be.
 
     Args:
-        parts: strategies by name, which share one restorer; the first one's pictures are shown.
+        parts: strategies by name, which share one restorer; the pictures of the first that has any are shown.
 
     Raises:
         ValueError: where their restorers differ.
@@ -62,19 +62,23 @@ class Hybrid(Strategy[tuple[Any, ...]]):
             for name, part in zip(self.names, parts, strict=True)
             for term, error in part.errors.items()
         }
+        restored_syn = next((part.restored_syn for part in parts if part.restored_syn is not None), None)
         restored_real = next((part.restored_real for part in parts if part.restored_real is not None), None)
-        return HybridTerms(errors, parts[0].restored_syn, restored_real, parts)
+        return HybridTerms(errors, restored_syn, restored_real, parts)
 
     def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
-        """The sum of the parts' losses, without the restoration terms of all but the first."""
+        """The sum of the parts' losses, without the restoration terms of all but the first that has one."""
         assert isinstance(terms, HybridTerms)
         values: dict[str, Tensor] = {}
         total: Tensor | None = None
-        for index, (name, part, own) in enumerate(zip(self.names, self._parts(), terms.parts, strict=True)):
+        counted = False
+        for name, part, own in zip(self.names, self._parts(), terms.parts, strict=True):
             found = part.losses(own, progress)
             loss = found["loss"]
-            if index and "restoration" in own.errors:
-                loss = loss - own.errors["restoration"].mean()
+            if "restoration" in own.errors:
+                if counted:
+                    loss = loss - own.errors["restoration"].mean()
+                counted = True
             total = loss if total is None else total + loss
             values |= {f"{name}/{term}": value for term, value in found.items() if term != "loss"}
         assert total is not None

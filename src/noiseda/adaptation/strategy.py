@@ -21,12 +21,12 @@ class Terms:
 
     Attributes:
         errors: name -> (B,).
-        restored_syn: (B, C, H, W), detached, to look at.
-        restored_real: the same for the real images, where the strategy restores them.
+        restored_syn: (B, C, H, W), detached, to look at, where the strategy restores synthetic images.
+        restored_real: the same for the real images.
     """
 
     errors: dict[str, Tensor]
-    restored_syn: Tensor
+    restored_syn: Tensor | None = None
     restored_real: Tensor | None = None
 
 
@@ -91,6 +91,11 @@ def charbonnier(restored: Tensor, target: Tensor) -> Tensor:
         (B,), at least 1e-3.
     """
     return ((target - restored).square() + 1e-6).sqrt().flatten(1).mean(dim=1)
+
+
+def detached(images: Tensor | None) -> Tensor | None:
+    """Images to look at, where there are any."""
+    return None if images is None else images.detach()
 
 
 def mean_of_all(value: Tensor) -> Tensor:

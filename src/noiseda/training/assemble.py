@@ -217,10 +217,10 @@ def check_start(settings: RestorerSettings) -> None:
 
 
 def build_optimizer(strategy: Strategy[Any], settings: TrainingSettings) -> torch.optim.Optimizer:
-    """Adam, with a learning rate for the restorer and one for whatever is thrown away; ``peak`` is its highest."""
+    """Adam, with a learning rate for the restorer and one for whatever else learns; ``peak`` is its highest."""
     restorer = list(strategy.restorer.parameters())
     ids = {id(parameter) for parameter in restorer}
-    others = [parameter for parameter in strategy.parameters() if id(parameter) not in ids]
+    others = [parameter for parameter in strategy.parameters() if id(parameter) not in ids and parameter.requires_grad]
     groups: list[dict[str, Any]] = [{"params": restorer, "peak": settings.learning_rate}]
     if others:
         groups.append({"params": others, "peak": settings.predictor_learning_rate or settings.learning_rate})

@@ -197,7 +197,8 @@ def fit(run: Run, stop: StopRequest) -> None:
                 journal.line(run.done, run.done - last_line, learning_rate=run.optimizer.param_groups[0]["lr"])
                 last_line = run.done
             if pictured:
-                journal.pictures(run.done, "synthetic", [batch.x_syn, terms.restored_syn, batch.y_syn])
+                if terms.restored_syn is not None:
+                    journal.pictures(run.done, "synthetic", [batch.x_syn, terms.restored_syn, batch.y_syn])
                 if batch.x_real is not None and terms.restored_real is not None:
                     journal.pictures(run.done, "real", [batch.x_real, terms.restored_real])
             if run.validation and validated:

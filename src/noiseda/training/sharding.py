@@ -25,12 +25,18 @@ log = logging.getLogger(__name__)
 def shard(strategy: Strategy[Any], accelerator: Accelerator) -> None:
     """Spread all networks of a strategy but its restorer over the processes; one process alone has nothing to spread.
 
+    A teacher, which follows the restorer and has neither gradients nor moments, stays as whole as that.
+
     Their weights become contiguous: torch shards no channels-last ones. Activations keep their memory format.
 
     Raises:
         UserError: with a version of torch that cannot do this.
     """
-    networks = [network for network in strategy.children() if network is not strategy.restorer]
+    networks = [
+        network
+        for network in strategy.children()
+        if network is not strategy.restorer and any(weight.requires_grad for weight in network.parameters())
+    ]
     if accelerator.num_processes == 1 or not networks:
         log.warning(
             "--training.shard: nothing to spread, with %d process(es) and %d network(s) beside the restorer",

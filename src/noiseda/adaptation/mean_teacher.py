@@ -1,0 +1,93 @@
+"""Mean teacher: agree, on real images, with a moving average of oneself (Tarvainen and Valpola, arXiv 1703.01780).
+
+The teacher restores a real image; the student, which sees it turned and with noise added, must give the same. With no
+synthetic pairs beside it, a network that was trained elsewhere is fine-tuned on real images alone (source-free).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from noiseda.adaptation.orientations import COUNT, turn_each
+from noiseda.adaptation.ramp import ramp
+from noiseda.adaptation.strategy import Strategy, Terms, charbonnier, detached
+from noiseda.adaptation.teacher import Teacher
+from noiseda.data.batches import Batch
+from noiseda.restoration import Restorer
+from noiseda.strategy_settings import MeanTeacherSettings
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """How the student's view of each real image differs from the teacher's.
+
+    Attributes:
+        noise: (B, C, H, W) Gaussian noise, of a standard deviation drawn for each image.
+        orientation: (B,) int64, 0..7.
+    """
+
+    noise: Tensor
+    orientation: Tensor
+
+
+class MeanTeacher(Strategy[Perturbation]):
+    """The restorer is held to its own moving average on real images.
+
+    Args:
+        restorer: the network to adapt.
+        settings: weight and ramp, the teacher, the perturbation.
+        synthetic: learn from synthetic pairs too; without, the run is source-free.
+    """
+
+    wants_real = True
+
+    def __init__(self, restorer: Restorer, settings: MeanTeacherSettings, *, synthetic: bool = True) -> None:
+        super().__init__()
+        self.restorer = restorer
+        self.teacher = Teacher(restorer, decay=settings.decay, views=settings.views)
+        self.settings = settings
+        self.synthetic = synthetic
+
+    def draw(self, y_syn: Tensor, generator: torch.Generator) -> Perturbation:
+        """Draw noise of sigma ~ U(0, settings.sigma) / 255 and an orientation for each image."""
+        count = len(y_syn)
+        sigma = torch.rand(count, 1, 1, 1, generator=generator) * self.settings.sigma / 255
+        return Perturbation(
+            noise=sigma * torch.randn(y_syn.shape, generator=generator),
+            orientation=torch.randint(COUNT, (count,), generator=generator),
+        )
+
+    def forward(self, batch: Batch, draws: Perturbation) -> Terms:
+        """Restore the perturbed real images, and compare with what the teacher makes of them unperturbed.
+
+        Returns:
+            Errors ``teacher``, the Charbonnier error against the teacher's label; and ``restoration``, where synthetic
+            pairs are learnt from.
+        """
+        x_real = batch.x_real
+        assert x_real is not None, "a mean teacher needs real images in the batch"
+        label = self.teacher(x_real)
+        perturbed = turn_each(x_real, draws.orientation) + draws.noise
+        errors = {}
+        if self.synthetic:
+            restored_syn, student = self.restorer(torch.cat([batch.x_syn, perturbed])).float().chunk(2)
+            errors["restoration"] = charbonnier(restored_syn, batch.y_syn)
+        else:
+            restored_syn, student = None, self.restorer(perturbed).float()
+        errors["teacher"] = charbonnier(student, turn_each(label, draws.orientation))
+        return Terms(errors, detached(restored_syn), label)
+
+    def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
+        """L = L_res + weight(p) * L_teacher; source-free L = L_teacher."""
+        means = {name: error.mean() for name, error in terms.errors.items()}
+        if not self.synthetic:
+            return {"loss": means["teacher"]}
+        weight = ramp(progress, weight=self.settings.weight, steepness=self.settings.ramp)
+        return {"loss": means["restoration"] + weight * means["teacher"], **means}
+
+    def after_step(self) -> None:
+        """The teacher follows."""
+        self.teacher.follow(self.restorer)

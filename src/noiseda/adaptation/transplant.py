@@ -1,0 +1,186 @@
+"""Transplanted noise: what a restorer takes from real images, put onto clean ones, makes pairs of the real kind.
+
+Noise cut from the user's own images (GCBD, Chen et al., CVPR 2018), estimated by a denoiser that the pairs it makes
+improve in turn (IDR, Zhang et al., CVPR 2022, arXiv 2111.14358): here the denoiser is a moving average of the restorer,
+so that the estimate is refined all through one run. A restorer that only knows white noise leaves part of a correlated
+one in the image; trained on the part it took, it takes more.
+
+Noise depends on brightness, which clean images have elsewhere. Its standard deviation s as a function of brightness is
+measured on the way, and a residual is scaled from the brightness that it came from to that on which it lands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from noiseda.adaptation.orientations import COUNT, turn_each
+from noiseda.adaptation.ramp import ramp
+from noiseda.adaptation.strategy import Strategy, Terms, charbonnier, mean_of_all
+from noiseda.adaptation.teacher import Teacher
+from noiseda.data.batches import Batch
+from noiseda.restoration import Restorer
+from noiseda.strategy_settings import TransplantSettings
+
+MEMORY = 0.99
+"""Share of what is known of the noise that is kept each step."""
+
+LARGEST = 4.0
+"""Largest factor by which noise is scaled up or down from one brightness to another."""
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Where the noise of each real image lands, and how strong it is there.
+
+    Attributes:
+        orientation: (B,) int64, 0..7.
+        shift: (B, 2) int64: rows and columns by which it is rolled.
+        strength: (B,) factors.
+    """
+
+    orientation: Tensor
+    shift: Tensor
+    strength: Tensor
+
+
+class Transplant(Strategy[Moves]):
+    """The restorer learns from synthetic pairs, and from clean images that wear the noise of the real ones.
+
+    Args:
+        restorer: the network to adapt.
+        settings: weight and ramp, the teacher, the range of strengths, the brightness bins.
+    """
+
+    wants_real = True
+
+    def __init__(self, restorer: Restorer, settings: TransplantSettings) -> None:
+        super().__init__()
+        self.restorer = restorer
+        self.teacher = Teacher(restorer, decay=settings.decay, views=settings.views)
+        self.levels = NoiseLevels(restorer.channels, settings.bins)
+        self.settings = settings
+
+    def draw(self, y_syn: Tensor, generator: torch.Generator) -> Moves:
+        """Draw an orientation, a shift and a strength for each image."""
+        count, _, height, width = y_syn.shape
+        low, high = self.settings.strength
+        shift = torch.rand(count, 2, generator=generator) * torch.tensor([height, width])
+        return Moves(
+            orientation=torch.randint(COUNT, (count,), generator=generator),
+            shift=shift.long(),
+            strength=low + (high - low) * torch.rand(count, generator=generator),
+        )
+
+    def forward(self, batch: Batch, draws: Moves) -> Terms:
+        """Restore the synthetic inputs, and the clean images under transplanted noise.
+
+        Returns:
+            Errors ``restoration`` and ``transplant``, both Charbonnier against ``y_syn``; and ``residual``, the
+            standard deviation of what the teacher takes from the real images, to watch.
+        """
+        x_real, y_syn = batch.x_real, batch.y_syn
+        assert x_real is not None, "transplanting noise needs real images in the batch"
+        with torch.no_grad():
+            clean = self.teacher(x_real)
+            noise = x_real - clean
+            noise = noise - noise.mean(dim=(2, 3), keepdim=True)  # a shift of colour is no noise
+            self.levels.observe(noise, clean)
+            landed, origin = (rolled(turn_each(images, draws.orientation), draws.shift) for images in (noise, clean))
+            factor = (self.levels(y_syn) / self.levels(origin)).clamp(1 / LARGEST, LARGEST)
+            x_new = (y_syn + draws.strength[:, None, None, None] * factor * landed).clamp(0, 1)
+        restored_syn, restored_new = self.restorer(torch.cat([batch.x_syn, x_new])).float().chunk(2)
+        errors = {
+            "restoration": charbonnier(restored_syn, y_syn),
+            "transplant": charbonnier(restored_new, y_syn),
+            "residual": noise.square().flatten(1).mean(dim=1).sqrt(),
+        }
+        return Terms(errors, restored_syn.detach(), clean)
+
+    def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
+        """L = L_res + weight(p) * L_transplant."""
+        means = {name: error.mean() for name, error in terms.errors.items()}
+        weight = ramp(progress, weight=self.settings.weight, steepness=self.settings.ramp)
+        return {"loss": means["restoration"] + weight * means["transplant"], **means}
+
+    def after_step(self) -> None:
+        """The teacher follows, and what was seen of the noise becomes part of what is known."""
+        self.teacher.follow(self.restorer)
+        self.levels.settle()
+
+
+class NoiseLevels(nn.Module):
+    """The standard deviation of noise as a function of brightness, channel by channel, measured as batches go by.
+
+    A pixel counts in the bin of its brightness; between the centres of two bins the deviation is interpolated. Bins
+    that hold little are drawn towards the deviation over all of them.
+
+    Args:
+        channels: colour channels, C.
+        bins: number of brightness bins over [0, 1].
+    """
+
+    known: Tensor
+    seen: Tensor
+
+    def __init__(self, channels: int, bins: int) -> None:
+        super().__init__()
+        self.bins = bins
+        # Pixels, and the sum of their squared noise; (2, C, bins).
+        self.register_buffer("known", torch.zeros(2, channels, bins))
+        self.register_buffer("seen", torch.zeros(2, channels, bins))
+
+    def observe(self, noise: Tensor, brightness: Tensor) -> None:
+        """Count the pixels of a batch, of all processes together.
+
+        Args:
+            noise: (B, C, H, W).
+            brightness: (B, C, H, W) in [0, 1]: that of the clean pixel under the noise.
+        """
+        channels = noise.shape[1]
+        bin_of = (brightness * self.bins).long().clamp(0, self.bins - 1).transpose(0, 1).flatten(1)  # (C, B * H * W)
+        square = noise.square().transpose(0, 1).flatten(1)
+        found = torch.zeros(2, channels, self.bins, device=noise.device)
+        found[0].scatter_add_(1, bin_of, torch.ones_like(square))
+        found[1].scatter_add_(1, bin_of, square)
+        self.seen += mean_of_all(found)
+
+    def settle(self) -> None:
+        """Add what was seen to what is known, which fades."""
+        self.known.mul_(MEMORY).add_(self.seen)
+        self.seen.zero_()
+
+    def deviation(self) -> Tensor:
+        """The standard deviation in each bin; (C, bins), the same everywhere before anything was seen."""
+        pixels, squares = (self.known + self.seen).unbind()
+        overall = (squares.sum(dim=1, keepdim=True) + 1e-6) / (pixels.sum(dim=1, keepdim=True) + 1)  # (C, 1)
+        weight = 1e-3 * pixels.sum(dim=1, keepdim=True) + 1
+        return ((squares + weight * overall) / (pixels + weight)).sqrt()
+
+    def forward(self, brightness: Tensor) -> Tensor:
+        """The standard deviation of noise on pixels of some brightness; (B, C, H, W) -> the same."""
+        place = (brightness * self.bins - 0.5).clamp(0, self.bins - 1)  # 0: the centre of the first bin
+        below = place.long().clamp(max=self.bins - 2)
+        deviation = self.deviation()
+        channel = torch.arange(len(deviation), device=deviation.device)[:, None, None]
+        low, high = deviation[channel, below], deviation[channel, below + 1]
+        return low + (high - low) * (place - below)
+
+
+def rolled(images: Tensor, shift: Tensor) -> Tensor:
+    """Roll each image by rows and columns of its own.
+
+    Args:
+        images: (B, C, H, W).
+        shift: (B, 2) int64: rows down, columns to the right.
+
+    Returns:
+        (B, C, H, W): what leaves at one side comes in at the other.
+    """
+    count, _, height, width = images.shape
+    image = torch.arange(count, device=images.device)[:, None, None]
+    row = (torch.arange(height, device=images.device) - shift[:, :1]) % height  # (B, H)
+    column = (torch.arange(width, device=images.device) - shift[:, 1:]) % width  # (B, W)
+    return images.permute(0, 2, 3, 1)[image, row[:, :, None], column[:, None, :]].permute(0, 3, 1, 2)
