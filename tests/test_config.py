@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from noiseda import cli, config
+from noiseda import cli, config, strategy_settings
 from noiseda.address import Url
 from noiseda.config import (
     AdaptSettings,
@@ -21,6 +21,14 @@ from noiseda.config import (
 )
 from noiseda.errors import UserError
 from noiseda.settings_file import differences, flatten, read_settings, to_tree, write_settings
+from noiseda.strategy_settings import (
+    AlignmentSettings,
+    CriticSettings,
+    CycadaSettings,
+    DannSettings,
+    DsnSettings,
+    PixeldaSettings,
+)
 
 VALID = AdaptSettings(real=Path("real"), clean=Path("clean"))
 SECTIONS = {
@@ -30,6 +38,12 @@ SECTIONS = {
     "degradation": DegradationSettings,
     "training": TrainingSettings,
     "shards": ShardSettings,
+    "alignment": AlignmentSettings,
+    "dann": DannSettings,
+    "dsn": DsnSettings,
+    "pixelda": PixeldaSettings,
+    "cycada": CycadaSettings,
+    "critic": CriticSettings,
 }
 # Every field away from its default, every type among them.
 UNUSUAL = AdaptSettings(
@@ -59,6 +73,17 @@ UNUSUAL = AdaptSettings(
         recompute=True, shard=True,
     ),
     shards=ShardSettings(window=2, draws=5),
+    alignment=AlignmentSettings(mmd=0.2, coral=3.0, ramp=0.0, grid=2, kernels=3),
+    dann=DannSettings(weight=0.3, ramp=1.0, width=16),
+    dsn=DsnSettings(reconstruction=0.2, difference=0.0, similarity=0.3, by="mmd", ramp=0.0, width=8, blocks=1),
+    pixelda=PixeldaSettings(
+        adversarial=0.5, content=0.0, form="hinge", noise=0, width=16, blocks=1, discriminator=8
+    ),
+    cycada=CycadaSettings(
+        adversarial=0.5, cycle=1.0, semantic=0.0, feature=0.0, ramp=5.0, form="logistic", width=16, blocks=1,
+        discriminator=8,
+    ),
+    critic=CriticSettings(weight=0.5, ramp=0.0, form="hinge", width=8),
 )  # fmt: skip
 
 
@@ -83,8 +108,9 @@ def parse(*words):
 
 def test_every_setting_is_explained():
     """A string stands below every field, which is where ``--help`` finds it; a section is explained by its class."""
-    classes = [n for n in ast.parse(inspect.getsource(config)).body if isinstance(n, ast.ClassDef)]
-    assert len(classes) == 7
+    sources = [inspect.getsource(module) for module in (config, strategy_settings)]
+    classes = [n for source in sources for n in ast.parse(source).body if isinstance(n, ast.ClassDef)]
+    assert {section.name for section in classes} == {"AdaptSettings", *(kind.__name__ for kind in SECTIONS.values())}
     for section in classes:
         assert ast.get_docstring(section)
         for field, following in zip(section.body, [*section.body[1:], None], strict=True):
@@ -122,12 +148,21 @@ POSITIVE = [
     "training.steps", "training.batch", "training.accumulate", "training.learning_rate", "training.checkpoint_every",
     "training.log_every", "training.picture_every", "training.validate_every", "training.predictor_learning_rate",
     "restorer.width", "restorer.depth", "predictor.width", "predictor.blocks", "predictor.stem", "max_megapixels",
-    "cache_gigabytes", "shards.window", "shards.draws",
+    "cache_gigabytes", "shards.window", "shards.draws", "alignment.grid", "alignment.kernels", "dann.width",
+    "dsn.width", "dsn.blocks", "pixelda.width", "pixelda.blocks", "pixelda.discriminator", "cycada.width",
+    "cycada.blocks", "cycada.discriminator", "critic.width",
 ]  # fmt: skip
-NOT_NEGATIVE = ["objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.workers", "seed"]
+NOT_NEGATIVE = [
+    "objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.workers", "seed",
+    "alignment.mmd", "alignment.coral", "alignment.ramp", "dann.weight", "dann.ramp", "dsn.reconstruction",
+    "dsn.difference", "dsn.similarity", "dsn.ramp", "pixelda.adversarial", "pixelda.content", "pixelda.noise",
+    "cycada.adversarial", "cycada.cycle", "cycada.semantic", "cycada.feature", "cycada.ramp", "critic.weight",
+    "critic.ramp",
+]  # fmt: skip
 CHOICES = {
     "task": "denoising", "strategy": "noise_space", "restorer.channels": 4, "objective.shuffle": "block",
-    "objective.schedule": "cos", "training.decay": "linear", "training.precision": "fp16",
+    "objective.schedule": "cos", "training.decay": "linear", "training.precision": "fp16", "dsn.by": "coral",
+    "pixelda.form": "lsgan", "cycada.form": "wasserstein", "critic.form": "",
 }  # fmt: skip
 
 
@@ -288,6 +323,16 @@ def test_settings_of_another_version_are_differences():
     before["lost"] = 3
     del before["seed"]
     assert sorted(differences(before, VALID)) == ["--lost was 3, now is None", "--seed was None, now is 0"]
+
+
+@pytest.mark.parametrize("name", ["dann", "dsn", "pixelda", "cycada", "critic"])
+def test_opponents_are_not_sharded(name):
+    """Their constant passes would see gathered weights, which learn."""
+    settings = change("training.shard", True)
+    for asked in (dataclasses.replace(settings, strategy=name), dataclasses.replace(settings, also=[name])):
+        with pytest.raises(UserError, match=rf"--training\.shard .* --strategy {name}"):
+            asked.check()
+    dataclasses.replace(settings, strategy="mmd").check()
 
 
 def test_strategies_are_added_once_each_and_by_their_names() -> None:

@@ -16,11 +16,19 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 from noiseda.address import Location, location
 from noiseda.errors import UserError
+from noiseda.strategy_settings import (
+    AlignmentSettings,
+    CriticSettings,
+    CycadaSettings,
+    DannSettings,
+    DsnSettings,
+    PixeldaSettings,
+)
 
 Task = Literal["denoise", "derain", "deblur"]
 ScheduleName = Literal["linear", "cosine", "quadratic", "sigmoid"]
 Shuffle = Literal["blocks", "channels", "off"]
-StrategyName = Literal["noise-space", "synthetic"]
+StrategyName = Literal["noise-space", "synthetic", "mmd", "coral", "dann", "dsn", "pixelda", "cycada", "critic"]
 Precision = Literal["auto", "fp32", "bf16"]
 MemoryFormat = Literal["auto", "channels_last", "channels_first"]
 
@@ -196,10 +204,16 @@ _POSITIVE = (
     "training.predictor_learning_rate", "training.validate_every", "training.checkpoint_every", "training.log_every",
     "training.picture_every", "restorer.width", "restorer.depth", "predictor.width", "predictor.blocks",
     "predictor.stem", "max_megapixels", "cache_gigabytes", "shards.window", "shards.draws",
+    "alignment.grid", "alignment.kernels", "dann.width", "dsn.width", "dsn.blocks", "pixelda.width", "pixelda.blocks",
+    "pixelda.discriminator", "cycada.width", "cycada.blocks", "cycada.discriminator", "critic.width",
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.snapshot_every",
     "training.workers", "seed",
+    "alignment.mmd", "alignment.coral", "alignment.ramp", "dann.weight", "dann.ramp", "dsn.reconstruction",
+    "dsn.difference", "dsn.similarity", "dsn.ramp", "pixelda.adversarial", "pixelda.content", "pixelda.noise",
+    "cycada.adversarial", "cycada.cycle", "cycada.semantic", "cycada.feature", "cycada.ramp", "critic.weight",
+    "critic.ramp",
 )  # fmt: skip
 
 
@@ -230,7 +244,8 @@ class AdaptSettings:
     """Folder of the run: weights, settings, logs, checkpoints. Running the same command again continues it."""
 
     strategy: StrategyName = "noise-space"
-    """noise-space adapts to the real photographs; synthetic ignores them (the baseline)."""
+    """noise-space adapts to the real photographs; synthetic ignores them (the baseline); the others are rivals of
+    noise-space to compare with (docs/method.md)."""
 
     also: list[StrategyName] = field(default_factory=list)
     """Strategies to add to it: their losses are summed, the restorer is one."""
@@ -256,6 +271,12 @@ class AdaptSettings:
     degradation: DegradationSettings = field(default_factory=DegradationSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     shards: ShardSettings = field(default_factory=ShardSettings)
+    alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
+    dann: DannSettings = field(default_factory=DannSettings)
+    dsn: DsnSettings = field(default_factory=DsnSettings)
+    pixelda: PixeldaSettings = field(default_factory=PixeldaSettings)
+    cycada: CycadaSettings = field(default_factory=CycadaSettings)
+    critic: CriticSettings = field(default_factory=CriticSettings)
 
     def __post_init__(self) -> None:
         """Take texts for paths and addresses, as one writes them in Python."""
@@ -305,6 +326,11 @@ class AdaptSettings:
         if not self.predictor.multipliers or min(self.predictor.multipliers) < 1:
             raise UserError(
                 f"--predictor.multipliers needs at least one factor of 1 or more, not {self.predictor.multipliers}"
+            )
+        adversarial = sorted({self.strategy, *self.also} & {"dann", "dsn", "pixelda", "cycada", "critic"})
+        if self.training.shard and adversarial:
+            raise UserError(
+                f"--training.shard is for large noise predictors, and cannot be had with --strategy {adversarial[0]}"
             )
         low, high = self.objective.levels
         if not 1 <= low <= high <= 999:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
+from noiseda.adaptation.alignment import Alignment, coral, mmd
+from noiseda.adaptation.critic import Critic
+from noiseda.adaptation.cycada import CycleAdaptation
+from noiseda.adaptation.dann import Dann
+from noiseda.adaptation.dsn import DomainSeparation
 from noiseda.adaptation.hybrid import Hybrid
 from noiseda.adaptation.noise_space import NoiseSpace
+from noiseda.adaptation.pixelda import PixelAdaptation
 from noiseda.adaptation.strategy import Strategy
 from noiseda.adaptation.synthetic import SyntheticOnly
 from noiseda.config import AdaptSettings, StrategyName
@@ -28,9 +35,27 @@ def _noise_space(restorer: Restorer, settings: AdaptSettings) -> NoiseSpace:
     return NoiseSpace(restorer, Denoiser(predictor), settings.objective, reference=settings.reference is not None)
 
 
+def _mmd(restorer: Restorer, settings: AdaptSettings) -> Alignment:
+    own = settings.alignment
+    distance = functools.partial(mmd, kernels=own.kernels)
+    return Alignment(restorer, distance, weight=own.mmd, steepness=own.ramp, grid=own.grid)
+
+
+def _coral(restorer: Restorer, settings: AdaptSettings) -> Alignment:
+    own = settings.alignment
+    return Alignment(restorer, coral, weight=own.coral, steepness=own.ramp, grid=own.grid)
+
+
 STRATEGIES: dict[StrategyName, Builder] = {
     "synthetic": _synthetic,
     "noise-space": _noise_space,
+    "mmd": _mmd,
+    "coral": _coral,
+    "dann": lambda restorer, settings: Dann(restorer, settings.dann),
+    "dsn": lambda restorer, settings: DomainSeparation(restorer, settings.dsn),
+    "pixelda": lambda restorer, settings: PixelAdaptation(restorer, settings.pixelda),
+    "cycada": lambda restorer, settings: CycleAdaptation(restorer, settings.cycada),
+    "critic": lambda restorer, settings: Critic(restorer, settings.critic),
 }
 
 
