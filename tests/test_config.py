@@ -21,6 +21,14 @@ from noiseda.config import (
 )
 from noiseda.errors import UserError
 from noiseda.settings_file import differences, flatten, read_settings, to_tree, write_settings
+from noiseda.strategy_settings import (
+    AlignmentSettings,
+    CriticSettings,
+    CycadaSettings,
+    DannSettings,
+    DsnSettings,
+    PixeldaSettings,
+)
 
 VALID = AdaptSettings(real=Path("real"), clean=Path("clean"))
 SECTIONS = {
@@ -35,6 +43,12 @@ SECTIONS = {
     "blind_spot": strategy_settings.BlindSpotSettings,
     "transplant": strategy_settings.TransplantSettings,
     "score": strategy_settings.ScoreSettings,
+    "alignment": AlignmentSettings,
+    "dann": DannSettings,
+    "dsn": DsnSettings,
+    "pixelda": PixeldaSettings,
+    "cycada": CycadaSettings,
+    "critic": CriticSettings,
 }
 # Every field away from its default, every type among them.
 UNUSUAL = AdaptSettings(
@@ -74,6 +88,17 @@ UNUSUAL = AdaptSettings(
         weight=0.5, ramp=0.0, decay=0.9, views=2, strength=(1.0, 1.0), bins=8
     ),
     score=strategy_settings.ScoreSettings(weight=1.0, ramp=0.0, levels=(5, 50), fidelity=0.0, square=1),
+    alignment=AlignmentSettings(mmd=0.2, coral=3.0, ramp=0.0, grid=2, kernels=3),
+    dann=DannSettings(weight=0.3, ramp=1.0, width=16),
+    dsn=DsnSettings(reconstruction=0.2, difference=0.0, similarity=0.3, by="mmd", ramp=0.0, width=8, blocks=1),
+    pixelda=PixeldaSettings(
+        adversarial=0.5, content=0.0, form="hinge", noise=0, width=16, blocks=1, discriminator=8
+    ),
+    cycada=CycadaSettings(
+        adversarial=0.5, cycle=1.0, semantic=0.0, feature=0.0, ramp=5.0, form="logistic", width=16, blocks=1,
+        discriminator=8,
+    ),
+    critic=CriticSettings(weight=0.5, ramp=0.0, form="hinge", width=8),
 )  # fmt: skip
 
 
@@ -148,9 +173,21 @@ NOT_NEGATIVE = [
     "transplant.weight", "transplant.ramp", "score.weight", "score.ramp", "score.fidelity",
 ]  # fmt: skip
 SHARES = ["training.ema", "predictor.dropout", "mean_teacher.decay", "blind_spot.start", "transplant.decay"]
+POSITIVE += [
+    "alignment.grid", "alignment.kernels", "dann.width",
+    "dsn.width", "dsn.blocks", "pixelda.width", "pixelda.blocks", "pixelda.discriminator", "cycada.width",
+    "cycada.blocks", "cycada.discriminator", "critic.width",
+]  # fmt: skip
+NOT_NEGATIVE += [
+    "alignment.mmd", "alignment.coral", "alignment.ramp", "dann.weight", "dann.ramp", "dsn.reconstruction",
+    "dsn.difference", "dsn.similarity", "dsn.ramp", "pixelda.adversarial", "pixelda.content", "pixelda.noise",
+    "cycada.adversarial", "cycada.cycle", "cycada.semantic", "cycada.feature", "cycada.ramp", "critic.weight",
+    "critic.ramp",
+]  # fmt: skip
 CHOICES = {
     "task": "denoising", "strategy": "noise_space", "restorer.channels": 4, "objective.shuffle": "block",
-    "objective.schedule": "cos", "training.decay": "linear", "training.precision": "fp16",
+    "objective.schedule": "cos", "training.decay": "linear", "training.precision": "fp16", "dsn.by": "coral",
+    "pixelda.form": "lsgan", "cycada.form": "wasserstein", "critic.form": "",
 }  # fmt: skip
 
 
@@ -314,6 +351,16 @@ def test_settings_of_another_version_are_differences():
     before["lost"] = 3
     del before["seed"]
     assert sorted(differences(before, VALID)) == ["--lost was 3, now is None", "--seed was None, now is 0"]
+
+
+@pytest.mark.parametrize("name", ["dann", "dsn", "pixelda", "cycada", "critic"])
+def test_opponents_are_not_sharded(name):
+    """Their constant passes would see gathered weights, which learn."""
+    settings = change("training.shard", True)
+    for asked in (dataclasses.replace(settings, strategy=name), dataclasses.replace(settings, also=[name])):
+        with pytest.raises(UserError, match=rf"--training\.shard .* --strategy {name}"):
+            asked.check()
+    dataclasses.replace(settings, strategy="mmd").check()
 
 
 def test_strategies_are_added_once_each_and_by_their_names() -> None:

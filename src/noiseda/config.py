@@ -17,9 +17,15 @@ from typing import Literal, get_args, get_origin, get_type_hints
 from noiseda.address import Location, location
 from noiseda.errors import UserError
 from noiseda.strategy_settings import (
+    AlignmentSettings,
     BlindSpotSettings,
+    CriticSettings,
+    CycadaSettings,
+    DannSettings,
+    DsnSettings,
     MeanTeacherSettings,
     Neighbor2NeighborSettings,
+    PixeldaSettings,
     ScoreSettings,
     TransplantSettings,
 )
@@ -30,6 +36,7 @@ Conditions = Literal["both", "synthetic", "real"]
 Shuffle = Literal["blocks", "channels", "off"]
 StrategyName = Literal[
     "noise-space", "synthetic",
+    "mmd", "coral", "dann", "dsn", "pixelda", "cycada", "critic",
     "neighbor2neighbor", "mean-teacher", "source-free", "blind-spot", "transplant", "score",
 ]  # fmt: skip
 Precision = Literal["auto", "fp32", "bf16"]
@@ -212,6 +219,8 @@ _POSITIVE = (
     "training.picture_every", "restorer.width", "restorer.depth", "predictor.width", "predictor.blocks",
     "predictor.stem", "max_megapixels", "cache_gigabytes", "shards.window", "shards.draws",
     "blind_spot.width", "blind_spot.train_stride", "blind_spot.test_stride", "score.square",
+    "alignment.grid", "alignment.kernels", "dann.width", "dsn.width", "dsn.blocks", "pixelda.width", "pixelda.blocks",
+    "pixelda.discriminator", "cycada.width", "cycada.blocks", "cycada.discriminator", "critic.width",
 )  # fmt: skip
 _SHARES = ("training.ema", "predictor.dropout", "mean_teacher.decay", "blind_spot.start", "transplant.decay")
 _NOT_NEGATIVE = (
@@ -220,6 +229,10 @@ _NOT_NEGATIVE = (
     "neighbor2neighbor.weight", "neighbor2neighbor.consistency", "mean_teacher.weight", "mean_teacher.ramp",
     "mean_teacher.sigma", "blind_spot.blocks", "blind_spot.weight", "blind_spot.ramp", "blind_spot.refinements",
     "transplant.weight", "transplant.ramp", "score.weight", "score.ramp", "score.fidelity",
+    "alignment.mmd", "alignment.coral", "alignment.ramp", "dann.weight", "dann.ramp", "dsn.reconstruction",
+    "dsn.difference", "dsn.similarity", "dsn.ramp", "pixelda.adversarial", "pixelda.content", "pixelda.noise",
+    "cycada.adversarial", "cycada.cycle", "cycada.semantic", "cycada.feature", "cycada.ramp", "critic.weight",
+    "critic.ramp",
 )  # fmt: skip
 
 
@@ -282,6 +295,12 @@ class AdaptSettings:
     blind_spot: BlindSpotSettings = field(default_factory=BlindSpotSettings)
     transplant: TransplantSettings = field(default_factory=TransplantSettings)
     score: ScoreSettings = field(default_factory=ScoreSettings)
+    alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
+    dann: DannSettings = field(default_factory=DannSettings)
+    dsn: DsnSettings = field(default_factory=DsnSettings)
+    pixelda: PixeldaSettings = field(default_factory=PixeldaSettings)
+    cycada: CycadaSettings = field(default_factory=CycadaSettings)
+    critic: CriticSettings = field(default_factory=CriticSettings)
 
     def __post_init__(self) -> None:
         """Take texts for paths and addresses, as one writes them in Python."""
@@ -341,6 +360,11 @@ class AdaptSettings:
             raise UserError(f"--transplant.strength must satisfy 0 < low <= high, not {weakest}, {strongest}")
         if self.transplant.bins < 2:
             raise UserError(f"--transplant.bins must be at least 2, not {self.transplant.bins}")
+        adversarial = sorted({self.strategy, *self.also} & {"dann", "dsn", "pixelda", "cycada", "critic"})
+        if self.training.shard and adversarial:
+            raise UserError(
+                f"--training.shard is for large noise predictors, and cannot be had with --strategy {adversarial[0]}"
+            )
         shrink = self.predictor.stem * 2 ** (len(self.predictor.multipliers) - 1)
         shrink = math.lcm(shrink, 2 ** (self.restorer.depth - 1))
         if self.training.patch < 16 or self.training.patch % shrink:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
+from noiseda.adaptation.alignment import Alignment, coral, mmd
 from noiseda.adaptation.blind_network import BlindSpotNetwork
 from noiseda.adaptation.blind_spot import BlindSpot
+from noiseda.adaptation.critic import Critic
+from noiseda.adaptation.cycada import CycleAdaptation
+from noiseda.adaptation.dann import Dann
+from noiseda.adaptation.dsn import DomainSeparation
 from noiseda.adaptation.hybrid import Hybrid
 from noiseda.adaptation.mean_teacher import MeanTeacher
 from noiseda.adaptation.neighbor2neighbor import Neighbor2Neighbor
 from noiseda.adaptation.noise_space import NoiseSpace
+from noiseda.adaptation.pixelda import PixelAdaptation
 from noiseda.adaptation.score import Prior, Score
 from noiseda.adaptation.strategy import Strategy
 from noiseda.adaptation.synthetic import SyntheticOnly
@@ -49,6 +56,17 @@ def _predictor(settings: AdaptSettings, *, images: int) -> NoisePredictor:
     return NoisePredictor(inward=images * channels, outward=channels, **wanted)
 
 
+def _mmd(restorer: Restorer, settings: AdaptSettings) -> Alignment:
+    own = settings.alignment
+    distance = functools.partial(mmd, kernels=own.kernels)
+    return Alignment(restorer, distance, weight=own.mmd, steepness=own.ramp, grid=own.grid)
+
+
+def _coral(restorer: Restorer, settings: AdaptSettings) -> Alignment:
+    own = settings.alignment
+    return Alignment(restorer, coral, weight=own.coral, steepness=own.ramp, grid=own.grid)
+
+
 STRATEGIES: dict[StrategyName, Builder] = {
     "synthetic": _synthetic,
     "noise-space": _noise_space,
@@ -58,6 +76,13 @@ STRATEGIES: dict[StrategyName, Builder] = {
     "blind-spot": _blind_spot,
     "transplant": lambda restorer, settings: Transplant(restorer, settings.transplant),
     "score": _score,
+    "mmd": _mmd,
+    "coral": _coral,
+    "dann": lambda restorer, settings: Dann(restorer, settings.dann),
+    "dsn": lambda restorer, settings: DomainSeparation(restorer, settings.dsn),
+    "pixelda": lambda restorer, settings: PixelAdaptation(restorer, settings.pixelda),
+    "cycada": lambda restorer, settings: CycleAdaptation(restorer, settings.cycada),
+    "critic": lambda restorer, settings: Critic(restorer, settings.critic),
 }
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 

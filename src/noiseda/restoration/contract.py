@@ -27,6 +27,18 @@ class Restorer(nn.Module, ABC):
     def restore(self, images: Tensor) -> Tensor:
         """Restore images whose sides are multiples of ``stride``; (B, C, H, W) -> (B, C, H, W)."""
 
+    @property
+    def features(self) -> nn.Module:
+        """The module whose output, (B, K, h, w), stands for what the network makes of an image: its deepest stage.
+
+        Strategies compare this output between domains. It runs once in each pass, and nothing changes its output in
+        place afterwards; h and w are the sides of the padded image, divided by one whole number.
+
+        Raises:
+            TypeError: where a network names none.
+        """
+        raise TypeError(f"{type(self).__name__} names no module whose output could serve as its features")
+
     def forward(self, images: Tensor) -> Tensor:
         """Restore degraded images.
 

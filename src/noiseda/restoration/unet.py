@@ -54,6 +54,11 @@ class UNet(Restorer):
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
         nn.init.zeros_(self.head.weight)
 
+    @property
+    def features(self) -> nn.Module:
+        """The deepest stage; (B, width * 2**(depth - 1), H / stride, W / stride)."""
+        return self.down[-1]
+
     def restore(self, images: Tensor) -> Tensor:
         """Restore images whose sides are multiples of ``stride``; (B, C, H, W) -> (B, C, H, W)."""
         x = images

@@ -1,0 +1,48 @@
+"""The building blocks of the networks that strategies bring along and throw away."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+SLOPE = 0.2
+"""Slope of LeakyReLU below zero, as in the restorer."""
+
+
+def convolution(inward: int, outward: int, *, size: int = 3, stride: int = 1) -> nn.Conv2d:
+    """A padded convolution whose weights keep the signal's size through LeakyReLU (arXiv 1502.01852)."""
+    layer = nn.Conv2d(inward, outward, size, stride=stride, padding=(size - 1) // 2)
+    nn.init.kaiming_normal_(layer.weight, a=SLOPE)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
+
+
+def zero(layer: nn.Conv2d) -> nn.Conv2d:
+    """Start a convolution at zero, so that the branch it ends adds nothing at first."""
+    nn.init.zeros_(layer.weight)
+    return layer
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with LeakyReLU(0.2) before each, added to their input; they add nothing at first.
+
+    Without normalisation, which would take away the very strength of the noise that domains differ in.
+
+    Args:
+        width: channels in and out.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            nn.LeakyReLU(SLOPE), convolution(width, width), nn.LeakyReLU(SLOPE), zero(convolution(width, width))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, width, H, W) -> the same."""
+        return x + self.branch(x)  # type: ignore[no-any-return]
+
+
+def trunk(inward: int, outward: int, *, width: int, blocks: int) -> nn.Sequential:
+    """A convolution, residual blocks, LeakyReLU and a convolution; (B, inward, H, W) -> (B, outward, H, W)."""
+    inside = [ResidualBlock(width) for _ in range(blocks)]
+    return nn.Sequential(convolution(inward, width), *inside, nn.LeakyReLU(SLOPE), convolution(width, outward))

@@ -1,0 +1,60 @@
+"""A plain adversarial loss in place of the diffusion loss: the control of the paper's comparison."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from noiseda.adaptation.adversary import deceiving, frozen, telling_apart
+from noiseda.adaptation.discriminators import PatchDiscriminator
+from noiseda.adaptation.ramp import ramp
+from noiseda.adaptation.strategy import Strategy, Terms, charbonnier
+from noiseda.data.batches import Batch
+from noiseda.restoration import Restorer
+from noiseda.strategy_settings import CriticSettings
+
+
+class Critic(Strategy[None]):
+    """A discriminator tells restored real images from clean ones; the restorer is paid for deceiving it.
+
+    Clean examples are the synthetic targets, which belong to none of the real images. No perceptual term.
+
+    Args:
+        restorer: the network to adapt.
+        settings: weight and ramp, form of the loss, size of the discriminator.
+    """
+
+    wants_real = True
+
+    def __init__(self, restorer: Restorer, settings: CriticSettings) -> None:
+        super().__init__()
+        self.restorer = restorer
+        self.settings = settings
+        self.discriminator = PatchDiscriminator(channels=restorer.channels, width=settings.width)
+
+    def draw(self, y_syn: Tensor, generator: torch.Generator) -> None:
+        """Nothing is random here."""
+
+    def forward(self, batch: Batch, draws: None) -> Terms:
+        """Restore both domains and let the discriminator look at the real one.
+
+        Returns:
+            Errors ``restoration``; ``deceiving``, of the restorer; ``discriminator``.
+        """
+        x_syn, y_syn, x_real = batch.x_syn, batch.y_syn, batch.x_real
+        assert x_real is not None, "a critic needs real images in the batch"
+        form = self.settings.form
+        restored_syn, restored_real = self.restorer(torch.cat([x_syn, x_real])).float().chunk(2)
+        clean, restored = self.discriminator(torch.cat([y_syn, restored_real.detach()])).chunk(2)
+        errors = {
+            "restoration": charbonnier(restored_syn, y_syn),
+            "deceiving": deceiving(form, frozen(self.discriminator, restored_real)),
+            "discriminator": telling_apart(form, clean, restored),
+        }
+        return Terms(errors, restored_syn.detach(), restored_real.detach())
+
+    def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
+        """L = L_res + weight(p) * L_deceiving + L_discriminator."""
+        means = {name: error.mean() for name, error in terms.errors.items()}
+        weight = ramp(progress, weight=self.settings.weight, steepness=self.settings.ramp)
+        return {"loss": means["restoration"] + weight * means["deceiving"] + means["discriminator"], **means}

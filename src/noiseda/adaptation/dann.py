@@ -1,0 +1,55 @@
+"""Adversarial features: a classifier that tells the domains apart, and a restorer that confuses it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from noiseda.adaptation.adversary import confusion
+from noiseda.adaptation.discriminators import DomainClassifier
+from noiseda.adaptation.features import feature_shape, restore_with_features
+from noiseda.adaptation.ramp import ramp
+from noiseda.adaptation.strategy import Strategy, Terms, charbonnier
+from noiseda.data.batches import Batch
+from noiseda.restoration import Restorer
+from noiseda.strategy_settings import DannSettings
+
+
+class Dann(Strategy[None]):
+    """Domain-adversarial training by gradient reversal (Ganin and Lempitsky, arXiv 1409.7495).
+
+    Args:
+        restorer: the network to adapt.
+        settings: weight and ramp of the reversed gradient, size of the classifier.
+    """
+
+    wants_real = True
+
+    def __init__(self, restorer: Restorer, settings: DannSettings) -> None:
+        super().__init__()
+        self.restorer = restorer
+        self.settings = settings
+        self.classifier = DomainClassifier(feature_shape(restorer).channels, width=settings.width)
+
+    def draw(self, y_syn: Tensor, generator: torch.Generator) -> None:
+        """Nothing is random here."""
+
+    def forward(self, batch: Batch, draws: None) -> Terms:
+        """Restore both domains and let the classifier guess them by their features.
+
+        Returns:
+            Errors ``restoration``, ``domain`` and ``reversed`` (:func:`noiseda.adaptation.adversary.confusion`).
+        """
+        assert batch.x_real is not None, "domain-adversarial training needs real images in the batch"
+        images = torch.cat([batch.x_syn, batch.x_real])
+        restored, features = restore_with_features(self.restorer, images)
+        restored_syn, restored_real = restored.chunk(2)
+        syn, real = features.chunk(2)
+        errors = {"restoration": charbonnier(restored_syn, batch.y_syn)} | confusion(self.classifier, syn, real)
+        return Terms(errors, restored_syn.detach(), restored_real.detach())
+
+    def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
+        """L = L_res + L_domain - weight(p) * L_reversed; the classifier descends where the restorer climbs."""
+        means = {name: error.mean() for name, error in terms.errors.items()}
+        weight = ramp(progress, weight=self.settings.weight, steepness=self.settings.ramp)
+        return {"loss": means["restoration"] + means["domain"] - weight * means["reversed"], **means}

@@ -1,0 +1,58 @@
+"""Two small networks that tell domains apart: by images, and by features."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from noiseda.adaptation.convolutions import SLOPE, convolution
+
+
+class PatchDiscriminator(nn.Module):
+    """Says of each patch of an image whether it is real (Isola et al., section 3.2.2, arXiv 1611.07004).
+
+    Its first layer works at full resolution, where noise lies; activations are not normalised, which would hide how
+    strong it is, but weights are, to a spectral norm of 1 (Miyato et al., arXiv 1802.05957): without, generators went
+    astray before they learnt. Each verdict sees 20 x 20 pixels.
+
+    Args:
+        channels: 1 (grey) or 3 (RGB).
+        width: channels of the first layer; the next two have twice and four times as many.
+    """
+
+    def __init__(self, *, channels: int = 3, width: int = 32) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            spectral_norm(convolution(channels, width)),
+            nn.LeakyReLU(SLOPE),
+            spectral_norm(convolution(width, 2 * width, size=4, stride=2)),
+            nn.LeakyReLU(SLOPE),
+            spectral_norm(convolution(2 * width, 4 * width, size=4, stride=2)),
+            nn.LeakyReLU(SLOPE),
+            spectral_norm(convolution(4 * width, 1)),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) in [0, 1], H and W of at least 4 -> (B, 1, H / 4, W / 4) verdicts."""
+        return self.layers(2 * images - 1)  # type: ignore[no-any-return]
+
+
+class DomainClassifier(nn.Sequential):
+    """Says of each position of a feature map which domain it is from: three 1x1 convolutions.
+
+    The dense layers of Ganin and Lempitsky (arXiv 1409.7495), applied position by position as a restorer's features
+    have any size (Hoffman et al., section 3.1, arXiv 1612.02649).
+
+    Args:
+        channels: channels of the features, K.
+        width: channels inside.
+    """
+
+    def __init__(self, channels: int, *, width: int) -> None:
+        super().__init__(
+            convolution(channels, width, size=1),
+            nn.LeakyReLU(SLOPE),
+            convolution(width, width, size=1),
+            nn.LeakyReLU(SLOPE),
+            nn.Conv2d(width, 1, 1),
+        )

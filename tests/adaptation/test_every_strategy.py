@@ -1,0 +1,108 @@
+"""What holds for each strategy of the table, whatever its idea."""
+
+import copy
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+import torch
+
+from noiseda.adaptation.catalogue import STRATEGIES, build
+from noiseda.config import StrategyName
+from noiseda.training import describe
+from noiseda.training.assemble import build_optimizer, build_strategy
+from tests.adaptation.examples import batch
+from tests.training.photographs import folder, small
+
+NAMES = list(STRATEGIES)
+
+
+def test_the_table_holds_the_names_that_can_be_asked_for():
+    assert set(NAMES) == set(get_args(StrategyName))
+
+
+@pytest.fixture
+def settings(tmp_path):
+    folder(tmp_path / "clean")
+    folder(tmp_path / "real")
+    return small(tmp_path)
+
+
+def step(strategy, optimizer, one, seed=0):
+    """One step of training; returns its values."""
+    terms = strategy(one, strategy.draw(one.y_syn, torch.Generator().manual_seed(seed)))
+    values = strategy.losses(terms, 0.5)
+    optimizer.zero_grad()
+    values["loss"].backward()
+    optimizer.step()
+    strategy.after_step()
+    return terms, {name: value.item() for name, value in values.items()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("count", "channels", "depth"), [(2, 3, 2), (1, 3, 4), (1, 1, 1)])
+def test_it_takes_steps_on_small_patches(settings, name, count, channels, depth):
+    """Also on one image, grey, and with features of 2 x 2 or of all positions."""
+    network = replace(settings.restorer, channels=channels, depth=depth)
+    strategy = build_strategy(replace(settings, strategy=name, restorer=network))
+    optimizer = build_optimizer(strategy, settings.training)
+    one = batch(count=count, channels=channels)
+    before = {key: value.clone() for key, value in strategy.restorer.state_dict().items()}
+    for _ in range(3):
+        terms, values = step(strategy, optimizer, one)
+        assert all(error.shape == (count,) for error in terms.errors.values())
+        assert all(error.dtype == torch.float32 for error in terms.errors.values())
+        assert torch.tensor(list(values.values())).isfinite().all(), values
+    assert not terms.restored_syn.requires_grad
+    # Every weight has a gradient, or several processes would wait for one another's.
+    assert all(parameter.grad is not None for parameter in strategy.parameters())
+    assert all(parameter.isfinite().all() for parameter in strategy.parameters())
+    moved = [key for key, value in strategy.restorer.state_dict().items() if not torch.equal(value, before[key])]
+    assert set(moved) == set(before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_continues_from_its_state(settings, name):
+    """Weights drawn from another seed, then loaded: the next step is that of the strategy they came from."""
+    first = build_strategy(replace(settings, strategy=name))
+    optimizer = build_optimizer(first, settings.training)
+    step(first, optimizer, batch(1))
+    second = build_strategy(replace(settings, strategy=name, seed=1))
+    again = build_optimizer(second, settings.training)
+    second.load_state_dict(first.state_dict())
+    again.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    assert step(first, optimizer, batch(2))[1] == step(second, again, batch(2))[1]
+    for mine, other in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(mine, other)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_dry_runs_and_starts_from_the_same_restorer(settings, name):
+    chosen = replace(settings, strategy=name)
+    description = describe(chosen)
+    thrown_away = name not in ("synthetic", "mmd", "coral")
+    assert (description.parameters["thrown_away"] > 0) == thrown_away
+    assert description.sample_tflop > 0
+    plain, mine = (build_strategy(one).restorer.state_dict() for one in (settings, chosen))
+    assert all(torch.equal(plain[key], mine[key]) for key in plain)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_autocast_changes_its_errors_by_little_and_never_their_type(settings, name):
+    strategy, one = build_strategy(replace(settings, strategy=name)), batch()
+    draws = strategy.draw(one.y_syn, torch.Generator().manual_seed(0))
+    exact = strategy(one, draws).errors
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = strategy(one, draws).errors
+    for term, error in rough.items():
+        assert error.dtype == torch.float32
+        torch.testing.assert_close(error, exact[term], rtol=0.1, atol=0.05)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "synthetic"])
+def test_it_can_stand_beside_noise_space(settings, name):
+    others = ["noise-space"] if name != "noise-space" else ["synthetic"]
+    strategy = build(build_strategy(settings).restorer, replace(settings, strategy=name, also=others))
+    assert strategy.wants_real
+    _, values = step(strategy, build_optimizer(strategy, settings.training), batch())
+    assert f"{name}/restoration" in values
