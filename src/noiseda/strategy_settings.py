@@ -133,8 +133,8 @@ class AlignmentSettings:
     mmd: float = 0.1
     """Final weight of the distance, with --strategy mmd."""
 
-    coral: float = 10.0
-    """Final weight of the distance, with --strategy coral (its unit is that of the features, squared twice)."""
+    coral: float = 0.1
+    """Final weight of the distance, with --strategy coral."""
 
     ramp: float = 10.0
     """Steepness of the weight's rise over the run, as --objective.ramp; 0: constant."""

@@ -46,8 +46,11 @@ def test_mmd_is_zero_for_equal_samples_and_grows_with_their_distance():
 
 def test_coral_is_that_of_numpys_covariances():
     a, b = torch.randn(9, 5), 3 * torch.randn(12, 5) + 1
-    difference = np.cov(a.numpy(), rowvar=False) - np.cov(b.numpy(), rowvar=False)
-    assert coral(a, b).item() == pytest.approx(np.linalg.norm(difference) ** 2 / (4 * 5**2), rel=1e-4)
+    of_a, of_b = (np.cov(rows.numpy(), rowvar=False) for rows in (a, b))
+    scale = np.concatenate([np.diag(of_a), np.diag(of_b)]).mean()
+    expected = np.linalg.norm((of_a - of_b) / scale) ** 2 / (4 * 5**2)
+    assert coral(a, b).item() == pytest.approx(expected, rel=1e-4)
+    assert coral(0.01 * a, 0.01 * b).item() == pytest.approx(expected, rel=1e-4)
     assert coral(a, a + 4).item() == pytest.approx(0, abs=1e-9)  # it does not see means
 
 
@@ -84,7 +87,7 @@ def test_it_is_of_the_features_and_repeated_for_each_sample(distance):
     torch.testing.assert_close(rough, errors["distance"], rtol=0.1, atol=1e-3)
 
 
-@pytest.mark.parametrize(("distance", "weight"), [(mmd, 1.0), (coral, 1000.0)])
+@pytest.mark.parametrize(("distance", "weight"), [(mmd, 1.0), (coral, 10.0)])
 def test_training_brings_the_domains_together(distance, weight):
     history = overfit(strategy(distance, weight))
     assert history["distance"][-1] < 0.5 * history["distance"][0]

@@ -93,6 +93,9 @@ def mmd(a: Tensor, b: Tensor, *, kernels: int = 5) -> Tensor:
 def coral(a: Tensor, b: Tensor) -> Tensor:
     """The distance of two covariances, |C_a - C_b|_F^2 / (4 K^2) (Eq. 1, arXiv 1607.01719).
 
+    Covariances are first divided by the mean variance of all features of both sets, taken as a constant: the features'
+    unit is a network's own choice, and its fourth power would else decide what a weight means.
+
     Args:
         a: (N, K).
         b: (M, K).
@@ -100,7 +103,9 @@ def coral(a: Tensor, b: Tensor) -> Tensor:
     Returns:
         A scalar, at least 0.
     """
-    return (_covariance(a) - _covariance(b)).square().mean() / 4
+    of_a, of_b = _covariance(a), _covariance(b)
+    scale = ((of_a.diagonal() + of_b.diagonal()).detach().mean() / 2).clamp_min(1e-12)
+    return ((of_a - of_b) / scale).square().mean() / 4
 
 
 def _covariance(samples: Tensor) -> Tensor:
