@@ -85,7 +85,7 @@ UNUSUAL = AdaptSettings(
         synthetic=False,
     ),
     transplant=strategy_settings.TransplantSettings(
-        weight=0.5, ramp=0.0, decay=0.9, views=2, strength=(1.0, 1.0), bins=8
+        weight=0.5, ramp=0.0, decay=0.9, views=2, strength=(1.0, 1.0), bins=8, flat=0.5
     ),
     score=strategy_settings.ScoreSettings(weight=1.0, ramp=0.0, levels=(5, 50), fidelity=0.0, square=1),
     alignment=AlignmentSettings(mmd=0.2, coral=3.0, ramp=0.0, grid=2, kernels=3),
@@ -172,7 +172,14 @@ NOT_NEGATIVE = [
     "mean_teacher.sigma", "blind_spot.blocks", "blind_spot.weight", "blind_spot.ramp", "blind_spot.refinements",
     "transplant.weight", "transplant.ramp", "score.weight", "score.ramp", "score.fidelity",
 ]  # fmt: skip
-SHARES = ["training.ema", "predictor.dropout", "mean_teacher.decay", "blind_spot.start", "transplant.decay"]
+SHARES = [
+    "training.ema",
+    "predictor.dropout",
+    "mean_teacher.decay",
+    "blind_spot.start",
+    "transplant.decay",
+    "transplant.flat",
+]
 POSITIVE += [
     "alignment.grid", "alignment.kernels", "dann.width",
     "dsn.width", "dsn.blocks", "pixelda.width", "pixelda.blocks", "pixelda.discriminator", "cycada.width",

@@ -222,7 +222,14 @@ _POSITIVE = (
     "alignment.grid", "alignment.kernels", "dann.width", "dsn.width", "dsn.blocks", "pixelda.width", "pixelda.blocks",
     "pixelda.discriminator", "cycada.width", "cycada.blocks", "cycada.discriminator", "critic.width",
 )  # fmt: skip
-_SHARES = ("training.ema", "predictor.dropout", "mean_teacher.decay", "blind_spot.start", "transplant.decay")
+_SHARES = (
+    "training.ema",
+    "predictor.dropout",
+    "mean_teacher.decay",
+    "blind_spot.start",
+    "transplant.decay",
+    "transplant.flat",
+)
 _NOT_NEGATIVE = (
     "objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.snapshot_every",
     "training.workers", "seed",

@@ -96,6 +96,10 @@ class TransplantSettings:
     bins: int = 16
     """Bins of brightness in which the strength of the noise is measured."""
 
+    flat: float = 0.0
+    """Share of the real images' area, the flattest, where all that is rough counts as noise, and not only what the
+    estimate took: for noise that neighbouring pixels share; 0 turns it off."""
+
 
 @dataclass(frozen=True)
 class ScoreSettings:

@@ -70,7 +70,7 @@ def test_what_goes_on_from_a_failed_start_is_not_run(alone):
     settings = replace(alone, start={"strategy": "synthetic", "training": {"learning_rate": 1e38, "clip": 0.0}})
     plan = list(cells(settings))
     wanted = {plan[0].start: None, **{cell.job: cell.start for cell in plan}}
-    ended = list(runs.carry_out(list(wanted.items()), parallel=2, threads=1))
+    ended = list(runs.carry_out(list(wanted.items()), replace(settings, parallel=2)))
     assert len(ended) == len(wanted)
     assert "not finite" in ended[0].failure
     assert all("which failed" in one.failure for one in ended[1:])

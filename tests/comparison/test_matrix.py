@@ -83,7 +83,7 @@ def test_shipped_matrices_hold_up(name, tmp_path):
     """Every cell's settings parse and pass their own check, and a set's oracle exists."""
     command, given = cli.parse(["compare", "--config", name, "--data", str(tmp_path)])
     assert command == "compare"
-    settings = CompareSettings(**given)
+    settings = replace(CompareSettings(**given), seeds=[0])
     settings.check()
     found = by_name(settings)
     assert {(one, settings.ceiling, 0) for one in settings.sets} <= set(found)

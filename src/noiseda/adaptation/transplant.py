@@ -2,8 +2,8 @@
 
 Noise taken from the user's own images and put onto others (GCBD, Chen et al., CVPR 2018; Noise2Grad, Lin et al., IJCAI
 2021) is estimated by a denoiser that what it made has trained, round after round, as the targets of IDR are (Zhang et
-al., CVPR 2022, arXiv 2111.14358). Here that denoiser is a moving average of the restorer, so that the estimate is refined
-all through one run. A restorer that only knows white noise leaves part of a correlated one in the image; trained on the
+al., CVPR 2022, arXiv 2111.14358). Here that denoiser is a moving average of the restorer: the estimate is refined all
+through one run. A restorer that only knows white noise leaves part of a correlated one in the image; trained on the
 part it took, it takes more.
 
 Noise depends on brightness, which clean images have elsewhere. Its standard deviation s as a function of brightness is
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from noiseda.adaptation.flatness import Flatness
 from noiseda.adaptation.orientations import COUNT, turn_each
 from noiseda.adaptation.ramp import ramp
 from noiseda.adaptation.strategy import Strategy, Terms, charbonnier, mean_of_all
@@ -61,6 +62,7 @@ class Transplant(Strategy[Moves]):
         super().__init__()
         self.restorer = restorer
         self.teacher = Teacher(restorer, decay=settings.decay, views=settings.views)
+        self.flatness = Flatness(settings.flat) if settings.flat else None
         self.levels = NoiseLevels(restorer.channels, settings.bins)
         self.settings = settings
 
@@ -86,6 +88,8 @@ class Transplant(Strategy[Moves]):
         assert x_real is not None, "transplanting noise needs real images in the batch"
         with torch.no_grad():
             clean = self.teacher(x_real)
+            if self.flatness is not None:
+                clean = self.flatness(clean)
             noise = x_real - clean
             noise = noise - noise.mean(dim=(2, 3), keepdim=True)  # a shift of colour is no noise
             self.levels.observe(noise, clean)
@@ -110,6 +114,8 @@ class Transplant(Strategy[Moves]):
         """The teacher follows, and what was seen of the noise becomes part of what is known."""
         self.teacher.follow(self.restorer)
         self.levels.settle()
+        if self.flatness is not None:
+            self.flatness.settle()
 
 
 class NoiseLevels(nn.Module):

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import statistics
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,19 +105,29 @@ def compare(settings: CompareSettings) -> CompareReport:
     wanted: dict[Job, Job | None] = {}
     for cell in plan:
         wanted |= ({cell.start: None} if cell.start else {}) | {cell.job: cell.start}
-    for number, ended in enumerate(
-        runs.carry_out(list(wanted.items()), parallel=settings.parallel, threads=settings.threads), 1
-    ):
+
+    def settle(number: int, ended: runs.Ended) -> None:
         if ended.failure:
             failed[ended.job.name] = ended.failure
-            console.print(f"{number}/{len(wanted)}  {ended.job.name} failed: {ended.failure}")
-            continue
-        for cell in plan:
-            if ended.job in (cell.start, cell.job):
-                line = _take(settings, cell, ended.job, found)
-                console.print(f"{number}/{len(wanted)}  {line}")
-        report = _report(settings, plan, found, failed)  # after each run: a stop leaves what is known
-    return _report(settings, plan, found, failed) if failed else report
+            told = [f"{ended.job.name} failed: {ended.failure}"]
+        else:
+            told = [_take(settings, cell, ended.job, found) for cell in plan if ended.job in (cell.start, cell.job)]
+        for line in dict.fromkeys(told):  # a start is that of many cells
+            console.print(f"{number}/{len(wanted)}  {line}")
+        _report(settings, plan, found, failed)  # after each run: a stop leaves what is known
+
+    # Networks are scored beside the runs under way, which would otherwise not be followed by others meanwhile.
+    with ThreadPoolExecutor(1) as aside:
+        settled = []
+        try:
+            for number, ended in enumerate(runs.carry_out(list(wanted.items()), settings), 1):
+                settled.append(aside.submit(settle, number, ended))
+        except BaseException:
+            aside.shutdown(cancel_futures=True)
+            raise
+        for future in settled:
+            future.result()
+    return _report(settings, plan, found, failed)
 
 
 def plan_of(settings: CompareSettings) -> str:

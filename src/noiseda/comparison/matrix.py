@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -275,7 +276,14 @@ def _job(settings: CompareSettings, name: str, where: str, tree: Tree, words: Ma
     if preset is not None:
         path = presets().get(preset, Path(preset))
         filled = _merged(read_settings(path), filled)
-    run = parse(filled | {"seed": seed, "cache": str(settings.out / "cache")}, where)
+    start = filled.get("restorer", {}).pop("start", None)
+    run = _parsed(json.dumps(filled, sort_keys=True), where)  # the same for all seeds
+    run = replace(
+        run,
+        seed=seed,
+        cache=settings.out / "cache",
+        restorer=replace(run.restorer, start=None if start is None else Path(start)),
+    )
     if not run.adapts:  # what it does not use shall not tell it from another
         usual = AdaptSettings()
         run = replace(run, real=None, reference=None, objective=usual.objective, predictor=usual.predictor)
@@ -299,12 +307,23 @@ def parse(tree: Mapping[str, Any], where: str) -> AdaptSettings:
     for name in flatten(dict(tree)):
         if name not in known and name not in groups:
             raise UserError(f"{where}: unknown setting {name!r}{wording.nearest(name, known)}")
-    leaf = wording.parser("noiseda adapt", parse)
-    leaf.add_class_arguments(AdaptSettings, as_group=False)
+    leaf = _parser()
     try:
         return AdaptSettings(**leaf.instantiate(leaf.parse_object(dict(tree))).as_dict())
     except jsonargparse.ArgumentError as error:
         raise UserError(f"{where}: {wording.refusal(str(error), [], leaf)}") from error
+
+
+@cache
+def _parsed(tree: str, where: str) -> AdaptSettings:
+    return parse(json.loads(tree), where)
+
+
+@cache
+def _parser() -> wording.Parser:
+    leaf = wording.parser("noiseda adapt", parse)
+    leaf.add_class_arguments(AdaptSettings, as_group=False)
+    return leaf
 
 
 def protocol_of(settings: SetSettings, name: str) -> ProtocolName:

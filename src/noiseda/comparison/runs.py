@@ -44,15 +44,14 @@ def is_done(job: Job) -> bool:
     return (job.settings.out / "summary.json").exists()
 
 
-def carry_out(wanted: Sequence[tuple[Job, Job | None]], *, parallel: int, threads: int | None) -> Iterator[Ended]:
+def carry_out(wanted: Sequence[tuple[Job, Job | None]], settings: CompareSettings) -> Iterator[Ended]:
     """Train what is not trained yet, several runs at a time, each after the one it goes on from; yields as they end.
 
     Each leaves ``cost.json`` beside its own files: the largest memory (GiB) of its process.
 
     Args:
         wanted: runs, each with the one it needs (which is among them too).
-        parallel: how many run at a time.
-        threads: threads of each; None leaves that to torch.
+        settings: how many run at a time, with how many threads each.
 
     Yields:
         Each run that has ended, well or not. One whose start failed has failed too.
@@ -71,8 +70,8 @@ def carry_out(wanted: Sequence[tuple[Job, Job | None]], *, parallel: int, thread
                         ended[job] = Ended(job)
                     elif before is not None and before.failure:
                         ended[job] = Ended(job, f"it goes on from {before.job.name}, which failed")
-                    elif (needed is None or before is not None) and len(running) < parallel:
-                        running[job] = _begin(job, threads)
+                    elif (needed is None or before is not None) and len(running) < settings.parallel:
+                        running[job] = _begin(job, settings.threads)
                         del waiting[job]
                         continue
                     else:
