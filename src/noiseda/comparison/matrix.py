@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -287,7 +288,11 @@ def _job(settings: CompareSettings, name: str, where: str, tree: Tree, words: Ma
     if not run.adapts:  # what it does not use shall not tell it from another
         usual = AdaptSettings()
         run = replace(run, real=None, reference=None, objective=usual.objective, predictor=usual.predictor)
-    digest = hashlib.sha256(json.dumps(computed(run), sort_keys=True).encode()).hexdigest()[:10]
+    # By what differs from the defaults of this version: settings that a later one adds leave finished runs finished.
+    usual_values = computed(AdaptSettings())
+    decisive = {key: value for key, value in computed(run).items() if value != usual_values[key]}
+    described = json.dumps([version("noiseda"), decisive], sort_keys=True)
+    digest = hashlib.sha256(described.encode()).hexdigest()[:10]
     run = replace(run, out=settings.out / "runs" / f"{name}-{digest}")
     try:
         run.check()

@@ -86,8 +86,8 @@ def carry_out(wanted: Sequence[tuple[Job, Job | None]], settings: CompareSetting
                 time.sleep(_PAUSE if running else 0)
         finally:  # also where whoever takes what is yielded goes no further
             for process in running.values():
-                with suppress(ProcessLookupError):
-                    process.send_signal(came[0] if came else signal.SIGINT)
+                with suppress(ProcessLookupError):  # not Popen.send_signal, which would reap it and its cost
+                    os.kill(process.pid, came[0] if came else signal.SIGINT)
             for job, process in running.items():
                 while _outcome(job, process) is None:
                     time.sleep(_PAUSE)
