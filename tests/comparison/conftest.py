@@ -48,5 +48,6 @@ def matrix(tmp_path: Path) -> CompareSettings:
             "true-noise": {"strategy": "synthetic", "degradation": "{truth}"},
         },
         curve_images=1,
+        signal_images=1,
         threads=1,
     )

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from noiseda.comparison import runs
+from noiseda.comparison import knowing, runs
 from noiseda.comparison.figures import Curves, draw_curves, draw_sheet
+from noiseda.comparison.knowing import agreement, signals_of
 from noiseda.comparison.matrix import (
     Cell,
     CompareSettings,
@@ -71,11 +72,13 @@ class Found:
         scores: set -> test -> strategy -> seed -> scores; the set's own test is called ``test``.
         curves: set -> strategy -> seed -> points.
         costs: set -> strategy -> seed -> seconds, steps, memory.
+        points: set -> label-free signals and PSNR of each snapshot.
     """
 
     scores: dict[str, dict[str, dict[str, dict[int, Scores]]]] = field(default_factory=dict)
     curves: dict[str, Curves] = field(default_factory=dict)
     costs: dict[str, dict[str, dict[int, dict[str, Any]]]] = field(default_factory=dict)
+    points: dict[str, list[tuple[dict[str, float], float]]] = field(default_factory=dict)
 
 
 def compare(settings: CompareSettings) -> CompareReport:
@@ -153,11 +156,20 @@ def _tests(settings: CompareSettings, name: str) -> dict[str, Path]:
     return {test: Path(place) for test, place in ({"test": words["test"]} | also).items()}
 
 
+def _key(test: Path) -> str:
+    """A name for the scores on a test: sets that share a test share its scores.
+
+    >>> _key(Path("data/denoising/polyu/test"))
+    'polyu-test'
+    """
+    return "-".join(test.resolve().parts[-2:])
+
+
 def _score_input(settings: CompareSettings, name: str, found: Found) -> None:
     """Score the degraded images of a set's tests as they are."""
     protocol = protocol_of(settings.sets[name], name)
     for test, place in _tests(settings, name).items():
-        kept = settings.out / "scores" / "input" / f"{name}-{test}.json"
+        kept = settings.out / "scores" / "input" / f"{_key(place)}.json"
         raw = score(None, place, protocol, kept, pictures=PICTURES)
         found.scores.setdefault(name, {})[test] = {"input": dict.fromkeys(settings.seeds, raw)}
 
@@ -171,10 +183,14 @@ def _take(settings: CompareSettings, cell: Cell, job: Job, found: Found) -> str:
     for test, place in tests.items():
         of = found.scores[cell.set][test].setdefault(strategy, {})
         if cell.seed not in of:
-            of[cell.seed] = score(weights_of(job), place, protocol, kept / f"{cell.set}-{test}.json", pictures=PICTURES)
+            of[cell.seed] = score(weights_of(job), place, protocol, kept / f"{_key(place)}.json", pictures=PICTURES)
     if settings.curve_images and job == cell.job:
         points = curve(job.settings.out, tests["test"], settings.curve_images, kept / f"{cell.set}-curve.json")
         found.curves.setdefault(cell.set, {}).setdefault(strategy, {})[cell.seed] = points
+        if settings.signal_images:
+            real = Path(words_of(settings, cell.set)["adapt"]) / "input"
+            known = signals_of(job.settings.out, real, settings.signal_images, kept / f"{cell.set}-signals.json")
+            found.points.setdefault(cell.set, []).extend((known[point["step"]], point["psnr"]) for point in points)
     cost = found.costs.setdefault(cell.set, {}).setdefault(strategy, {})[cell.seed] = runs.cost(job)
     mean = statistics.fmean(image["psnr"] for image in found.scores[cell.set]["test"][strategy][cell.seed].values())
     return f"{cell.set}  {strategy}  seed {cell.seed}  {mean:.2f} dB  {cost['seconds']:.0f} s"
@@ -217,15 +233,26 @@ def _report(settings: CompareSettings, plan: list[Cell], found: Found, failed: M
         if name in found.curves:
             draw_curves(found.curves[name], settings.out / f"curves-{name}.png", title=name)
         scored = settings.out / "scores"
-        columns = {"input": scored / "input" / f"{name}-test"} | {
-            cell.strategy: scored / cell.job.name / f"{name}-test"
+        place = _tests(settings, name)["test"]
+        columns = {"input": scored / "input" / _key(place)} | {
+            cell.strategy: scored / cell.job.name / _key(place)
             for cell in plan
             if cell.set == name and cell.seed == settings.seeds[0]
         }
-        targets = _tests(settings, name)["test"] / "target"
-        draw_sheet(columns, targets, settings.out / f"sheet-{name}.png", title=f"{name}, seed {settings.seeds[0]}")
+        draw_sheet(
+            columns, place / "target", settings.out / f"sheet-{name}.png", title=f"{name}, seed {settings.seeds[0]}"
+        )
+    known = {name: agreement(points) for name, points in found.points.items() if len(points) > 2}
+    if known:
+        text += ["### Signals that need no truth, against PSNR over all snapshots", "", knowing.markdown(known)]
     table = "\n".join(text).strip()
-    document = {"made_by": provenance(), "seeds": settings.seeds, "failed": dict(failed), "sets": documents}
+    document = {
+        "made_by": provenance(),
+        "seeds": settings.seeds,
+        "failed": dict(failed),
+        "sets": documents,
+        "signals": known,
+    }
     _write(settings.out / "results.json", json.dumps(document, indent=1))
     _write(settings.out / "table.md", table + "\n")
     return CompareReport(settings.out, table, failed)

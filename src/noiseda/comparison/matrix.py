@@ -107,6 +107,10 @@ class CompareSettings:
     curve_images: int = 0
     """Images of each test that snapshots (training.snapshot_every) are scored on, for curves over the run; 0: none."""
 
+    signal_images: int = 0
+    """Unlabelled images of each set on which label-free signals of the snapshots are measured, to see how well they
+    rank the networks (needs curve_images); 0: none."""
+
     dry_run: bool = False
     """Check everything, say what would be run, and stop."""
 

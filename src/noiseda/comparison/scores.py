@@ -48,7 +48,7 @@ def score(weights: Path | None, test: Path, protocol: ProtocolName, kept: Path, 
     scores = {}
     for index, (degraded, target) in enumerate(pairs):
         x, y = (read(path).pixels for path in (degraded, target))
-        restored = x if network is None else _restore(network, x)
+        restored = x if network is None else restore_any(network, x)
         parts = split_error(*comparable(restored, y), x.expand_as(comparable(restored, y)[0]))
         scores[degraded.stem] = PROTOCOLS[protocol].score(restored, y) | dataclasses.asdict(parts)
         if index in wanted:
@@ -81,7 +81,7 @@ def curve(run: Path, test: Path, images: int, kept: Path) -> list[dict[str, Any]
         chosen = [tuple(read(path).pixels for path in pairs[index]) for index in spread(len(pairs), images)]
         for path in missing:
             network = load(path)
-            points[path.stem] = fmean(PROTOCOLS["rgb"].score(_restore(network, x), y)["psnr"] for x, y in chosen)
+            points[path.stem] = fmean(PROTOCOLS["rgb"].score(restore_any(network, x), y)["psnr"] for x, y in chosen)
         kept.parent.mkdir(parents=True, exist_ok=True)
         with atomic(kept) as file:
             file.write(json.dumps(points).encode())
@@ -98,7 +98,7 @@ def spread(count: int, wanted: int) -> list[int]:
     return [(2 * index + 1) * count // (2 * wanted) for index in range(wanted)]
 
 
-def _restore(network: Restorer, degraded: Tensor) -> Tensor:
+def restore_any(network: Restorer, degraded: Tensor) -> Tensor:
     """Restore an image; a grey network takes the channels of a colour image one by one."""
     if network.channels == degraded.shape[0]:
         return restore_tensor(network, degraded)

@@ -1,0 +1,77 @@
+"""Knowing without truth: how well label-free signals rank the networks of a comparison, over strategies and steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scipy.stats import spearmanr
+
+from noiseda.comparison.scores import restore_any, spread
+from noiseda.evaluation.label_free import SIGNALS, centre, signals
+from noiseda.images import find_images, read
+from noiseda.restoration import load
+from noiseda.storage import atomic
+
+SIDE = 256
+"""Largest side, in pixels, of the part of an image that is looked at."""
+
+
+def signals_of(run: Path, real: Path, images: int, kept: Path) -> dict[int, dict[str, float]]:
+    """The label-free signals of a run's snapshots, on some of the unlabelled images that it was adapted to.
+
+    Args:
+        run: the run's folder.
+        real: folder of unlabelled images.
+        images: how many of them are looked at, evenly spread.
+        kept: file of the signals; what is in it is read instead.
+
+    Returns:
+        Step -> signal -> value.
+    """
+    found: dict[str, dict[str, float]] = json.loads(kept.read_text()) if kept.exists() else {}
+    missing = [path for path in sorted((run / "snapshots").glob("*.safetensors")) if path.stem not in found]
+    if missing:
+        paths = find_images(real)
+        chosen = [centre(read(paths[index]).pixels, SIDE) for index in spread(len(paths), images)]
+        for path in missing:
+            network = load(path)
+            found[path.stem] = signals(lambda x, network=network: restore_any(network, x), chosen)  # type: ignore[misc]
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(kept) as file:
+            file.write(json.dumps(found).encode())
+    return {int(step): values for step, values in sorted(found.items())}
+
+
+def agreement(points: Sequence[tuple[Mapping[str, float], float]]) -> dict[str, Any]:
+    """How each signal goes along with the true PSNR over many networks.
+
+    Args:
+        points: (signals, PSNR) of each network, all on the same images.
+
+    Returns:
+        Signal -> ``rank``, Spearman's correlation with -PSNR (1: lower is always better), and ``lost``, the PSNR (dB)
+        by which the network with the lowest signal falls short of the best.
+    """
+    truth = [psnr for _, psnr in points]
+    result = {}
+    for name in SIGNALS:
+        values = [found[name] for found, _ in points]
+        rank = float(spearmanr(values, [-psnr for psnr in truth]).statistic)
+        picked = truth[values.index(min(values))]
+        result[name] = {"rank": rank, "lost": max(truth) - picked, "networks": len(points)}
+    return result
+
+
+def markdown(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """A table: signals in rows, sets in columns.
+
+    Args:
+        found: set -> what :func:`agreement` returned.
+    """
+    rows = [["signal", *(f"{name}: rank, dB lost" for name in found)], ["---"] * (len(found) + 1)]
+    for signal in SIGNALS:
+        rows.append([signal, *(f"{of[signal]['rank']:+.2f}, {of[signal]['lost']:.2f}" for of in found.values())])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
