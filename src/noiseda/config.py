@@ -14,6 +14,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
+from noiseda import strategy_settings
 from noiseda.address import Location, location
 from noiseda.errors import UserError
 from noiseda.strategy_settings import (
@@ -23,6 +24,7 @@ from noiseda.strategy_settings import (
     CycadaSettings,
     DannSettings,
     DsnSettings,
+    FlatNoiseSettings,
     MeanTeacherSettings,
     Neighbor2NeighborSettings,
     PixeldaSettings,
@@ -37,7 +39,8 @@ Shuffle = Literal["blocks", "channels", "off"]
 StrategyName = Literal[
     "noise-space", "synthetic",
     "mmd", "coral", "dann", "dsn", "pixelda", "cycada", "critic",
-    "neighbor2neighbor", "mean-teacher", "source-free", "blind-spot", "transplant", "score",
+    "neighbor2neighbor", "mean-teacher", "source-free", "blind-spot", "transplant", "flat-noise",
+    "score",
 ]  # fmt: skip
 Precision = Literal["auto", "fp32", "bf16"]
 MemoryFormat = Literal["auto", "channels_last", "channels_first"]
@@ -218,28 +221,12 @@ _POSITIVE = (
     "training.predictor_learning_rate", "training.validate_every", "training.checkpoint_every", "training.log_every",
     "training.picture_every", "restorer.width", "restorer.depth", "predictor.width", "predictor.blocks",
     "predictor.stem", "max_megapixels", "cache_gigabytes", "shards.window", "shards.draws",
-    "blind_spot.width", "blind_spot.train_stride", "blind_spot.test_stride", "score.square",
-    "alignment.grid", "alignment.kernels", "dann.width", "dsn.width", "dsn.blocks", "pixelda.width", "pixelda.blocks",
-    "pixelda.discriminator", "cycada.width", "cycada.blocks", "cycada.discriminator", "critic.width",
+    *strategy_settings.POSITIVE,
 )  # fmt: skip
-_SHARES = (
-    "training.ema",
-    "predictor.dropout",
-    "mean_teacher.decay",
-    "blind_spot.start",
-    "transplant.decay",
-    "transplant.flat",
-)
+_SHARES = ("training.ema", "predictor.dropout", *strategy_settings.SHARES)
 _NOT_NEGATIVE = (
     "objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.snapshot_every",
-    "training.workers", "seed",
-    "neighbor2neighbor.weight", "neighbor2neighbor.consistency", "mean_teacher.weight", "mean_teacher.ramp",
-    "mean_teacher.sigma", "blind_spot.blocks", "blind_spot.weight", "blind_spot.ramp", "blind_spot.refinements",
-    "transplant.weight", "transplant.ramp", "score.weight", "score.ramp", "score.fidelity",
-    "alignment.mmd", "alignment.coral", "alignment.ramp", "dann.weight", "dann.ramp", "dsn.reconstruction",
-    "dsn.difference", "dsn.similarity", "dsn.ramp", "pixelda.adversarial", "pixelda.content", "pixelda.noise",
-    "cycada.adversarial", "cycada.cycle", "cycada.semantic", "cycada.feature", "cycada.ramp", "critic.weight",
-    "critic.ramp",
+    "training.workers", "seed", *strategy_settings.NOT_NEGATIVE,
 )  # fmt: skip
 
 
@@ -301,6 +288,7 @@ class AdaptSettings:
     mean_teacher: MeanTeacherSettings = field(default_factory=MeanTeacherSettings)
     blind_spot: BlindSpotSettings = field(default_factory=BlindSpotSettings)
     transplant: TransplantSettings = field(default_factory=TransplantSettings)
+    flat_noise: FlatNoiseSettings = field(default_factory=FlatNoiseSettings)
     score: ScoreSettings = field(default_factory=ScoreSettings)
     alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
     dann: DannSettings = field(default_factory=DannSettings)
@@ -362,9 +350,10 @@ class AdaptSettings:
             low, high = attrgetter(flag)(self)
             if not 1 <= low <= high <= 999:
                 raise UserError(f"--{flag} must satisfy 1 <= low <= high <= 999, not {low}, {high}")
-        weakest, strongest = self.transplant.strength
-        if not 0 < weakest <= strongest:
-            raise UserError(f"--transplant.strength must satisfy 0 < low <= high, not {weakest}, {strongest}")
+        for flag in ("transplant.strength", "flat_noise.strength"):
+            low, high = attrgetter(flag)(self)
+            if not 0 < low <= high:
+                raise UserError(f"--{flag} must satisfy 0 < low <= high, not {low}, {high}")
         if self.transplant.bins < 2:
             raise UserError(f"--transplant.bins must be at least 2, not {self.transplant.bins}")
         adversarial = sorted({self.strategy, *self.also} & {"dann", "dsn", "pixelda", "cycada", "critic"})

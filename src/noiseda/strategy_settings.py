@@ -102,6 +102,23 @@ class TransplantSettings:
 
 
 @dataclass(frozen=True)
+class FlatNoiseSettings:
+    """Noise of flat patches on clean images: L = L_res + weight(p) * L_flat (after GCBD, CVPR 2018)."""
+
+    weight: float = 1.0
+    """Final weight of the pairs with noise of flat patches."""
+
+    ramp: float = 0.0
+    """Steepness of the weight's ramp, as for --objective.ramp; 0 turns it off."""
+
+    flat: float = 0.15
+    """Share of the real patches, the flattest relative to their noise, from which noise is cut."""
+
+    strength: tuple[float, float] = (0.8, 1.3)
+    """Range of factors by which the noise is scaled, one draw an image."""
+
+
+@dataclass(frozen=True)
 class ScoreSettings:
     """Score distillation: L = L_res + L_noise + weight(p) * (L_score + fidelity * L_fidelity) (after arXiv 2305.04391).
 
@@ -263,3 +280,25 @@ class CriticSettings:
 
     width: int = 32
     """Channels of the discriminator's first layer."""
+
+
+POSITIVE = (
+    "blind_spot.width", "blind_spot.train_stride", "blind_spot.test_stride", "score.square", "flat_noise.flat",
+    "alignment.grid", "alignment.kernels", "dann.width", "dsn.width", "dsn.blocks", "pixelda.width", "pixelda.blocks",
+    "pixelda.discriminator", "cycada.width", "cycada.blocks", "cycada.discriminator", "critic.width",
+)  # fmt: skip
+"""Settings that must be greater than 0."""
+
+NOT_NEGATIVE = (
+    "neighbor2neighbor.weight", "neighbor2neighbor.consistency", "mean_teacher.weight", "mean_teacher.ramp",
+    "mean_teacher.sigma", "blind_spot.blocks", "blind_spot.weight", "blind_spot.ramp", "blind_spot.refinements",
+    "transplant.weight", "transplant.ramp", "flat_noise.weight", "flat_noise.ramp", "score.weight", "score.ramp",
+    "score.fidelity", "alignment.mmd", "alignment.coral", "alignment.ramp", "dann.weight", "dann.ramp",
+    "dsn.reconstruction", "dsn.difference", "dsn.similarity", "dsn.ramp", "pixelda.adversarial", "pixelda.content",
+    "pixelda.noise", "cycada.adversarial", "cycada.cycle", "cycada.semantic", "cycada.feature", "cycada.ramp",
+    "critic.weight", "critic.ramp",
+)  # fmt: skip
+"""Settings that must not be negative."""
+
+SHARES = ("mean_teacher.decay", "blind_spot.start", "transplant.decay", "transplant.flat", "flat_noise.flat")
+"""Settings that must be at least 0 and less than 1."""

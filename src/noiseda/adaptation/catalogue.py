@@ -14,6 +14,7 @@ from noiseda.adaptation.critic import Critic
 from noiseda.adaptation.cycada import CycleAdaptation
 from noiseda.adaptation.dann import Dann
 from noiseda.adaptation.dsn import DomainSeparation
+from noiseda.adaptation.flat_noise import FlatNoise
 from noiseda.adaptation.hybrid import Hybrid
 from noiseda.adaptation.mean_teacher import MeanTeacher
 from noiseda.adaptation.neighbor2neighbor import Neighbor2Neighbor
@@ -75,6 +76,7 @@ STRATEGIES: dict[StrategyName, Builder] = {
     "source-free": lambda restorer, settings: MeanTeacher(restorer, settings.mean_teacher, synthetic=False),
     "blind-spot": _blind_spot,
     "transplant": lambda restorer, settings: Transplant(restorer, settings.transplant),
+    "flat-noise": lambda restorer, settings: FlatNoise(restorer, settings.flat_noise, patch=settings.training.patch),
     "score": _score,
     "mmd": _mmd,
     "coral": _coral,

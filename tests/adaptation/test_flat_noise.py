@@ -1,0 +1,53 @@
+"""Flat noise: clean images wear what flat real patches wore, as strong as their own brightness asks for."""
+
+import torch
+
+from noiseda.adaptation.flat_noise import FlatNoise
+from noiseda.data.batches import Batch
+from noiseda.restoration import UNet
+from noiseda.strategy_settings import FlatNoiseSettings
+
+P = 16
+
+
+def real(seed, count=4):
+    """Flat patches of many brightnesses; the standard deviation of their noise grows from 0.01 to 0.06."""
+    g = torch.Generator().manual_seed(seed)
+    level = torch.rand(count, 1, 1, 1, generator=g).mul(0.8).add(0.1).expand(count, 3, P, P)
+    return level + (0.01 + 0.05 * level) * torch.randn(count, 3, P, P, generator=g)
+
+
+def strategy(**settings):
+    torch.manual_seed(0)
+    return FlatNoise(UNet(width=4, depth=2), FlatNoiseSettings(flat=0.9, **settings), patch=P)
+
+
+def run(model, seed, y_syn):
+    batch = Batch(y_syn, y_syn, real(seed, len(y_syn)), None, ())
+    draws = model.draw(y_syn, torch.Generator().manual_seed(seed))
+    return model(batch, draws)
+
+
+def test_the_noise_is_as_strong_as_brightness_asks_for():
+    """The restorer starts as the identity: its error is the noise that was put on."""
+    model = strategy(strength=(1.0, 1.0))
+    for seed in range(150):
+        terms = run(model, seed, torch.full((4, 3, P, P), 0.5))
+        model.after_step()
+    for level in (0.25, 0.5, 0.8):
+        errors = []
+        for seed in range(1000, 1015):
+            terms = run(model, seed, torch.full((4, 3, P, P), level))
+            errors.append(terms.errors["flat_noise"].mean())
+        expected = (0.01 + 0.05 * level) * (2 / torch.pi) ** 0.5  # Charbonnier is nearly the mean absolute error
+        assert abs(torch.stack(errors).mean() / expected - 1) < 0.15, level
+
+
+def test_without_noise_yet_it_is_synthetic_training():
+    model = strategy()
+    y_syn = torch.rand(2, 3, P, P)
+    batch = Batch(y_syn, y_syn, torch.zeros(2, 3, P, P), None, ())  # clipped: nothing to cut
+    terms = model(batch, model.draw(y_syn, torch.Generator().manual_seed(0)))
+    values = model.losses(terms, 0.5)
+    assert terms.errors["flat_noise"].abs().max() == 0
+    torch.testing.assert_close(values["loss"], values["restoration"])
