@@ -1,9 +1,10 @@
 """Transplanted noise: what a restorer takes from real images, put onto clean ones, makes pairs of the real kind.
 
-Noise cut from the user's own images (GCBD, Chen et al., CVPR 2018), estimated by a denoiser that the pairs it makes
-improve in turn (IDR, Zhang et al., CVPR 2022, arXiv 2111.14358): here the denoiser is a moving average of the restorer,
-so that the estimate is refined all through one run. A restorer that only knows white noise leaves part of a correlated
-one in the image; trained on the part it took, it takes more.
+Noise taken from the user's own images and put onto others (GCBD, Chen et al., CVPR 2018; Noise2Grad, Lin et al., IJCAI
+2021) is estimated by a denoiser that what it made has trained, round after round, as the targets of IDR are (Zhang et
+al., CVPR 2022, arXiv 2111.14358). Here that denoiser is a moving average of the restorer, and the rounds are the steps
+of one run. A restorer that only knows white noise leaves part of a correlated one in the image; trained on the part it
+took, it takes more.
 
 Noise depends on brightness, which clean images have elsewhere. Its standard deviation s as a function of brightness is
 measured on the way, and a residual is scaled from the brightness that it came from to that on which it lands.
