@@ -181,6 +181,7 @@ SHARES = [
     "blind_spot.start",
     "transplant.decay",
     "transplant.flat",
+    "flat_noise.flat",
 ]
 POSITIVE += [
     "alignment.grid", "alignment.kernels", "dann.width",
@@ -188,6 +189,7 @@ POSITIVE += [
     "cycada.blocks", "cycada.discriminator", "critic.width",
 ]  # fmt: skip
 NOT_NEGATIVE += [
+    "flat_noise.weight", "flat_noise.ramp",
     "alignment.mmd", "alignment.coral", "alignment.ramp", "dann.weight", "dann.ramp", "dsn.reconstruction",
     "dsn.difference", "dsn.similarity", "dsn.ramp", "pixelda.adversarial", "pixelda.content", "pixelda.noise",
     "cycada.adversarial", "cycada.cycle", "cycada.semantic", "cycada.feature", "cycada.ramp", "critic.weight",

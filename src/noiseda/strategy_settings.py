@@ -90,8 +90,8 @@ class TransplantSettings:
     """Flips and rotations of each image over which that estimate averages; each costs a forward pass."""
 
     strength: tuple[float, float] = (0.7, 1.5)
-    """Range of factors by which transplanted noise is scaled, one draw an image: more than 1 makes up for what the
-    estimate left in."""
+    """Range of factors by which transplanted noise is scaled, one draw an image: more than 1 makes up for noise that
+    the estimate left in, less than 1 for detail that it took."""
 
     bins: int = 16
     """Bins of brightness in which the strength of the noise is measured."""

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from noiseda.adaptation.catalogue import STRATEGIES
 from noiseda.config import PredictorSettings, RestorerSettings
 from noiseda.data.cache import Skipped
 from noiseda.errors import UserError, WeightsError
@@ -124,6 +125,7 @@ def test_all_strategies_start_from_the_same_restorer(where: Path) -> None:
         replace(settings, strategy="synthetic"),
         replace(settings, predictor=PredictorSettings(width=16, multipliers=[1, 1], stem=2, attention=True)),
         replace(settings, reference=where / "clean"),
+        *(replace(settings, strategy=name) for name in STRATEGIES),
     )
     expected = build_strategy(settings).restorer.state_dict()
     for other in others:
@@ -162,3 +164,6 @@ def test_restorer_and_predictor_have_rates_of_their_own(where: Path) -> None:
     assert len(first["params"]) + len(second["params"]) == len(list(strategy.parameters()))
     alone = build_optimizer(build_strategy(replace(settings, strategy="synthetic")), settings.training)
     assert len(alone.param_groups) == 1
+    # A teacher follows; it is not trained.
+    taught = build_optimizer(build_strategy(replace(settings, strategy="mean-teacher")), settings.training)
+    assert len(taught.param_groups) == 1

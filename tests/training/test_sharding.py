@@ -21,6 +21,11 @@ def test_one_process_alone_trains_as_without(where: Path, caplog: pytest.LogCapt
     assert "--training.shard: nothing to spread, with 1 process(es) and 1 network(s) beside the restorer" in caplog.text
 
 
+def test_a_teacher_stays_whole(where: Path, caplog: pytest.LogCaptureFixture) -> None:
+    adapt(small(where, shard=True, strategy="mean-teacher"))
+    assert "1 process(es) and 0 network(s) beside the restorer" in caplog.text
+
+
 def test_a_dry_run_does_not_need_the_processes(where: Path) -> None:
     assert describe(small(where, shard=True)).parameters == describe(small(where)).parameters
 
