@@ -33,7 +33,7 @@ class AlignmentSettings:
 class DannSettings:
     """Strategy dann: a classifier tells the domains apart by the restorer's features, which learn to confuse it."""
 
-    weight: float = 0.1
+    weight: float = 0.03
     """Final weight of the reversed gradient (the paper: 1, beside a loss of classification, which is larger)."""
 
     ramp: float = 10.0
@@ -53,7 +53,7 @@ class DsnSettings:
     difference: float = 0.05
     """Weight of the overlap between shared and private features."""
 
-    similarity: float = 0.1
+    similarity: float = 0.03
     """Final weight of the similarity of the shared features of both domains."""
 
     by: Literal["classifier", "mmd"] = "classifier"
@@ -108,7 +108,7 @@ class CycadaSettings:
     semantic: float = 1.0
     """Weight of translated images being restored as the images they were made of."""
 
-    feature: float = 0.1
+    feature: float = 0.03
     """Final weight of the reversed gradient of a classifier of domains by the restorer's features; 0: none."""
 
     ramp: float = 10.0
