@@ -171,8 +171,8 @@ class AlignmentSettings:
 class DannSettings:
     """Strategy dann: a classifier tells the domains apart by the restorer's features, which learn to confuse it."""
 
-    weight: float = 0.01
-    """Final weight of the reversed gradient."""
+    weight: float = 0.03
+    """Final weight of the reversed gradient (the paper: 1, beside a loss of classification, which is larger)."""
 
     ramp: float = 10.0
     """Steepness of the weight's rise over the run, as --objective.ramp (the paper: 10); 0: constant."""
@@ -191,7 +191,7 @@ class DsnSettings:
     difference: float = 0.05
     """Weight of the overlap between shared and private features."""
 
-    similarity: float = 0.01
+    similarity: float = 0.03
     """Final weight of the similarity of the shared features of both domains."""
 
     by: Literal["classifier", "mmd"] = "classifier"
@@ -227,7 +227,7 @@ class PixeldaSettings:
     """Channels of the generator (the paper: 64)."""
 
     blocks: int = 3
-    """Residual blocks of the generator (the paper: 6)."""
+    """Residual blocks of the generator."""
 
     discriminator: int = 32
     """Channels of the discriminator's first layer."""
@@ -241,12 +241,12 @@ class CycadaSettings:
     """Weight, for the generators, of deceiving the discriminators."""
 
     cycle: float = 10.0
-    """Weight of getting back the image after both generators (the paper: 10)."""
+    """Weight of getting back the image after both generators (CycleGAN: 10)."""
 
     semantic: float = 1.0
     """Weight of translated images being restored as the images they were made of."""
 
-    feature: float = 0.01
+    feature: float = 0.03
     """Final weight of the reversed gradient of a classifier of domains by the restorer's features; 0: none."""
 
     ramp: float = 10.0

@@ -48,7 +48,7 @@ def test_alone_the_classifier_wins_and_the_restorer_can_confuse_it_again():
     """One after the other, which has an outcome."""
     model = strategy()
     domain = overfit(model, 80, rate=1e-2, term="domain")["domain"]
-    assert domain[-1] < 0.4 < domain[0]
+    assert domain[-1] < 0.55 < domain[0]
     optimizer = torch.optim.Adam(model.restorer.parameters(), lr=1e-2)
     raised = []
     for _ in range(20):

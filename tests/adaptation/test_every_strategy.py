@@ -1,6 +1,7 @@
 """What holds for each strategy of the table, whatever its idea."""
 
 import copy
+import pickle
 from dataclasses import replace
 from typing import get_args
 
@@ -98,6 +99,18 @@ def test_autocast_changes_its_errors_by_little_and_never_their_type(settings, na
     for term, error in rough.items():
         assert error.dtype == torch.float32
         torch.testing.assert_close(error, exact[term], rtol=0.1, atol=0.05)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_can_be_sent_to_the_processes_that_draw(settings, name):
+    strategy = build_strategy(replace(settings, strategy=name))
+    draw = pickle.loads(pickle.dumps(strategy)).draw
+    targets = batch().y_syn
+    mine, theirs = (one(targets, torch.Generator().manual_seed(3)) for one in (strategy.draw, draw))
+    assert type(mine) is type(theirs)
+    assert mine is None or all(
+        torch.equal(a, b) for a, b in zip(vars(mine).values(), vars(theirs).values(), strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "synthetic"])

@@ -2,7 +2,10 @@
 
 import pytest
 import torch
+from torch import nn
+from torch.nn.utils import parametrizations
 
+from noiseda.adaptation.convolutions import SpectralConvolution
 from noiseda.adaptation.discriminators import DomainClassifier, PatchDiscriminator
 from noiseda.adaptation.pairwise import pairwise_error
 from noiseda.adaptation.translator import Translator
@@ -32,14 +35,41 @@ def test_a_verdict_sees_20_pixels():
     assert rows.max() - rows.min() + 1 == 20
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_spectral_convolution_is_torchs(stride):
+    """Value and gradient of torch's own parametrisation, once both power iterations have converged."""
+    mine = SpectralConvolution(3, 5, size=4, stride=stride)
+    plain = nn.Conv2d(3, 5, 4, stride=stride, padding=1)
+    plain.load_state_dict({name: value for name, value in mine.state_dict().items() if name != "left"})
+    theirs = parametrizations.spectral_norm(plain, n_power_iterations=200)
+    x = torch.randn(2, 3, 8, 8)
+    with torch.no_grad():
+        for _ in range(200):
+            mine(x)
+    for a, b in zip(
+        (mine(x), mine.norm()), (theirs(x), torch.linalg.matrix_norm(mine.weight.flatten(1), 2)), strict=True
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    mine(x).square().sum().backward()
+    theirs(x).square().sum().backward()
+    torch.testing.assert_close(mine.weight.grad, plain.parametrizations.weight.original.grad, rtol=1e-3, atol=1e-4)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert mine(x).dtype == torch.bfloat16
+        torch.testing.assert_close(mine.norm(), mine.norm().float())
+    left = mine.eval().left.clone()
+    mine(x)
+    assert torch.equal(mine.left, left)
+
+
 @pytest.mark.parametrize("sides", [(4, 4), (17, 30)])
 def test_a_discriminator_takes_any_size_from_4_pixels(sides):
     assert PatchDiscriminator(channels=1, width=4)(torch.rand(2, 1, *sides)).isfinite().all()
 
 
 def test_a_classifier_judges_each_position_by_itself():
-    network, features = DomainClassifier(6, width=8), torch.randn(2, 6, 3, 5)
+    network, features = DomainClassifier(6, width=8).eval(), torch.randn(2, 6, 3, 5)
     assert network(features).shape == (2, 1, 3, 5)
+    torch.testing.assert_close(network(100 * features), network(features))  # larger features say no more
     torch.testing.assert_close(network(features)[..., 1:2, 2:3], network(features[..., 1:2, 2:3]))
 
 

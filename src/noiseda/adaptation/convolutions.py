@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 SLOPE = 0.2
@@ -20,6 +22,46 @@ def zero(layer: nn.Conv2d) -> nn.Conv2d:
     """Start a convolution at zero, so that the branch it ends adds nothing at first."""
     nn.init.zeros_(layer.weight)
     return layer
+
+
+class SpectralConvolution(nn.Conv2d):
+    """A padded convolution whose weight, as a matrix of outward rows, has a spectral norm of 1.
+
+    The norm is that of a power iteration, one step a pass in training mode (Algorithm 1, arXiv 1802.05957), in float32
+    also under autocast; unlike torch's own parametrisation it can be pickled, as the data loader's processes need it.
+
+    Args:
+        inward: channels in.
+        outward: channels out.
+        size: side of the kernel.
+        stride: of the convolution.
+    """
+
+    left: Tensor
+
+    def __init__(self, inward: int, outward: int, *, size: int = 3, stride: int = 1) -> None:
+        super().__init__(inward, outward, size, stride=stride, padding=(size - 1) // 2)
+        nn.init.kaiming_normal_(self.weight, a=SLOPE)
+        assert self.bias is not None
+        nn.init.zeros_(self.bias)
+        self.register_buffer("left", F.normalize(torch.randn(outward), dim=0))
+        for _ in range(15):
+            self.norm()
+
+    def norm(self) -> Tensor:
+        """The largest singular value of the weight, as far as the iteration has come; a scalar."""
+        with torch.autocast(self.weight.device.type, enabled=False):
+            matrix = self.weight.float().flatten(1)  # (outward, inward * size^2)
+            with torch.no_grad():
+                right = F.normalize(matrix.T @ self.left, dim=0)
+                left = F.normalize(matrix @ right, dim=0)
+                if self.training:
+                    self.left.copy_(left)
+            return left @ matrix @ right
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inward, H, W) -> (B, outward, H / stride, W / stride)."""
+        return F.conv2d(x, self.weight / self.norm(), self.bias, self.stride, self.padding)
 
 
 class ResidualBlock(nn.Module):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
-from noiseda.adaptation.convolutions import SLOPE, convolution
+from noiseda.adaptation.convolutions import SLOPE, SpectralConvolution
 
 
 class PatchDiscriminator(nn.Module):
@@ -23,13 +22,13 @@ class PatchDiscriminator(nn.Module):
     def __init__(self, *, channels: int = 3, width: int = 32) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            spectral_norm(convolution(channels, width)),
+            SpectralConvolution(channels, width),
             nn.LeakyReLU(SLOPE),
-            spectral_norm(convolution(width, 2 * width, size=4, stride=2)),
+            SpectralConvolution(width, 2 * width, size=4, stride=2),
             nn.LeakyReLU(SLOPE),
-            spectral_norm(convolution(2 * width, 4 * width, size=4, stride=2)),
+            SpectralConvolution(2 * width, 4 * width, size=4, stride=2),
             nn.LeakyReLU(SLOPE),
-            spectral_norm(convolution(4 * width, 1)),
+            SpectralConvolution(4 * width, 1),
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -41,7 +40,9 @@ class DomainClassifier(nn.Sequential):
     """Says of each position of a feature map which domain it is from: three 1x1 convolutions.
 
     The dense layers of Ganin and Lempitsky (arXiv 1409.7495), applied position by position as a restorer's features
-    have any size (Hoffman et al., section 3.1, arXiv 1612.02649).
+    have any size (Hoffman et al., section 3.1, arXiv 1612.02649). The features of a position are first scaled to a mean
+    square of 1, and weights have a spectral norm of 1: a restorer that climbs the loss could else do so without end, by
+    larger features alone, and at once, by the classifier's steep sides.
 
     Args:
         channels: channels of the features, K.
@@ -50,9 +51,19 @@ class DomainClassifier(nn.Sequential):
 
     def __init__(self, channels: int, *, width: int) -> None:
         super().__init__(
-            convolution(channels, width, size=1),
+            Unit(),
+            SpectralConvolution(channels, width, size=1),
             nn.LeakyReLU(SLOPE),
-            convolution(width, width, size=1),
+            SpectralConvolution(width, width, size=1),
             nn.LeakyReLU(SLOPE),
-            nn.Conv2d(width, 1, 1),
+            SpectralConvolution(width, 1, size=1),
         )
+
+
+class Unit(nn.Module):
+    """Features with a mean square of 1 at each position (RMSNorm without weights, arXiv 1910.07467)."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, K, h, w) -> the same, float32."""
+        features = features.float()
+        return features * (features.square().mean(dim=1, keepdim=True) + 1e-12).rsqrt()
