@@ -86,7 +86,7 @@ UNUSUAL = AdaptSettings(
         synthetic=False,
     ),
     transplant=strategy_settings.TransplantSettings(
-        weight=0.5, ramp=0.0, decay=0.9, views=2, strength=(1.0, 1.0), bins=8, flat=0.5
+        weight=0.5, ramp=0.0, decay=0.9, views=2, strength=(1.0, 1.0), bins=8
     ),
     flat_noise=strategy_settings.FlatNoiseSettings(weight=0.5, ramp=1.0, flat=0.3, strength=(1.0, 1.0)),
     score=strategy_settings.ScoreSettings(weight=1.0, ramp=0.0, levels=(5, 50), fidelity=0.0, square=1),
@@ -180,7 +180,6 @@ SHARES = [
     "mean_teacher.decay",
     "blind_spot.start",
     "transplant.decay",
-    "transplant.flat",
     "flat_noise.flat",
 ]
 POSITIVE += [

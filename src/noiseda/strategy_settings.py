@@ -96,10 +96,6 @@ class TransplantSettings:
     bins: int = 16
     """Bins of brightness in which the strength of the noise is measured."""
 
-    flat: float = 0.0
-    """Share of the real images' area, the flattest, where all that is rough counts as noise, and not only what the
-    estimate took: for noise that neighbouring pixels share; 0 turns it off."""
-
 
 @dataclass(frozen=True)
 class FlatNoiseSettings:
@@ -300,5 +296,5 @@ NOT_NEGATIVE = (
 )  # fmt: skip
 """Settings that must not be negative."""
 
-SHARES = ("mean_teacher.decay", "blind_spot.start", "transplant.decay", "transplant.flat", "flat_noise.flat")
+SHARES = ("mean_teacher.decay", "blind_spot.start", "transplant.decay", "flat_noise.flat")
 """Settings that must be at least 0 and less than 1."""

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from noiseda.adaptation.flatness import Flatness
 from noiseda.adaptation.noise_levels import NoiseLevels
 from noiseda.adaptation.orientations import COUNT, turn_each
 from noiseda.adaptation.ramp import ramp
@@ -60,7 +59,6 @@ class Transplant(Strategy[Moves]):
         super().__init__()
         self.restorer = restorer
         self.teacher = Teacher(restorer, decay=settings.decay, views=settings.views)
-        self.flatness = Flatness(settings.flat) if settings.flat else None
         self.levels = NoiseLevels(restorer.channels, settings.bins)
         self.settings = settings
 
@@ -86,8 +84,6 @@ class Transplant(Strategy[Moves]):
         assert x_real is not None, "transplanting noise needs real images in the batch"
         with torch.no_grad():
             clean = self.teacher(x_real)
-            if self.flatness is not None:
-                clean = self.flatness(clean)
             noise = x_real - clean
             noise = noise - noise.mean(dim=(2, 3), keepdim=True)  # a shift of colour is no noise
             self.levels.observe(noise, clean)
@@ -112,8 +108,6 @@ class Transplant(Strategy[Moves]):
         """The teacher follows, and what was seen of the noise becomes part of what is known."""
         self.teacher.follow(self.restorer)
         self.levels.settle()
-        if self.flatness is not None:
-            self.flatness.settle()
 
 
 def rolled(images: Tensor, shift: Tensor) -> Tensor:
