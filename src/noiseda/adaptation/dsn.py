@@ -82,7 +82,7 @@ class DomainSeparation(Strategy[None]):
         return Terms(errors, restored_syn.detach(), restored_real.detach())
 
     def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
-        """L = L_res + alpha L_recon + beta L_difference + gamma(p) L_similarity (Eq. 1).
+        """L = L_res + reconstruction L_recon + difference L_difference + similarity(p) L_similarity (Eq. 1).
 
         The paper switches the similarity on after some thousand steps; here it rises over the run. The classifier
         learns at its own pace: its term is not weighted.

@@ -1,7 +1,7 @@
 """A bank of real noise: cut from flat patches, where all that is rough is noise, and kept by brightness.
 
 A restorer trained on white noise takes little of a noise that neighbouring pixels share, so what it takes is not what
-the noise is; a flat patch shows all of it. GCBD (Chen et al., CVPR 2018, section 3.1) cuts noise from such patches.
+the noise is; a flat patch shows all of it. GCBD (Chen et al., CVPR 2018) cuts noise from such patches.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ class PixelAdaptation(Strategy[PixelDraws]):
         return Terms(errors, restored_syn.detach())
 
     def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
-        """L = L_res + L_generated + alpha L_deceiving + gamma L_content + L_discriminator (Eq. 4).
+        """L = L_res + L_generated + adversarial L_deceiving + content L_content + L_discriminator (Eq. 4).
 
         Generator and restorer share the task's loss, as in the paper.
         """
