@@ -13,7 +13,7 @@ import yaml
 from noiseda import cli
 from noiseda.config import AdaptSettings
 from noiseda.images import Picture, write
-from noiseda.settings_file import flatten, to_tree
+from noiseda.settings_file import flatten, presets, to_tree
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 PRESETS = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
@@ -132,4 +132,5 @@ def test_a_wheel_carries_the_presets(tmp_path):
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=CONFIGS.parent, check=True)
     (wheel,) = tmp_path.glob("*.whl")
     held = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("noiseda/configs/")}
-    assert held == {f"noiseda/configs/{name}.yaml" for name in PRESETS}
+    matrices = [f"matrices/{name}" for name in presets("matrices")]
+    assert held == {f"noiseda/configs/{name}.yaml" for name in [*PRESETS, *matrices]}

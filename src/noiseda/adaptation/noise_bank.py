@@ -63,12 +63,13 @@ class NoiseBank(nn.Module):
         limit = torch.where(self.threshold < 0, self.seen, self.threshold)
         accepted = (ratio <= limit) & (power > LEAST)
         band_of = self._band(images)
-        for index in range(len(images)):
-            band, one = band_of[index], accepted[index]
+        for index in range(len(images)):  # one by one: two may go into the same band
+            this = slice(index, index + 1)
+            band, one = band_of[this], accepted[this]
             slot = band * self.depth + self.count[band] % self.depth
-            for kept, new in ((self.noise, noise[index]), (self.origin, shape[index])):
-                kept.index_copy_(0, slot[None], torch.where(one, new, kept.index_select(0, slot[None])[0])[None])
-            self.count.index_add_(0, band[None], one.long()[None])
+            for kept, new in ((self.noise, noise[this]), (self.origin, shape[this])):
+                kept.index_copy_(0, slot, torch.where(one, new, kept[slot]))
+            self.count.index_add_(0, band, one.long())
         return accepted, noise, shape
 
     def draw(self, images: Tensor, pick: Tensor) -> tuple[Tensor, Tensor, Tensor]:
