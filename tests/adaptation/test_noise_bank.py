@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from noiseda.adaptation.noise_bank import NoiseBank, smooth_part
+from noiseda.adaptation.noise_bank import NoiseBank
 
 P = 24
 
@@ -25,14 +25,6 @@ def patches(count=8, level=0.4, seed=0, strength=0.05):
     clean = torch.cat([flat, level + 0.6 * (pattern - 0.5)])
     noise = strength * correlated(count, seed)
     return clean, noise
-
-
-def test_a_quadratic_surface_is_taken_out_whole_and_noise_is_left():
-    y, x = torch.meshgrid(torch.arange(P) / P, torch.arange(P) / P, indexing="ij")
-    surface = (0.3 + 0.2 * x - 0.1 * y * x + 0.4 * y**2).expand(2, 3, P, P)
-    torch.testing.assert_close(smooth_part(surface), surface)
-    noise = correlated(2, 0)
-    assert smooth_part(noise).square().mean() < 0.15  # six of 576 numbers, but those of low frequency
 
 
 def test_flat_patches_are_kept_with_all_their_noise_and_no_others():

@@ -2,12 +2,11 @@
 
 import pytest
 
-from noiseda.comparison.knowing import agreement, markdown
-from noiseda.evaluation.label_free import SIGNALS
+from noiseda.comparison.knowing import NAMES, agreement, markdown
 
 
 def test_a_signal_that_falls_with_every_decibel_ranks_perfectly():
-    good, bad, constant, *others = SIGNALS
+    good, bad, constant, *others = NAMES
     psnr = [30.0, 31.0, 33.0, 32.0]
     points = [
         ({good: -p, bad: p, constant: (p - 31.2) ** 2} | dict.fromkeys(others, index), p)
@@ -20,4 +19,4 @@ def test_a_signal_that_falls_with_every_decibel_ranks_perfectly():
     assert found[constant]["lost"] == 2
     text = markdown({"polyu": found})
     assert f"| {good} | +1.00, 0.00 |" in text
-    assert text.count("\n") == len(SIGNALS) + 1
+    assert text.count("\n") == len(NAMES) + 1

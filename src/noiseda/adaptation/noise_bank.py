@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from noiseda.data.shading import shading
+
 MEMORY = 0.98
 """Share of what is known of usual structure that is kept each step."""
 
@@ -53,10 +55,10 @@ class NoiseBank(nn.Module):
         Returns:
             (B,) whether each was kept; (B, C, P, P) the noise of each; (B, C, P, P) the smooth image it lay on.
         """
-        shape = smooth_part(images)
+        shape = shading(images)
         noise = images - shape
         blurred = F.avg_pool2d(F.pad(estimate, (2, 2, 2, 2), mode="reflect"), 5, stride=1)
-        structure = (blurred - smooth_part(blurred)).square().flatten(1).mean(dim=1)
+        structure = (blurred - shading(blurred)).square().flatten(1).mean(dim=1)
         power = noise.square().flatten(1).mean(dim=1)
         ratio = structure / power.clamp(min=LEAST)
         self.seen.copy_(ratio.quantile(self.share))
@@ -96,22 +98,3 @@ class NoiseBank(nn.Module):
 
     def _band(self, images: Tensor) -> Tensor:
         return (images.flatten(1).mean(dim=1) * self.bands).long().clamp(0, self.bands - 1)
-
-
-def smooth_part(images: Tensor) -> Tensor:
-    """The quadratic surface nearest to each channel: what shading makes of a flat thing; (B, C, H, W) -> the same."""
-    basis = _quadratics(images.shape[-2], images.shape[-1]).to(images)
-    smooth: Tensor = images.flatten(2) @ basis @ basis.T
-    return smooth.view_as(images)
-
-
-def _quadratics(height: int, width: int) -> Tensor:
-    """(H * W, 6): an orthonormal basis of the quadratic polynomials in both coordinates."""
-    y, x = torch.meshgrid(
-        torch.linspace(-1, 1, height, dtype=torch.float64),
-        torch.linspace(-1, 1, width, dtype=torch.float64),
-        indexing="ij",
-    )
-    columns = torch.stack([torch.ones_like(x), x, y, x * y, x.square(), y.square()], dim=-1)
-    basis: Tensor = torch.linalg.qr(columns.flatten(0, 1)).Q
-    return basis.float()

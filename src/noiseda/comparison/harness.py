@@ -22,6 +22,7 @@ from noiseda.comparison.matrix import (
     CompareSettings,
     Job,
     cells,
+    clean_of,
     fill,
     protocol_of,
     shown,
@@ -189,7 +190,8 @@ def _take(settings: CompareSettings, cell: Cell, job: Job, found: Found) -> str:
         found.curves.setdefault(cell.set, {}).setdefault(strategy, {})[cell.seed] = points
         if settings.signal_images:
             real = Path(words_of(settings, cell.set)["adapt"]) / "input"
-            known = signals_of(job.settings.out, real, settings.signal_images, kept / f"{cell.set}-signals.json")
+            clean = clean_of(settings, cell.set)
+            known = signals_of(job.settings.out, real, clean, settings.signal_images, kept / f"{cell.set}-signals.json")
             found.points.setdefault(cell.set, []).extend((known[point["step"]], point["psnr"]) for point in points)
     cost = found.costs.setdefault(cell.set, {}).setdefault(strategy, {})[cell.seed] = runs.cost(job)
     mean = statistics.fmean(image["psnr"] for image in found.scores[cell.set]["test"][strategy][cell.seed].values())

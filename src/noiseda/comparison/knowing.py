@@ -7,9 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from scipy.stats import spearmanr
+from torch import Tensor
 
 from noiseda.comparison.scores import restore_any, spread
+from noiseda.data.batches import generator
+from noiseda.evaluation.borrowed import borrowed_pairs, score
 from noiseda.evaluation.label_free import SIGNALS, centre, signals
 from noiseda.images import find_images, read
 from noiseda.restoration import load
@@ -18,31 +22,50 @@ from noiseda.storage import atomic
 SIDE = 256
 """Largest side, in pixels, of the part of an image that is looked at."""
 
+LENDERS, PAIRS = 24, 64
+"""Images that lend noise (and as many that wear it), and pairs made of them."""
 
-def signals_of(run: Path, real: Path, images: int, kept: Path) -> dict[int, dict[str, float]]:
+NAMES = (*SIGNALS, "borrowed noise")
+"""All signals; the last is minus the PSNR on clean patches under borrowed noise."""
+
+
+def signals_of(run: Path, real: Path, clean: Path, images: int, kept: Path) -> dict[int, dict[str, float]]:
     """The label-free signals of a run's snapshots, on some of the unlabelled images that it was adapted to.
 
     Args:
         run: the run's folder.
         real: folder of unlabelled images.
-        images: how many of them are looked at, evenly spread.
+        clean: folder of clean ones, of anything, to wear borrowed noise.
+        images: how many of the unlabelled images are looked at, evenly spread.
         kept: file of the signals; what is in it is read instead.
 
     Returns:
         Step -> signal -> value.
     """
     found: dict[str, dict[str, float]] = json.loads(kept.read_text()) if kept.exists() else {}
-    missing = [path for path in sorted((run / "snapshots").glob("*.safetensors")) if path.stem not in found]
+    snapshots = sorted((run / "snapshots").glob("*.safetensors"))
+    missing = [path for path in snapshots if set(found.get(path.stem, ())) != set(NAMES)]
     if missing:
-        paths = find_images(real)
-        chosen = [centre(read(paths[index]).pixels, SIDE) for index in spread(len(paths), images)]
+        chosen = [centre(image, SIDE) for image in _some(real, images)]
+        borrowed, truth = borrowed_pairs(
+            _some(real, LENDERS), _some(clean, LENDERS), count=PAIRS, generator=generator("borrowed", str(real))
+        )
         for path in missing:
             network = load(path)
-            found[path.stem] = signals(lambda x, network=network: restore_any(network, x), chosen)  # type: ignore[misc]
+            restored = torch.stack([restore_any(network, x) for x in borrowed])
+            found[path.stem] = {
+                **signals(lambda x, network=network: restore_any(network, x), chosen),  # type: ignore[misc]
+                "borrowed noise": -score(restored, truth),
+            }
         kept.parent.mkdir(parents=True, exist_ok=True)
         with atomic(kept) as file:
             file.write(json.dumps(found).encode())
     return {int(step): values for step, values in sorted(found.items())}
+
+
+def _some(folder: Path, count: int) -> list[Tensor]:
+    paths = find_images(folder)
+    return [read(paths[index]).pixels for index in spread(len(paths), count)]
 
 
 def agreement(points: Sequence[tuple[Mapping[str, float], float]]) -> dict[str, Any]:
@@ -57,7 +80,7 @@ def agreement(points: Sequence[tuple[Mapping[str, float], float]]) -> dict[str, 
     """
     truth = [psnr for _, psnr in points]
     result = {}
-    for name in SIGNALS:
+    for name in NAMES:
         values = [found[name] for found, _ in points]
         rank = float(spearmanr(values, [-psnr for psnr in truth]).statistic)
         picked = truth[values.index(min(values))]
@@ -72,6 +95,6 @@ def markdown(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
         found: set -> what :func:`agreement` returned.
     """
     rows = [["signal", *(f"{name}: rank, dB lost" for name in found)], ["---"] * (len(found) + 1)]
-    for signal in SIGNALS:
+    for signal in NAMES:
         rows.append([signal, *(f"{of[signal]['rank']:+.2f}, {of[signal]['lost']:.2f}" for of in found.values())])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

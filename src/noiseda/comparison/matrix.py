@@ -234,6 +234,13 @@ def words_of(settings: CompareSettings, set_name: str) -> dict[str, Any]:
     return general | own | folders
 
 
+def clean_of(settings: CompareSettings, set_name: str) -> Path:
+    """A folder of clean images of a set: those of its synthetic pairs, never of its truth."""
+    tree = _merged(settings.settings, settings.sets[set_name].settings)
+    filled = fill({key: tree.get(key) for key in ("clean", "pairs")}, words_of(settings, set_name), f"sets.{set_name}")
+    return Path(filled["clean"]) if filled["clean"] else Path(filled["pairs"]) / "target"
+
+
 def fill(value: Any, words: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401 (a tree of plain values)
     """Put the words in the place of their names in braces; a text that is nothing else becomes the word itself.
 

@@ -1,0 +1,79 @@
+"""Borrowed noise: clean photographs under the noise of the user's own, so that a restorer can be scored without truth.
+
+Noise is cut from the flattest patches of each unlabelled photograph and put onto clean patches of like brightness:
+pairs whose truth is known and whose noise is real. How well scores on them rank restorers is measured by ``noiseda compare``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from noiseda.data.shading import shading
+from noiseda.evaluation.metrics import psnr
+
+SIDE = 64
+"""Side of the patches, in pixels."""
+
+FLAT = 0.1
+"""Share of the patches of each photograph that count as flat."""
+
+LEAST = (0.25 / 255) ** 2
+"""Variance below which a patch has no noise: it is clipped, or painted."""
+
+CANDIDATES = 16
+"""Flat patches that one of like brightness is chosen from."""
+
+
+def borrowed_pairs(
+    real: Sequence[Tensor], clean: Sequence[Tensor], *, count: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Clean patches wearing the noise of real images.
+
+    Args:
+        real: unlabelled images (C, H, W) in [0, 1], of at least 64 pixels a side.
+        clean: clean images, likewise.
+        count: number of pairs, N.
+        generator: source of every draw.
+
+    Returns:
+        Degraded and clean patches, (N, C, 64, 64) each, in [0, 1].
+
+    Raises:
+        ValueError: where no image has a flat patch with noise.
+    """
+    noise, level = (torch.cat(parts) for parts in zip(*map(_flat_noise, real), strict=True))
+    if not len(noise):
+        raise ValueError("no flat patch with noise in any of the images")
+    cut = torch.cat([_patches(image) for image in clean])
+    y = cut[torch.randint(len(cut), (count,), generator=generator)]
+    candidates = torch.randint(len(noise), (count, CANDIDATES), generator=generator)
+    distance = (level[candidates] - y.flatten(1).mean(dim=1)[:, None]).abs()
+    chosen = candidates.gather(1, distance.argmin(dim=1, keepdim=True))[:, 0]
+    return (y + noise[chosen]).clamp(0, 1), y
+
+
+def score(restored: Tensor, clean: Tensor) -> float:
+    """Mean PSNR (dB) over pairs, (N, C, H, W) each."""
+    return float(psnr(restored.clamp(0, 1), clean).mean())
+
+
+def _flat_noise(image: Tensor) -> tuple[Tensor, Tensor]:
+    """The noise of an image's flattest patches (N, C, 64, 64), and how bright they are (N,)."""
+    patches = _patches(image)
+    noise = patches - shading(patches)
+    blurred = F.avg_pool2d(F.pad(patches, (2, 2, 2, 2), mode="reflect"), 5, stride=1)
+    structure = (blurred - shading(blurred)).square().flatten(1).mean(dim=1)
+    kept = structure.argsort()[: max(1, int(FLAT * len(patches)))]
+    kept = kept[noise[kept].square().flatten(1).mean(dim=1) > LEAST]
+    return noise[kept], patches[kept].flatten(1).mean(dim=1)
+
+
+def _patches(image: Tensor) -> Tensor:
+    """(C, H, W) -> (N, C, 64, 64); rows and columns that fill no patch are left out."""
+    channels = len(image)
+    cut = F.unfold(image[None], SIDE, stride=SIDE)[0].T
+    return cut.reshape(-1, channels, SIDE, SIDE)
