@@ -1,7 +1,8 @@
 """Borrowed noise: clean photographs under the noise of the user's own, so that a restorer can be scored without truth.
 
 Noise is cut from the flattest patches of each unlabelled photograph and put onto clean patches of like brightness:
-pairs whose truth is known and whose noise is real. How well scores on them rank restorers is measured by ``noiseda compare``.
+pairs whose truth is known and whose noise is real. How well scores on them rank restorers is measured by ``noiseda
+compare``.
 """
 
 from __future__ import annotations
