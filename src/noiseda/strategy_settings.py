@@ -113,9 +113,6 @@ class FlatNoiseSettings:
     strength: tuple[float, float] = (0.8, 1.3)
     """Range of factors by which the noise is scaled, one draw an image."""
 
-    likeness: bool = False
-    """Make the clean images that wear the noise as soft and of as little contrast as the real ones."""
-
 
 @dataclass(frozen=True)
 class ScoreSettings:

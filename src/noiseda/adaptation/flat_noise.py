@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from noiseda.adaptation.likeness import in_the_likeness
 from noiseda.adaptation.noise_bank import NoiseBank
 from noiseda.adaptation.noise_levels import NoiseLevels
 from noiseda.adaptation.orientations import COUNT, turn_each
@@ -72,8 +71,8 @@ class FlatNoise(Strategy[Picks]):
         """Restore the synthetic inputs, and the clean images under noise from the bank.
 
         Returns:
-            Errors ``restoration`` and ``flat_noise``, both Charbonnier against the clean image (0 while the bank is
-            empty); and ``flat``, whether the real patch was flat, to watch.
+            Errors ``restoration`` and ``flat_noise``, both Charbonnier against ``y_syn`` (0 while the bank is empty);
+            and ``flat``, whether the real patch was flat, to watch.
         """
         x_real, y_syn = batch.x_real, batch.y_syn
         assert x_real is not None, "noise is cut from real images"
@@ -83,13 +82,12 @@ class FlatNoise(Strategy[Picks]):
             self.levels.observe(found, shape, counted=kept)
             noise, origin, there = self.bank.draw(y_syn, draws.pick)
             noise, origin = (turn_each(images, draws.orientation) for images in (noise, origin))
-            y_new = in_the_likeness(y_syn, estimate) if self.settings.likeness else y_syn
-            factor = (self.levels(y_new) / self.levels(origin)).clamp(1 / LARGEST, LARGEST)
-            x_new = (y_new + draws.strength[:, None, None, None] * factor * noise).clamp(0, 1)
+            factor = (self.levels(y_syn) / self.levels(origin)).clamp(1 / LARGEST, LARGEST)
+            x_new = (y_syn + draws.strength[:, None, None, None] * factor * noise).clamp(0, 1)
         restored_syn, restored_new = self.restorer(torch.cat([batch.x_syn, x_new])).float().chunk(2)
         errors = {
             "restoration": charbonnier(restored_syn, y_syn),
-            "flat_noise": charbonnier(restored_new, y_new) * there,
+            "flat_noise": charbonnier(restored_new, y_syn) * there,
             "flat": kept.float(),
         }
         return Terms(errors, restored_syn.detach(), estimate)
