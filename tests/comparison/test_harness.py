@@ -111,6 +111,9 @@ def test_simulated_images_are_kept_and_not_mixed(matrix):
     first = (folder / "input/0.png").read_bytes()
     runs.render(matrix, "phone")
     assert (folder / "input/0.png").read_bytes() == first
+    runs.render(replace(matrix, simulated={"large": replace(matrix.simulated["phone"], scale=2)}), "large")
+    sizes = [Image.open(matrix.out / f"simulated/{name}/target/0.png").size for name in ("phone", "large")]
+    assert sizes[1] == (2 * sizes[0][0], 2 * sizes[0][1])
     other = replace(matrix.simulated["phone"], count=1)
     with pytest.raises(UserError, match="simulated with other settings"):
         runs.render(replace(matrix, simulated={"phone": other}), "phone")

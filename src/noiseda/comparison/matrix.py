@@ -36,6 +36,9 @@ class SimulatedSettings:
     degradation: DegradationSettings = field(default_factory=DegradationSettings)
     """Kind and strength of the degradation."""
 
+    scale: int = 1
+    """Enlarge the photographs this many times first (Lanczos): shrunk ones are sharper than those of full size."""
+
     count: int | None = None
     """How many of the photographs are taken, evenly spread over the folder; all by default."""
 
@@ -144,6 +147,8 @@ class CompareSettings:
             if not one.adapt or not one.test:
                 raise UserError(f"sets.{name} needs adapt and test: folders with input/ (and target/)")
         for name, images in self.simulated.items():
+            if images.scale < 1:
+                raise UserError(f"simulated.{name}.scale must be at least 1, not {images.scale}")
             if not images.clean:
                 raise UserError(f"simulated.{name} needs clean: a folder of clean photographs")
 

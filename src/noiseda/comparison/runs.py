@@ -15,11 +15,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
 from noiseda.comparison.matrix import CompareSettings, Job, SimulatedSettings
 from noiseda.data.batches import generator
 from noiseda.data.degradations import degradation
 from noiseda.errors import Interrupted, UserError
-from noiseda.images import Picture, find_images, read, write
+from noiseda.images import Picture, find_images, from_uint8, read, to_uint8, write
 from noiseda.settings_file import write_settings
 from noiseda.storage import atomic
 
@@ -171,7 +176,9 @@ def render(settings: CompareSettings, name: str) -> None:
     """
     wanted, folder = settings.simulated[name], settings.out / "simulated" / name
     clean = Path(wanted.clean.replace("{data}", str(settings.data)))
-    described = json.dumps({"clean": str(clean), "degradation": _described(wanted), "count": wanted.count})
+    described = json.dumps(
+        {"clean": str(clean), "degradation": _described(wanted), "count": wanted.count, "scale": wanted.scale}
+    )
     note = folder / "simulated.json"
     if note.exists():
         if note.read_text() != described:
@@ -181,13 +188,23 @@ def render(settings: CompareSettings, name: str) -> None:
     photographs = find_images(clean)
     count = min(wanted.count or len(photographs), len(photographs))
     for path in (photographs[index * len(photographs) // count] for index in range(count)):
-        target = read(path).pixels
+        target = _enlarged(read(path).pixels, wanted.scale)
         pair = {"input": degrade(target, generator("simulated", name, path.stem)), "target": target}
         for half, pixels in pair.items():
             (folder / half).mkdir(parents=True, exist_ok=True)
             write(Picture(pixels), folder / half / f"{path.stem}.png")
     with atomic(note) as file:
         file.write(described.encode())
+
+
+def _enlarged(image: Tensor, times: int) -> Tensor:
+    """An image (C, H, W) enlarged by Lanczos' filter, at 8 bits."""
+    if times == 1:
+        return image
+    height, width = image.shape[-2:]
+    planes = [Image.fromarray(plane.numpy()) for plane in to_uint8(image)]
+    larger = [np.asarray(plane.resize((times * width, times * height), Image.Resampling.LANCZOS)) for plane in planes]
+    return from_uint8(torch.from_numpy(np.stack(larger)))
 
 
 def _described(wanted: SimulatedSettings) -> dict[str, Any]:
