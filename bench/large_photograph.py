@@ -89,7 +89,7 @@ def command(place: Path, *words: str) -> tuple[float, float, str]:
     return peak / 2**20, seconds, text
 
 
-def side_by_side(place: Path, count: int, model: Model, megapixels: float = 1, rounds: int = 2) -> dict[str, float]:
+def side_by_side(place: Path, count: int, model: Model, megapixels: float = 1, rounds: int = 1) -> dict[str, float]:
     """Megapixels/s of a folder of JPEGs and PNGs, with reading and writing beside the network and without: the best."""
     jobs = []
     for index in range(count):
