@@ -32,6 +32,7 @@ _PLAIN = {
     Path: "a path",
     Url: "an address",
 }
+_WIDEST = 60  # letters of choices that are shown beside a flag; more are listed in its text
 _METAVARS = {int: "N", float: "X", str: "NAME", Path: "PATH", Url: "PATH"}
 
 
@@ -87,7 +88,10 @@ def polish(leaf: Parser, usage: str | None = None) -> Parser:
             action.help = "Show this help and stop."
         elif hint is None:
             action.help = argparse.SUPPRESS  # a whole group as one text
-        elif hint is not None and not _choices(hint) and hint is not bool:
+        elif sum(map(len, choices := _choices(hint))) > _WIDEST:
+            action.metavar = "NAME"
+            action.help = f"{action.help} One of {', '.join(choices)}."
+        elif hint is not None and not choices and hint is not bool:
             action.metavar = _metavar(hint)
     leaf.usage = f"{leaf.prog} {usage or ' '.join(['[FLAGS]', *_positionals(leaf)])}"
     return leaf
