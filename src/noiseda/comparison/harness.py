@@ -213,8 +213,9 @@ def _report(settings: CompareSettings, plan: list[Cell], found: Found, failed: M
         }
         costs = {
             strategy: {
-                key: statistics.fmean(cost[key] or 0.0 for cost in by_seed.values())
+                key: statistics.fmean(cost[key] for cost in by_seed.values())
                 for key in ("seconds", "steps", "peak_gib")
+                if all(cost[key] is not None for cost in by_seed.values())
             }
             for strategy, by_seed in found.costs.get(name, {}).items()
         }

@@ -68,12 +68,14 @@ def curve(run: Path, test: Path, images: int, kept: Path) -> list[dict[str, Any]
         run: the run's folder.
         test: folder with ``input/`` and ``target/``.
         images: how many of its images are scored, evenly spread.
-        kept: file of the curve; points in it are read instead.
+        kept: file of the curve; where it is of the same images, points in it are read instead.
 
     Returns:
         Points: step and mean PSNR.
     """
-    points: dict[str, float] = json.loads(kept.read_text()) if kept.exists() else {}
+    asked = {"test": str(test), "images": images}
+    before = json.loads(kept.read_text()) if kept.exists() else {}
+    points: dict[str, float] = before["points"] if before.get("of") == asked else {}
     snapshots = sorted((run / "snapshots").glob("*.safetensors"))
     missing = [path for path in snapshots if path.stem not in points]
     if missing:
@@ -84,7 +86,7 @@ def curve(run: Path, test: Path, images: int, kept: Path) -> list[dict[str, Any]
             points[path.stem] = fmean(PROTOCOLS["rgb"].score(restore_any(network, x), y)["psnr"] for x, y in chosen)
         kept.parent.mkdir(parents=True, exist_ok=True)
         with atomic(kept) as file:
-            file.write(json.dumps(points).encode())
+            file.write(json.dumps({"of": asked, "points": points}).encode())
     return [{"step": int(step), "psnr": value} for step, value in sorted(points.items())]
 
 

@@ -152,7 +152,8 @@ def markdown(
             " / ".join(f"{1e5 * line.parts[part]:.1f}" for part in PARTS),
         ]
         row += [spread(their[line.strategy].psnr, 2) if line.strategy in their else "" for their in others.values()]
-        row += [f"{spent['steps']:.0f}", f"{spent['seconds']:.0f}", f"{spent['peak_gib']:.2f}"] if spent else [""] * 3
+        for key, digits in (("steps", 0), ("seconds", 0), ("peak_gib", 2)):
+            row.append(f"{spent[key]:.{digits}f}" if spent and key in spent else "")
         rows.append(row)
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
