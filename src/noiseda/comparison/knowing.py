@@ -37,12 +37,14 @@ def signals_of(run: Path, real: Path, clean: Path, images: int, kept: Path) -> d
         real: folder of unlabelled images.
         clean: folder of clean ones, of anything, to wear borrowed noise.
         images: how many of the unlabelled images are looked at, evenly spread.
-        kept: file of the signals; what is in it is read instead.
+        kept: file of the signals; where it is of the same images, what is in it is read instead.
 
     Returns:
         Step -> signal -> value.
     """
-    found: dict[str, dict[str, float]] = json.loads(kept.read_text()) if kept.exists() else {}
+    asked = {"real": str(real), "clean": str(clean), "images": images}
+    before = json.loads(kept.read_text()) if kept.exists() else {}
+    found: dict[str, dict[str, float]] = before["signals"] if before.get("of") == asked else {}
     snapshots = sorted((run / "snapshots").glob("*.safetensors"))
     missing = [path for path in snapshots if set(found.get(path.stem, ())) != set(NAMES)]
     if missing:
@@ -59,7 +61,7 @@ def signals_of(run: Path, real: Path, clean: Path, images: int, kept: Path) -> d
             }
         kept.parent.mkdir(parents=True, exist_ok=True)
         with atomic(kept) as file:
-            file.write(json.dumps(found).encode())
+            file.write(json.dumps({"of": asked, "signals": found}).encode())
     return {int(step): values for step, values in sorted(found.items())}
 
 
