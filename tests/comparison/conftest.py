@@ -16,9 +16,9 @@ TINY = {
 @pytest.fixture
 def matrix(tmp_path: Path) -> CompareSettings:
     """A matrix of a few seconds: one set of pairs, one simulated set, three strategies."""
-    folder(tmp_path / "clean")
+    folder(tmp_path / "clean", height=80, width=96)
     folder(tmp_path / "real", REAL)
-    pairs(tmp_path / "pairs")
+    pairs(tmp_path / "pairs", size=80)
     camera = DegradationSettings(kind="camera", strength=(3000.0, 3000.0))
     return CompareSettings(
         data=tmp_path,

@@ -5,6 +5,7 @@ import skimage.data
 import torch
 import torch.nn.functional as F
 
+from noiseda.errors import UserError
 from noiseda.evaluation.borrowed import SIDE, borrowed_pairs, score
 
 G = torch.Generator
@@ -48,5 +49,14 @@ def test_the_better_restorer_scores_higher(images):
 
 
 def test_images_without_noise_have_none_to_lend():
-    with pytest.raises(ValueError, match="no flat patch with noise"):
+    with pytest.raises(UserError, match="no flat patch with noise in the real images of at least 64"):
         borrowed_pairs([torch.zeros(3, 128, 128)], [torch.rand(3, 128, 128)], count=2, generator=G())
+
+
+def test_small_images_are_left_out(images):
+    clean, real = images
+    small = torch.rand(3, 40, 200)
+    x, _ = borrowed_pairs([small, *real], [small, *clean], count=2, generator=G())
+    assert len(x) == 2
+    with pytest.raises(UserError, match="no clean image of at least 64"):
+        borrowed_pairs(real, [small], count=2, generator=G())

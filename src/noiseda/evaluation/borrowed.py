@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from noiseda.data.shading import shading
+from noiseda.errors import UserError
 from noiseda.evaluation.metrics import psnr
 
 SIDE = 64
@@ -35,7 +36,7 @@ def borrowed_pairs(
     """Clean patches wearing the noise of real images.
 
     Args:
-        real: unlabelled images (C, H, W) in [0, 1], of at least 64 pixels a side.
+        real: unlabelled images (C, H, W) in [0, 1]; those with a side below 64 pixels are left out.
         clean: clean images, likewise.
         count: number of pairs, N.
         generator: source of every draw.
@@ -44,12 +45,13 @@ def borrowed_pairs(
         Degraded and clean patches, (N, C, 64, 64) each, in [0, 1].
 
     Raises:
-        ValueError: where no image has a flat patch with noise.
+        UserError: where no real image has a flat patch with noise, or no clean one is large enough.
     """
     noise, level = (torch.cat(parts) for parts in zip(*map(_flat_noise, real), strict=True))
-    if not len(noise):
-        raise ValueError("no flat patch with noise in any of the images")
     cut = torch.cat([_patches(image) for image in clean])
+    if not len(noise) or not len(cut):
+        lacking = "flat patch with noise in the real images" if len(cut) else "clean image"
+        raise UserError(f"no {lacking} of at least {SIDE} x {SIDE} pixels: no noise can be borrowed")
     y = cut[torch.randint(len(cut), (count,), generator=generator)]
     candidates = torch.randint(len(noise), (count, CANDIDATES), generator=generator)
     distance = (level[candidates] - y.flatten(1).mean(dim=1)[:, None]).abs()
@@ -76,5 +78,7 @@ def _flat_noise(image: Tensor) -> tuple[Tensor, Tensor]:
 def _patches(image: Tensor) -> Tensor:
     """(C, H, W) -> (N, C, 64, 64); rows and columns that fill no patch are left out."""
     channels = len(image)
+    if min(image.shape[-2:]) < SIDE:
+        return image.new_zeros(0, channels, SIDE, SIDE)
     cut = F.unfold(image[None], SIDE, stride=SIDE)[0].T
     return cut.reshape(-1, channels, SIDE, SIDE)
