@@ -1,5 +1,6 @@
 import json
 import math
+import time
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,9 @@ def test_lines_after_the_checkpoint_are_written_anew(tmp_path: Path) -> None:
 
 def test_tensorboard_shows_each_step_once(tmp_path: Path) -> None:
     write(tmp_path, range(1, 6))
+    # Its files are read in the order of their names: the second they were begun in, then a count that has no leading
+    # zeros. Two runs never begin within a second of each other; two tests do.
+    time.sleep(1.1)
     write(tmp_path, range(4, 8), start=3)
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
