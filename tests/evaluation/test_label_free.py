@@ -68,7 +68,10 @@ def test_the_neighbours_risk_holds_the_noise_of_the_neighbour():
 def test_a_restorer_that_treats_mirror_images_alike_does_not_disagree(scene):
     _, noisy = scene
     assert disagreement(blur(1.0), noisy, blur(1.0)(noisy)) < 1e-9
-    shift = lambda x: x.roll(1, -1)  # noqa: E731
+
+    def shift(x):
+        return x.roll(1, -1)
+
     assert disagreement(shift, noisy, shift(noisy)) > 1e-3
 
 
