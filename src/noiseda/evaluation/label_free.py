@@ -119,6 +119,7 @@ def _blocks(image: Tensor) -> Tensor:
 def centre(image: Tensor, side: int) -> Tensor:
     """The middle of an image, at most ``side`` pixels high and wide.
 
+    >>> import torch
     >>> centre(torch.zeros(3, 100, 30), 40).shape
     torch.Size([3, 40, 30])
     """
