@@ -88,7 +88,9 @@ UNUSUAL = AdaptSettings(
     transplant=strategy_settings.TransplantSettings(
         weight=0.5, ramp=0.0, decay=0.9, views=2, strength=(1.0, 1.0), bins=8
     ),
-    flat_noise=strategy_settings.FlatNoiseSettings(weight=0.5, ramp=1.0, flat=0.3, strength=(1.0, 1.0)),
+    flat_noise=strategy_settings.FlatNoiseSettings(
+        weight=0.5, ramp=1.0, flat=0.3, strength=(1.0, 1.0), phase="random"
+    ),
     score=strategy_settings.ScoreSettings(weight=1.0, ramp=0.0, levels=(5, 50), fidelity=0.0, square=1),
     alignment=AlignmentSettings(mmd=0.2, coral=3.0, ramp=0.0, grid=2, kernels=3),
     dann=DannSettings(weight=0.3, ramp=1.0, width=16),

@@ -127,7 +127,8 @@ class DegradationSettings:
     """How clean photographs are degraded into the synthetic pairs (with --clean)."""
 
     kind: str | None = None
-    """Name of the degradation; by default the task's own (denoise: white, derain: streaks, deblur: camera-shake)."""
+    """Name of the degradation, or several joined by +, one of which is drawn for each image; by default the task's own
+    (denoise: white, derain: streaks, deblur: camera-shake)."""
 
     strength: tuple[float, float] | None = None
     """Range of its strength, in its own unit (white: sigma in 1/255); by default the degradation's own range."""

@@ -113,6 +113,9 @@ class FlatNoiseSettings:
     strength: tuple[float, float] = (0.8, 1.3)
     """Range of factors by which the noise is scaled, one draw an image."""
 
+    phase: Literal["kept", "random"] = "kept"
+    """Noise put on as it was cut, or with random phases: of the same spectrum, but without a shape, and never twice."""
+
 
 @dataclass(frozen=True)
 class ScoreSettings:

@@ -3,6 +3,7 @@
 import torch
 
 from noiseda.adaptation.flat_noise import FlatNoise
+from noiseda.adaptation.random_phase import random_phase
 from noiseda.data.batches import Batch
 from noiseda.restoration import UNet
 from noiseda.strategy_settings import FlatNoiseSettings
@@ -51,3 +52,27 @@ def test_without_noise_yet_it_is_synthetic_training():
     values = model.losses(terms, 0.5)
     assert terms.errors["flat_noise"].abs().max() == 0
     torch.testing.assert_close(values["loss"], values["restoration"])
+
+
+def test_random_phases_keep_powers_and_colours_and_lose_the_shape():
+    g = torch.Generator().manual_seed(0)
+    edge = torch.zeros(1, 3, P, P)
+    edge[..., 5] = 1.0
+    noise = edge * torch.tensor([1.0, 0.5, -0.2])[:, None, None]
+    noise = noise - noise.mean((-1, -2), keepdim=True)
+    new = random_phase(noise, torch.randn(1, P, P, generator=g))
+    torch.testing.assert_close(torch.fft.fft2(new).abs(), torch.fft.fft2(noise).abs(), atol=1e-4, rtol=1e-4)
+    channels = [images.flatten(2)[0] @ images.flatten(2)[0].T for images in (new, noise)]
+    torch.testing.assert_close(*channels, atol=1e-4, rtol=1e-4)
+    assert new.abs().max() < 0.7 * noise.abs().max()  # the line is spread over the patch
+
+
+def test_the_same_noise_is_put_on_twice_but_with_random_phases_never():
+    for phase, again in (("kept", True), ("random", False)):
+        model = strategy(strength=(1.0, 1.0), phase=phase)
+        run(model, 0, torch.full((4, 3, P, P), 0.5))
+        y_syn = torch.full((64, 3, P, P), 0.5)
+        draws = model.draw(y_syn, torch.Generator().manual_seed(1))
+        assert (draws.phase is None) == again
+        worn, _ = model.wear(y_syn, draws)
+        assert (len(worn.flatten(1).mul(1e4).round().unique(dim=0)) < 64) == again

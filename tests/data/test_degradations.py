@@ -162,3 +162,22 @@ def test_a_range_that_is_none_is_refused(kind: str, strength: tuple[float, float
 def test_a_strength_drawn_by_octaves_cannot_be_zero(kind: str) -> None:
     with pytest.raises(UserError, match="0 < low"):
         degradation("denoise", kind, (0.0, 5.0))
+
+
+def test_a_mixture_draws_each_of_its_parts_as_often_with_the_larger_margin() -> None:
+    mixed, clean = degradation("denoise", "white+camera"), photo()
+    assert mixed.margin == DEGRADATIONS["camera"].margin
+    outside = [bool((mixed(clean, seeded(seed)) > 1).any()) for seed in range(200)]  # only white noise is not clipped
+    assert 75 < sum(outside) < 125
+    assert torch.equal(mixed(clean, seeded(5)), mixed(clean, seeded(5)))
+
+
+def test_a_mixture_says_what_is_wrong_with_it() -> None:
+    for kind, strength, message in (
+        ("white+white", None, "each degradation of a mixture once"),
+        ("white+camera", (1.0, 2.0), "--degradation.strength.*own unit"),
+        ("white+rain", None, "must be one of white, .* not 'rain'"),
+        ("white+", None, "must be one of white, .* not ''"),
+    ):
+        with pytest.raises(UserError, match=message):
+            degradation("denoise", kind, strength)

@@ -15,6 +15,7 @@ from noiseda.adaptation.noise_bank import NoiseBank
 from noiseda.adaptation.noise_levels import NoiseLevels
 from noiseda.adaptation.orientations import COUNT, turn_each
 from noiseda.adaptation.ramp import ramp
+from noiseda.adaptation.random_phase import random_phase
 from noiseda.adaptation.strategy import Strategy, Terms, charbonnier
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
@@ -32,11 +33,13 @@ class Picks:
         pick: (B,) in [0, 1): which of the patches of its brightness.
         orientation: (B,) int64, 0..7.
         strength: (B,) factors.
+        phase: (B, P, P) white noise whose phases the noise takes; None where it keeps its own.
     """
 
     pick: Tensor
     orientation: Tensor
     strength: Tensor
+    phase: Tensor | None
 
 
 class FlatNoise(Strategy[Picks]):
@@ -44,7 +47,7 @@ class FlatNoise(Strategy[Picks]):
 
     Args:
         restorer: the network to adapt.
-        settings: weight and ramp, share of patches that count as flat, range of strengths.
+        settings: weight and ramp, share of patches that count as flat, range of strengths, what becomes of phases.
         patch: side of the training patches.
     """
 
@@ -58,13 +61,14 @@ class FlatNoise(Strategy[Picks]):
         self.settings = settings
 
     def draw(self, y_syn: Tensor, generator: torch.Generator) -> Picks:
-        """Draw a patch, an orientation and a strength for each image."""
+        """Draw a patch, an orientation, a strength and perhaps phases for each image."""
         count = len(y_syn)
         low, high = self.settings.strength
         return Picks(
             pick=torch.rand(count, generator=generator),
             orientation=torch.randint(COUNT, (count,), generator=generator),
             strength=low + (high - low) * torch.rand(count, generator=generator),
+            phase=torch.randn(y_syn[:, 0].shape, generator=generator) if self.settings.phase == "random" else None,
         )
 
     def forward(self, batch: Batch, draws: Picks) -> Terms:
@@ -80,10 +84,7 @@ class FlatNoise(Strategy[Picks]):
             estimate = self.restorer(x_real).float()
             kept, found, shape = self.bank.keep(x_real, estimate)
             self.levels.observe(found, shape, counted=kept)
-            noise, origin, there = self.bank.draw(y_syn, draws.pick)
-            noise, origin = (turn_each(images, draws.orientation) for images in (noise, origin))
-            factor = (self.levels(y_syn) / self.levels(origin)).clamp(1 / LARGEST, LARGEST)
-            x_new = (y_syn + draws.strength[:, None, None, None] * factor * noise).clamp(0, 1)
+            x_new, there = self.wear(y_syn, draws)
         restored_syn, restored_new = self.restorer(torch.cat([batch.x_syn, x_new])).float().chunk(2)
         errors = {
             "restoration": charbonnier(restored_syn, y_syn),
@@ -91,6 +92,23 @@ class FlatNoise(Strategy[Picks]):
             "flat": kept.float(),
         }
         return Terms(errors, restored_syn.detach(), estimate)
+
+    def wear(self, clean: Tensor, draws: Picks) -> tuple[Tensor, Tensor]:
+        """Clean images under noise from the bank.
+
+        Args:
+            clean: (B, C, P, P) in [0, 1].
+            draws: from :meth:`draw`.
+
+        Returns:
+            (B, C, P, P) in [0, 1]; (B,) false where the bank is still empty.
+        """
+        noise, origin, there = self.bank.draw(clean, draws.pick)
+        noise, origin = (turn_each(images, draws.orientation) for images in (noise, origin))
+        if draws.phase is not None:
+            noise = random_phase(noise, draws.phase)
+        factor = (self.levels(clean) / self.levels(origin)).clamp(1 / LARGEST, LARGEST)
+        return (clean + draws.strength[:, None, None, None] * factor * noise).clamp(0, 1), there
 
     def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
         """L = L_res + weight(p) * L_flat."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 from noiseda.config import Task
 from noiseda.data.blur import CameraShake, Defocus, FrameAverage
 from noiseda.data.camera import Camera
-from noiseda.data.draws import Range
+from noiseda.data.draws import Range, integer
 from noiseda.data.noise import PoissonGaussian, White
 from noiseda.data.rain import Drops, Streaks
 from noiseda.errors import UserError
@@ -24,11 +25,6 @@ from noiseda.errors import UserError
 
 class Degradation(Protocol):
     """What clean photographs go through to become synthetic inputs."""
-
-    @property
-    def strength(self) -> Range:
-        """Range that the strength of each image is drawn from, in the degradation's own unit."""
-        ...
 
     @property
     def margin(self) -> int:
@@ -68,22 +64,55 @@ TASK_DEGRADATIONS: dict[Task, tuple[str, ...]] = {
 """Names of the degradations that make sense for a task; the first is its default."""
 
 
+@dataclass(frozen=True)
+class Mixture:
+    """One of several degradations for each image, each as likely as the others.
+
+    Attributes:
+        parts: the degradations, at least one.
+    """
+
+    parts: tuple[Degradation, ...]
+
+    @property
+    def margin(self) -> int:
+        """The largest of theirs."""
+        return max(part.margin for part in self.parts)
+
+    def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:
+        """Degrade one image (C, H, W) in [0, 1]."""
+        return self.parts[integer(0, len(self.parts) - 1, generator)](clean, generator)
+
+
 def degradation(task: Task, kind: str | None = None, strength: Range | None = None) -> Degradation:
     """The degradation that the settings ask for.
 
-    >>> degradation("denoise").strength
-    (0.0, 75.0)
+    >>> degradation("denoise")
+    White(strength=(0.0, 75.0), clip=False)
+    >>> [type(part).__name__ for part in degradation("denoise", "white+camera").parts]
+    ['White', 'Camera']
 
     Args:
         task: denoise, derain or deblur.
-        kind: name in ``TASK_DEGRADATIONS[task]``; None for the first of them.
-        strength: range of its strength in its own unit; None for its own default.
+        kind: name in ``TASK_DEGRADATIONS[task]``, or several joined by + for a mixture; None for the first of them.
+        strength: range of its strength in its own unit; None for its own default, which mixtures always have.
 
     Raises:
-        UserError: where the kind is unknown or belongs to another task, or the range is not one.
+        UserError: where a kind is unknown, named twice or belongs to another task, the range is not one, or a mixture
+            is given a strength.
     """
+    names = [TASK_DEGRADATIONS[task][0]] if kind is None else kind.split("+")
+    if len(names) == 1:
+        return _single(task, names[0], strength)
+    if len(set(names)) < len(names):
+        raise UserError(f"--degradation.kind names each degradation of a mixture once, not {kind!r}")
+    if strength is not None:
+        raise UserError(f"--degradation.strength is in each degradation's own unit, and cannot be given for {kind!r}")
+    return Mixture(tuple(_single(task, name, None) for name in names))
+
+
+def _single(task: Task, name: str, strength: Range | None) -> Degradation:
     allowed = TASK_DEGRADATIONS[task]
-    name = allowed[0] if kind is None else kind
     if name not in allowed:
         nearest = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
         hint = f"; did you mean {nearest[0]}?" if nearest else ""
