@@ -89,7 +89,7 @@ UNUSUAL = AdaptSettings(
         weight=0.5, ramp=0.0, decay=0.9, views=2, strength=(1.0, 1.0), bins=8
     ),
     flat_noise=strategy_settings.FlatNoiseSettings(
-        weight=0.5, ramp=1.0, flat=0.3, strength=(1.0, 1.0), phase="random"
+        weight=0.5, ramp=1.0, flat=0.3, strength=(1.0, 1.0), phase="random", everywhere=True
     ),
     score=strategy_settings.ScoreSettings(weight=1.0, ramp=0.0, levels=(5, 50), fidelity=0.0, square=1),
     alignment=AlignmentSettings(mmd=0.2, coral=3.0, ramp=0.0, grid=2, kernels=3),

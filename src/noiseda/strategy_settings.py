@@ -116,6 +116,9 @@ class FlatNoiseSettings:
     phase: Literal["kept", "random"] = "kept"
     """Noise put on as it was cut, or with random phases: of the same spectrum, but without a shape, and never twice."""
 
+    everywhere: bool = False
+    """Make the noise as strong as the restorer finds it on all real patches; otherwise as strong as on flat ones."""
+
 
 @dataclass(frozen=True)
 class ScoreSettings:

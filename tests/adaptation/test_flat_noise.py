@@ -1,11 +1,12 @@
 """Flat noise: clean images wear what flat real patches wore, as strong as their own brightness asks for."""
 
+import pytest
 import torch
 
 from noiseda.adaptation.flat_noise import FlatNoise
 from noiseda.adaptation.random_phase import random_phase
 from noiseda.data.batches import Batch
-from noiseda.restoration import UNet
+from noiseda.restoration import Restorer, UNet
 from noiseda.strategy_settings import FlatNoiseSettings
 
 P = 16
@@ -76,3 +77,37 @@ def test_the_same_noise_is_put_on_twice_but_with_random_phases_never():
         assert (draws.phase is None) == again
         worn, _ = model.wear(y_syn, draws)
         assert (len(worn.flatten(1).mul(1e4).round().unique(dim=0)) < 64) == again
+
+
+class Blur(Restorer):
+    """Takes a fixed share of white noise, and little of a slow wave."""
+
+    channels = 3
+    stride = 1
+
+    def restore(self, images):
+        return torch.nn.functional.avg_pool2d(torch.nn.functional.pad(images, (1, 1, 1, 1), mode="reflect"), 3, stride=1)
+
+
+def test_noise_becomes_as_strong_as_it_is_where_patches_are_not_flat():
+    """Flat patches have a noise of 0.02, wavy ones, as bright, of 0.05; three of four are wavy."""
+    wave = 0.08 * torch.sin(torch.linspace(0, 3 * torch.pi, P)).expand(3, P, P)
+    found = {}
+    for everywhere in (False, True):
+        model = FlatNoise(
+            Blur(), FlatNoiseSettings(flat=0.25, strength=(1.0, 1.0), phase="random", everywhere=everywhere), patch=P
+        )
+        y_syn = torch.full((4, 3, P, P), 0.5)
+        powers = []
+        for seed in range(60):
+            g = torch.Generator().manual_seed(seed)
+            flat = 0.5 + 0.02 * torch.randn(1, 3, P, P, generator=g)
+            wavy = 0.5 + wave + 0.05 * torch.randn(3, 3, P, P, generator=g)
+            draws = model.draw(y_syn, g)
+            model(Batch(y_syn, y_syn, torch.cat([flat, wavy]), None, ()), draws)
+            model.after_step()
+            if seed >= 10:
+                powers.append((model.wear(y_syn, draws)[0] - y_syn).square().mean())
+        found[everywhere] = float(torch.stack(powers).mean().sqrt())
+    assert found[False] == pytest.approx(0.02, rel=0.1)
+    assert found[True] == pytest.approx(((0.02**2 + 3 * 0.05**2) / 4) ** 0.5, rel=0.15)

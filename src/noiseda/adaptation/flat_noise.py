@@ -13,11 +13,13 @@ from torch import Tensor
 
 from noiseda.adaptation.noise_bank import NoiseBank
 from noiseda.adaptation.noise_levels import NoiseLevels
+from noiseda.adaptation.noise_strengths import NoiseStrengths
 from noiseda.adaptation.orientations import COUNT, turn_each
 from noiseda.adaptation.ramp import ramp
 from noiseda.adaptation.random_phase import random_phase
 from noiseda.adaptation.strategy import Strategy, Terms, charbonnier
 from noiseda.data.batches import Batch
+from noiseda.data.shading import shading
 from noiseda.restoration import Restorer
 from noiseda.strategy_settings import FlatNoiseSettings
 
@@ -34,12 +36,15 @@ class Picks:
         orientation: (B,) int64, 0..7.
         strength: (B,) factors.
         phase: (B, P, P) white noise whose phases the noise takes; None where it keeps its own.
+        like: (B,) in [0, 1): which of the real patches of its brightness it is as noisy as; None where it is as noisy
+            as the flat one that the noise was cut from.
     """
 
     pick: Tensor
     orientation: Tensor
     strength: Tensor
     phase: Tensor | None
+    like: Tensor | None
 
 
 class FlatNoise(Strategy[Picks]):
@@ -58,6 +63,7 @@ class FlatNoise(Strategy[Picks]):
         self.restorer = restorer
         self.bank = NoiseBank(channels=restorer.channels, patch=patch, share=settings.flat)
         self.levels = NoiseLevels(restorer.channels, bins=16)
+        self.strengths = NoiseStrengths()
         self.settings = settings
 
     def draw(self, y_syn: Tensor, generator: torch.Generator) -> Picks:
@@ -69,6 +75,7 @@ class FlatNoise(Strategy[Picks]):
             orientation=torch.randint(COUNT, (count,), generator=generator),
             strength=low + (high - low) * torch.rand(count, generator=generator),
             phase=torch.randn(y_syn[:, 0].shape, generator=generator) if self.settings.phase == "random" else None,
+            like=torch.rand(count, generator=generator) if self.settings.everywhere else None,
         )
 
     def forward(self, batch: Batch, draws: Picks) -> Terms:
@@ -82,14 +89,18 @@ class FlatNoise(Strategy[Picks]):
         assert x_real is not None, "noise is cut from real images"
         with torch.no_grad():
             estimate = self.restorer(x_real).float()
-            kept, found, shape = self.bank.keep(x_real, estimate)
-            self.levels.observe(found, shape, counted=kept)
+            flat, found, shape = self.bank.keep(x_real, estimate)
+            self.levels.observe(found, shape, counted=flat)
+            if draws.like is not None:
+                taken = power(x_real - estimate - shading(x_real - estimate))
+                self.strengths.observe(taken, power(found), flat)
+                self.strengths.keep(taken, power(self.levels(shape)), x_real.flatten(1).mean(dim=1))
             x_new, there = self.wear(y_syn, draws)
         restored_syn, restored_new = self.restorer(torch.cat([batch.x_syn, x_new])).float().chunk(2)
         errors = {
             "restoration": charbonnier(restored_syn, y_syn),
             "flat_noise": charbonnier(restored_new, y_syn) * there,
-            "flat": kept.float(),
+            "flat": flat.float(),
         }
         return Terms(errors, restored_syn.detach(), estimate)
 
@@ -107,7 +118,12 @@ class FlatNoise(Strategy[Picks]):
         noise, origin = (turn_each(images, draws.orientation) for images in (noise, origin))
         if draws.phase is not None:
             noise = random_phase(noise, draws.phase)
-        factor = (self.levels(clean) / self.levels(origin)).clamp(1 / LARGEST, LARGEST)
+        usual = self.levels(origin)
+        factor = (self.levels(clean) / usual).clamp(1 / LARGEST, LARGEST)
+        if draws.like is not None:
+            strength = self.strengths.draw(clean.flatten(1).mean(dim=1), draws.like)
+            own = (power(noise) / power(usual)).sqrt().clamp(min=1 / LARGEST)
+            factor = factor * (strength / own)[:, None, None, None]
         return (clean + draws.strength[:, None, None, None] * factor * noise).clamp(0, 1), there
 
     def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
@@ -120,3 +136,9 @@ class FlatNoise(Strategy[Picks]):
         """What was seen of the noise becomes part of what is known."""
         self.bank.settle()
         self.levels.settle()
+        self.strengths.settle()
+
+
+def power(images: Tensor) -> Tensor:
+    """The mean square of each image; (B, C, H, W) -> (B,)."""
+    return images.square().flatten(1).mean(dim=1)

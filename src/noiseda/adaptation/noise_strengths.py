@@ -1,0 +1,98 @@
+"""How strong the noise of real patches is beside that of flat ones as bright, as far as a restorer can tell.
+
+Cameras smooth flat places more than textured ones, and flat patches come from the noisiest photographs first: noise
+that was cut from them is of the right kind, but need not be of the right strength elsewhere. What a restorer takes
+from a patch is not all of its noise, but a share that flat patches, whose noise is known, tell.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from noiseda.adaptation.strategy import mean_of_all
+
+MEMORY = 0.99
+"""Share of what is known of the restorer that is kept each step."""
+
+LARGEST = 4.0
+"""Largest strength: where more than that is taken, it is texture."""
+
+
+class NoiseStrengths(nn.Module):
+    """The strengths of the noise of real patches, a fixed number for each band of brightness, the newest last.
+
+    A patch's strength is the standard deviation of its noise, divided by that of flat patches as bright.
+
+    Args:
+        bands: bands of brightness over [0, 1].
+        depth: strengths kept in each.
+    """
+
+    kept: Tensor
+    count: Tensor
+    known: Tensor
+    seen: Tensor
+
+    def __init__(self, *, bands: int = 8, depth: int = 64) -> None:
+        super().__init__()
+        self.bands, self.depth = bands, depth
+        self.register_buffer("kept", torch.ones(bands * depth))
+        self.register_buffer("count", torch.zeros(bands, dtype=torch.int64))  # strengths ever put into each band
+        # Over flat patches: power that the restorer took, and power of their noise.
+        self.register_buffer("known", torch.zeros(2))
+        self.register_buffer("seen", torch.zeros(2))
+
+    def observe(self, taken: Tensor, noise: Tensor, flat: Tensor) -> None:
+        """See how much of the noise of flat patches the restorer takes.
+
+        Args:
+            taken: (B,) power of what it took from each patch.
+            noise: (B,) power of its noise, right where it is flat.
+            flat: (B,) whether it is flat.
+        """
+        weight = flat.to(taken)
+        self.seen += mean_of_all(torch.stack([(weight * taken).sum(), (weight * noise).sum()]))
+
+    def settle(self) -> None:
+        """Add what was seen to what is known, which fades."""
+        self.known.mul_(MEMORY).add_(self.seen)
+        self.seen.zero_()
+
+    def keep(self, taken: Tensor, usual: Tensor, brightness: Tensor) -> None:
+        """Keep the strengths of some patches, flat or not; none before a flat one was seen.
+
+        Args:
+            taken: (B,) power of what the restorer took from each.
+            usual: (B,) power of the noise of flat patches as bright.
+            brightness: (B,) in [0, 1].
+        """
+        took, noise = (self.known + self.seen).unbind()
+        share = (took / noise.clamp(min=1e-12)).clamp(min=0.02)
+        strength = (taken / (share * usual)).sqrt().clamp(max=LARGEST)
+        band_of = self._band(brightness)
+        for index in range(len(taken)):  # one by one: two may go into the same band
+            this = slice(index, index + 1)
+            band = band_of[this]
+            slot = band * self.depth + self.count[band] % self.depth
+            self.kept.index_copy_(0, slot, torch.where(noise > 0, strength[this], self.kept[slot]))
+            self.count.index_add_(0, band, (noise > 0).long()[None])
+
+    def draw(self, brightness: Tensor, pick: Tensor) -> Tensor:
+        """The strength of one of the patches whose brightness is nearest.
+
+        Args:
+            brightness: (B,) in [0, 1].
+            pick: (B,) in [0, 1): which of the patches in the band.
+
+        Returns:
+            (B,), 1 while nothing is known.
+        """
+        band = torch.arange(self.bands, device=brightness.device)
+        far = (band - self._band(brightness)[:, None]).abs() + self.bands * (self.count == 0)  # (B, bands)
+        nearest = far.argmin(dim=1)
+        filled = self.count.clamp(max=self.depth)[nearest]
+        return self.kept[nearest * self.depth + (pick * filled).long().clamp(max=self.depth - 1)]
+
+    def _band(self, brightness: Tensor) -> Tensor:
+        return (brightness * self.bands).long().clamp(0, self.bands - 1)
