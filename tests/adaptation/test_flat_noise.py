@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from noiseda.adaptation.flat_noise import FlatNoise
 from noiseda.adaptation.random_phase import random_phase
@@ -86,7 +87,7 @@ class Blur(Restorer):
     stride = 1
 
     def restore(self, images):
-        return torch.nn.functional.avg_pool2d(torch.nn.functional.pad(images, (1, 1, 1, 1), mode="reflect"), 3, stride=1)
+        return F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="reflect"), 3, stride=1)
 
 
 def test_noise_becomes_as_strong_as_it_is_where_patches_are_not_flat():
