@@ -19,6 +19,7 @@ MILD_AND_STRONG = {
     "white": (5, 50),
     "poisson-gaussian": (5, 50),
     "camera": (500, 10000),
+    "phone": (500, 10000),
     "streaks": (2, 20),
     "drops": (2, 20),
     "camera-shake": (4, 20),
@@ -139,7 +140,7 @@ def test_a_misspelt_kind_is_named_with_the_nearest_right_one() -> None:
     for part in (
         "--degradation.kind",
         "'posson-gaussian'",
-        "white, poisson-gaussian, camera",
+        "white, poisson-gaussian, camera, phone",
         "mean poisson-gaussian",
     ):
         assert part in str(caught.value)

@@ -102,14 +102,20 @@ class Camera:
         photo = srgb_from_linear(developed.clamp(0, 1))
         if clean.shape[0] == 1:
             photo = torch.einsum("c,chw->hw", _LUMA, photo)[None]
-        return photo if self.quality is None else self._compress(photo, generator)
+        return photo if self.quality is None else compress(photo, self.quality, generator)
 
-    def _compress(self, photo: Tensor, generator: torch.Generator) -> Tensor:
-        """JPEG with a block grid of random phase: patches of real photographs lie anywhere on it."""
-        assert self.quality is not None
-        quality, down, right = (integer(*bounds, generator) for bounds in (self.quality, (0, 15), (0, 15)))
-        shifted = F.pad(photo[None], (right, 0, down, 0), mode="replicate")[0]
-        return jpeg(shifted, quality)[:, down:, right:]
+
+def compress(photo: Tensor, qualities: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """JPEG with a block grid of random phase: patches of real photographs lie anywhere on it.
+
+    Args:
+        photo: (C, H, W) in [0, 1], C = 1 or 3.
+        qualities: range of the quality, 1..100.
+        generator: source of every draw.
+    """
+    quality, down, right = (integer(*bounds, generator) for bounds in (qualities, (0, 15), (0, 15)))
+    shifted = F.pad(photo[None], (right, 0, down, 0), mode="replicate")[0]
+    return jpeg(shifted, quality)[:, down:, right:]
 
 
 def linear_from_srgb(srgb: Tensor) -> Tensor:
