@@ -43,6 +43,7 @@ SECTIONS = {
     "blind_spot": strategy_settings.BlindSpotSettings,
     "transplant": strategy_settings.TransplantSettings,
     "flat_noise": strategy_settings.FlatNoiseSettings,
+    "sure": strategy_settings.SureSettings,
     "score": strategy_settings.ScoreSettings,
     "alignment": AlignmentSettings,
     "dann": DannSettings,
@@ -91,6 +92,7 @@ UNUSUAL = AdaptSettings(
     flat_noise=strategy_settings.FlatNoiseSettings(
         weight=0.5, ramp=1.0, flat=0.3, strength=(1.0, 1.0), phase="random", everywhere=True
     ),
+    sure=strategy_settings.SureSettings(weight=0.5, ramp=1.0, flat=0.3, start=0.0, step=0.1),
     score=strategy_settings.ScoreSettings(weight=1.0, ramp=0.0, levels=(5, 50), fidelity=0.0, square=1),
     alignment=AlignmentSettings(mmd=0.2, coral=3.0, ramp=0.0, grid=2, kernels=3),
     dann=DannSettings(weight=0.3, ramp=1.0, width=16),
@@ -168,7 +170,7 @@ POSITIVE = [
     "training.log_every", "training.picture_every", "training.validate_every", "training.predictor_learning_rate",
     "restorer.width", "restorer.depth", "predictor.width", "predictor.blocks", "predictor.stem", "max_megapixels",
     "cache_gigabytes", "shards.window", "shards.draws", "blind_spot.width", "blind_spot.train_stride",
-    "blind_spot.test_stride", "score.square",
+    "blind_spot.test_stride", "score.square", "sure.step",
 ]  # fmt: skip
 NOT_NEGATIVE = [
     "objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.workers", "seed",
@@ -183,6 +185,8 @@ SHARES = [
     "blind_spot.start",
     "transplant.decay",
     "flat_noise.flat",
+    "sure.flat",
+    "sure.start",
 ]
 POSITIVE += [
     "alignment.grid", "alignment.kernels", "dann.width",
@@ -190,7 +194,7 @@ POSITIVE += [
     "cycada.blocks", "cycada.discriminator", "critic.width",
 ]  # fmt: skip
 NOT_NEGATIVE += [
-    "flat_noise.weight", "flat_noise.ramp",
+    "flat_noise.weight", "flat_noise.ramp", "sure.weight", "sure.ramp",
     "alignment.mmd", "alignment.coral", "alignment.ramp", "dann.weight", "dann.ramp", "dsn.reconstruction",
     "dsn.difference", "dsn.similarity", "dsn.ramp", "pixelda.adversarial", "pixelda.content", "pixelda.noise",
     "cycada.adversarial", "cycada.cycle", "cycada.semantic", "cycada.feature", "cycada.ramp", "critic.weight",

@@ -29,6 +29,7 @@ from noiseda.strategy_settings import (
     Neighbor2NeighborSettings,
     PixeldaSettings,
     ScoreSettings,
+    SureSettings,
     TransplantSettings,
 )
 
@@ -40,7 +41,7 @@ StrategyName = Literal[
     "noise-space", "synthetic",
     "mmd", "coral", "dann", "dsn", "pixelda", "cycada", "critic",
     "neighbor2neighbor", "mean-teacher", "source-free", "blind-spot", "transplant", "flat-noise",
-    "score",
+    "sure", "score",
 ]  # fmt: skip
 Precision = Literal["auto", "fp32", "bf16"]
 MemoryFormat = Literal["auto", "channels_last", "channels_first"]
@@ -290,6 +291,7 @@ class AdaptSettings:
     blind_spot: BlindSpotSettings = field(default_factory=BlindSpotSettings)
     transplant: TransplantSettings = field(default_factory=TransplantSettings)
     flat_noise: FlatNoiseSettings = field(default_factory=FlatNoiseSettings)
+    sure: SureSettings = field(default_factory=SureSettings)
     score: ScoreSettings = field(default_factory=ScoreSettings)
     alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
     dann: DannSettings = field(default_factory=DannSettings)

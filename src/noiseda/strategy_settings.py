@@ -121,6 +121,28 @@ class FlatNoiseSettings:
 
 
 @dataclass(frozen=True)
+class SureSettings:
+    """Stein's unbiased risk estimate on real images: L = L_res + weight(p) * L_risk (after Soltanayev and Chun 2018)."""
+
+    weight: float = 1.0
+    """Final weight of the risk, which is a squared error divided by the standard deviation of the noise."""
+
+    ramp: float = 5.0
+    """Steepness of the weight's ramp, as for --objective.ramp; 0 turns it off."""
+
+    flat: float = 0.15
+    """Share of the real patches, the flattest relative to their noise, that show what noise is."""
+
+    start: float = 0.25
+    """Share of the run in which the restorer learns from synthetic pairs alone, so that it can tell then how strong real
+    noise is; none with --restorer.start, which can."""
+
+    step: float = 0.2
+    """How much more noise real images are probed with, as a share of what they have; the estimate is exact for small
+    steps, whose effect must not drown in rounding (bf16)."""
+
+
+@dataclass(frozen=True)
 class ScoreSettings:
     """Score distillation: L = L_res + L_noise + weight(p) * (L_score + fidelity * L_fidelity) (after arXiv 2305.04391).
 
@@ -286,7 +308,7 @@ class CriticSettings:
 
 POSITIVE = (
     "blind_spot.width", "blind_spot.train_stride", "blind_spot.test_stride", "score.square", "flat_noise.flat",
-    "alignment.grid", "alignment.kernels", "dann.width", "dsn.width", "dsn.blocks", "pixelda.width", "pixelda.blocks",
+    "sure.flat", "sure.step", "alignment.grid", "alignment.kernels", "dann.width", "dsn.width", "dsn.blocks", "pixelda.width", "pixelda.blocks",
     "pixelda.discriminator", "cycada.width", "cycada.blocks", "cycada.discriminator", "critic.width",
 )  # fmt: skip
 """Settings that must be greater than 0."""
@@ -294,13 +316,13 @@ POSITIVE = (
 NOT_NEGATIVE = (
     "neighbor2neighbor.weight", "neighbor2neighbor.consistency", "mean_teacher.weight", "mean_teacher.ramp",
     "mean_teacher.sigma", "blind_spot.blocks", "blind_spot.weight", "blind_spot.ramp", "blind_spot.refinements",
-    "transplant.weight", "transplant.ramp", "flat_noise.weight", "flat_noise.ramp", "score.weight", "score.ramp",
-    "score.fidelity", "alignment.mmd", "alignment.coral", "alignment.ramp", "dann.weight", "dann.ramp",
+    "transplant.weight", "transplant.ramp", "flat_noise.weight", "flat_noise.ramp", "sure.weight", "sure.ramp",
+    "score.weight", "score.ramp", "score.fidelity", "alignment.mmd", "alignment.coral", "alignment.ramp", "dann.weight", "dann.ramp",
     "dsn.reconstruction", "dsn.difference", "dsn.similarity", "dsn.ramp", "pixelda.adversarial", "pixelda.content",
     "pixelda.noise", "cycada.adversarial", "cycada.cycle", "cycada.semantic", "cycada.feature", "cycada.ramp",
     "critic.weight", "critic.ramp",
 )  # fmt: skip
 """Settings that must not be negative."""
 
-SHARES = ("mean_teacher.decay", "blind_spot.start", "transplant.decay", "flat_noise.flat")
+SHARES = ("mean_teacher.decay", "blind_spot.start", "transplant.decay", "flat_noise.flat", "sure.flat", "sure.start")
 """Settings that must be at least 0 and less than 1."""

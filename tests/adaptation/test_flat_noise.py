@@ -75,7 +75,7 @@ def test_the_same_noise_is_put_on_twice_but_with_random_phases_never():
         run(model, 0, torch.full((4, 3, P, P), 0.5))
         y_syn = torch.full((64, 3, P, P), 0.5)
         draws = model.draw(y_syn, torch.Generator().manual_seed(1))
-        assert (draws.phase is None) == again
+        assert (draws.picks.phase is None) == again
         worn, _ = model.wear(y_syn, draws)
         assert (len(worn.flatten(1).mul(1e4).round().unique(dim=0)) < 64) == again
 
@@ -100,7 +100,7 @@ def test_noise_becomes_as_strong_as_it_is_where_patches_are_not_flat():
         )
         y_syn = torch.full((4, 3, P, P), 0.5)
         powers = []
-        for seed in range(60):
+        for seed in range(40):
             g = torch.Generator().manual_seed(seed)
             flat = 0.5 + 0.02 * torch.randn(1, 3, P, P, generator=g)
             wavy = 0.5 + wave + 0.05 * torch.randn(3, 3, P, P, generator=g)

@@ -22,6 +22,7 @@ from noiseda.adaptation.noise_space import NoiseSpace
 from noiseda.adaptation.pixelda import PixelAdaptation
 from noiseda.adaptation.score import Prior, Score
 from noiseda.adaptation.strategy import Strategy
+from noiseda.adaptation.sure import Sure
 from noiseda.adaptation.synthetic import SyntheticOnly
 from noiseda.adaptation.transplant import Transplant
 from noiseda.config import AdaptSettings, StrategyName
@@ -44,6 +45,11 @@ def _blind_spot(restorer: Restorer, settings: AdaptSettings) -> BlindSpot:
     wanted = settings.blind_spot
     network = BlindSpotNetwork(channels=settings.restorer.channels, width=wanted.width, blocks=wanted.blocks)
     return BlindSpot(restorer, network, wanted)
+
+
+def _sure(restorer: Restorer, settings: AdaptSettings) -> Sure:
+    trained = settings.restorer.start is not None
+    return Sure(restorer, settings.sure, patch=settings.training.patch, trained=trained)
 
 
 def _score(restorer: Restorer, settings: AdaptSettings) -> Score:
@@ -77,6 +83,7 @@ STRATEGIES: dict[StrategyName, Builder] = {
     "blind-spot": _blind_spot,
     "transplant": lambda restorer, settings: Transplant(restorer, settings.transplant),
     "flat-noise": lambda restorer, settings: FlatNoise(restorer, settings.flat_noise, patch=settings.training.patch),
+    "sure": _sure,
     "score": _score,
     "mmd": _mmd,
     "coral": _coral,

@@ -59,17 +59,20 @@ class NoiseStrengths(nn.Module):
         self.known.mul_(MEMORY).add_(self.seen)
         self.seen.zero_()
 
-    def keep(self, taken: Tensor, usual: Tensor, brightness: Tensor) -> None:
+    def keep(self, taken: Tensor, usual: Tensor, brightness: Tensor) -> Tensor:
         """Keep the strengths of some patches, flat or not; none before a flat one was seen.
 
         Args:
             taken: (B,) power of what the restorer took from each.
             usual: (B,) power of the noise of flat patches as bright.
             brightness: (B,) in [0, 1].
+
+        Returns:
+            (B,) the strengths; 1 before a flat patch was seen.
         """
         took, noise = (self.known + self.seen).unbind()
-        share = (took / noise.clamp(min=1e-12)).clamp(min=0.02)
-        strength = (taken / (share * usual)).sqrt().clamp(max=LARGEST)
+        share = (took / noise.clamp(min=1e-12)).clamp(min=1e-3)
+        strength = torch.where(noise > 0, (taken / (share * usual)).sqrt().clamp(max=LARGEST), 1.0)
         band_of = self._band(brightness)
         for index in range(len(taken)):  # one by one: two may go into the same band
             this = slice(index, index + 1)
@@ -77,6 +80,7 @@ class NoiseStrengths(nn.Module):
             slot = band * self.depth + self.count[band] % self.depth
             self.kept.index_copy_(0, slot, torch.where(noise > 0, strength[this], self.kept[slot]))
             self.count.index_add_(0, band, (noise > 0).long()[None])
+        return strength
 
     def draw(self, brightness: Tensor, pick: Tensor) -> Tensor:
         """The strength of one of the patches whose brightness is nearest.

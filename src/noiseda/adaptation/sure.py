@@ -1,0 +1,109 @@
+"""Stein's unbiased risk estimate: the squared error on real images themselves, without their truth.
+
+For x = y + n with Gaussian noise n of covariance S, independent of y, whatever the restorer f,
+
+    E|f(x) - y|^2 = E|f(x) - x|^2 - tr S + 2 E[n' . (f(x + e n') - f(x))] / e    for e -> 0,
+
+where n' is noise of the same covariance, drawn anew (Stein 1981; by random probes: Ramani, Blu and Unser 2008, "Monte-
+Carlo SURE"; to train networks: Soltanayev and Chun, NeurIPS 2018). Noise of flat patches under random phases is such
+noise, correlated as the camera left it. The scenes are the user's own, which no clean photographs can replace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from noiseda.adaptation.ramp import ramp
+from noiseda.adaptation.real_noise import Picks, RealNoise, draw_picks, power
+from noiseda.adaptation.strategy import Strategy, Terms, charbonnier
+from noiseda.adaptation.teacher import Teacher
+from noiseda.data.batches import Batch
+from noiseda.restoration import Restorer
+from noiseda.strategy_settings import SureSettings
+
+LEAST = 0.5 / 255
+"""Standard deviation of noise below which an image's risk counts no more."""
+
+
+@dataclass(frozen=True)
+class Probes:
+    """The noise that real images are probed with.
+
+    Attributes:
+        picks: which noise.
+    """
+
+    picks: Picks
+
+
+class Sure(Strategy[Probes]):
+    """The restorer learns from synthetic pairs, and lowers its estimated risk on real images.
+
+    How strong the noise is, a copy of the restorer tells that no longer learns: one that did would take its own loss of
+    texture for noise, and lose more.
+
+    Args:
+        restorer: the network to adapt.
+        settings: weight, head start and ramp, share of patches that count as flat, length of the step.
+        patch: side of the training patches.
+        trained: whether the restorer has learnt to restore before; then it needs no head start.
+    """
+
+    wants_real = True
+    progress: Tensor
+
+    def __init__(self, restorer: Restorer, settings: SureSettings, *, patch: int, trained: bool) -> None:
+        super().__init__()
+        self.restorer = restorer
+        self.judge = Teacher(restorer, decay=0.0)  # the restorer as it was when the head start ended
+        self.start = 0.0 if trained else settings.start
+        self.register_buffer("progress", torch.zeros(()))
+        self.noise = RealNoise(channels=restorer.channels, patch=patch, share=settings.flat)
+        self.settings = settings
+
+    def draw(self, y_syn: Tensor, generator: torch.Generator) -> Probes:
+        """Draw noise for each image."""
+        return Probes(draw_picks(y_syn, generator, random_phases=True))
+
+    def forward(self, batch: Batch, draws: Probes) -> Terms:
+        """Restore the synthetic inputs, and the real ones without and with a little more noise.
+
+        Returns:
+            Errors ``restoration``, Charbonnier; ``risk``, the estimate divided by the standard deviation of the noise,
+            so that weakly and strongly noisy images count alike (0 while no flat patch was seen); and ``flat``,
+            whether the real patch was flat, to watch.
+        """
+        x_real, step = batch.x_real, self.settings.step
+        assert x_real is not None, "the risk is that on real images"
+        restored_syn, restored = self.restorer(torch.cat([batch.x_syn, x_real])).float().chunk(2)
+        with torch.no_grad():
+            flat, strength = self.noise.observe(x_real, self.judge(x_real))
+            noise, there = self.noise.draw(x_real, draws.picks, strength)
+        probed = self.restorer(x_real + step * noise).float()
+        spread = (noise * (probed - restored)).flatten(1).mean(dim=1) / step
+        risk = power(restored - x_real) - power(noise) + 2 * spread
+        errors = {
+            "restoration": charbonnier(restored_syn, batch.y_syn),
+            "risk": there * risk / power(noise).sqrt().clamp(min=LEAST),
+            "flat": flat.float(),
+        }
+        return Terms(errors, restored_syn.detach(), restored.detach())
+
+    def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
+        """L = L_res + weight(q) * L_risk; q is the progress since the head start's end."""
+        self.progress.fill_(progress)
+        means = {name: error.mean() for name, error in terms.errors.items()}
+        if progress < self.start:
+            return {"loss": means["restoration"], **means}
+        since = (progress - self.start) / (1 - self.start)
+        weight = ramp(since, weight=self.settings.weight, steepness=self.settings.ramp)
+        return {"loss": means["restoration"] + weight * means["risk"], **means}
+
+    def after_step(self) -> None:
+        """What was seen of the noise becomes part of what is known; the judge follows during the head start."""
+        self.noise.settle()
+        if self.progress < self.start:
+            self.judge.follow(self.restorer)
