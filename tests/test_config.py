@@ -90,7 +90,7 @@ UNUSUAL = AdaptSettings(
         weight=0.5, ramp=0.0, decay=0.9, views=2, strength=(1.0, 1.0), bins=8
     ),
     flat_noise=strategy_settings.FlatNoiseSettings(
-        weight=0.5, ramp=1.0, flat=0.3, strength=(1.0, 1.0), phase="random", everywhere=True
+        weight=0.5, ramp=1.0, flat=0.3, strength=(1.0, 1.0), phase="random", everywhere=True, start=0.0
     ),
     sure=strategy_settings.SureSettings(weight=0.5, ramp=1.0, flat=0.3, start=0.0, step=0.1),
     score=strategy_settings.ScoreSettings(weight=1.0, ramp=0.0, levels=(5, 50), fidelity=0.0, square=1),
@@ -185,6 +185,7 @@ SHARES = [
     "blind_spot.start",
     "transplant.decay",
     "flat_noise.flat",
+    "flat_noise.start",
     "sure.flat",
     "sure.start",
 ]

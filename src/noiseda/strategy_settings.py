@@ -107,7 +107,7 @@ class FlatNoiseSettings:
     ramp: float = 0.0
     """Steepness of the weight's ramp, as for --objective.ramp; 0 turns it off."""
 
-    flat: float = 0.15
+    flat: float = 0.05
     """Share of the real patches, the flattest relative to their noise, from which noise is cut."""
 
     strength: tuple[float, float] = (0.8, 1.3)
@@ -119,10 +119,14 @@ class FlatNoiseSettings:
     everywhere: bool = False
     """Make the noise as strong as the restorer finds it on all real patches; otherwise as strong as on flat ones."""
 
+    start: float = 0.25
+    """With everywhere: share of the run after which the restorer that finds it no longer learns; 0 with
+    --restorer.start."""
+
 
 @dataclass(frozen=True)
 class SureSettings:
-    """Stein's unbiased risk estimate on real images: L = L_res + weight(p) * L_risk (after Soltanayev and Chun 2018)."""
+    """Stein's unbiased risk estimate on real images: L = L_res + weight(q) * L_risk (Soltanayev and Chun 2018)."""
 
     weight: float = 1.0
     """Final weight of the risk, which is a squared error divided by the standard deviation of the noise."""
@@ -130,12 +134,12 @@ class SureSettings:
     ramp: float = 5.0
     """Steepness of the weight's ramp, as for --objective.ramp; 0 turns it off."""
 
-    flat: float = 0.15
+    flat: float = 0.05
     """Share of the real patches, the flattest relative to their noise, that show what noise is."""
 
     start: float = 0.25
-    """Share of the run in which the restorer learns from synthetic pairs alone, so that it can tell then how strong real
-    noise is; none with --restorer.start, which can."""
+    """Share of the run in which the restorer learns from synthetic pairs alone, so that it can tell how strong real
+    noise is when it ends; none with --restorer.start, which can."""
 
     step: float = 0.2
     """How much more noise real images are probed with, as a share of what they have; the estimate is exact for small
@@ -307,9 +311,10 @@ class CriticSettings:
 
 
 POSITIVE = (
-    "blind_spot.width", "blind_spot.train_stride", "blind_spot.test_stride", "score.square", "flat_noise.flat",
-    "sure.flat", "sure.step", "alignment.grid", "alignment.kernels", "dann.width", "dsn.width", "dsn.blocks", "pixelda.width", "pixelda.blocks",
-    "pixelda.discriminator", "cycada.width", "cycada.blocks", "cycada.discriminator", "critic.width",
+    "blind_spot.width", "blind_spot.train_stride", "blind_spot.test_stride", "flat_noise.flat", "sure.flat",
+    "sure.step", "score.square", "alignment.grid", "alignment.kernels", "dann.width", "dsn.width", "dsn.blocks",
+    "pixelda.width", "pixelda.blocks", "pixelda.discriminator", "cycada.width", "cycada.blocks",
+    "cycada.discriminator", "critic.width",
 )  # fmt: skip
 """Settings that must be greater than 0."""
 
@@ -317,12 +322,15 @@ NOT_NEGATIVE = (
     "neighbor2neighbor.weight", "neighbor2neighbor.consistency", "mean_teacher.weight", "mean_teacher.ramp",
     "mean_teacher.sigma", "blind_spot.blocks", "blind_spot.weight", "blind_spot.ramp", "blind_spot.refinements",
     "transplant.weight", "transplant.ramp", "flat_noise.weight", "flat_noise.ramp", "sure.weight", "sure.ramp",
-    "score.weight", "score.ramp", "score.fidelity", "alignment.mmd", "alignment.coral", "alignment.ramp", "dann.weight", "dann.ramp",
-    "dsn.reconstruction", "dsn.difference", "dsn.similarity", "dsn.ramp", "pixelda.adversarial", "pixelda.content",
-    "pixelda.noise", "cycada.adversarial", "cycada.cycle", "cycada.semantic", "cycada.feature", "cycada.ramp",
-    "critic.weight", "critic.ramp",
+    "score.weight", "score.ramp", "score.fidelity", "alignment.mmd", "alignment.coral", "alignment.ramp",
+    "dann.weight", "dann.ramp", "dsn.reconstruction", "dsn.difference", "dsn.similarity", "dsn.ramp",
+    "pixelda.adversarial", "pixelda.content", "pixelda.noise", "cycada.adversarial", "cycada.cycle",
+    "cycada.semantic", "cycada.feature", "cycada.ramp", "critic.weight", "critic.ramp",
 )  # fmt: skip
 """Settings that must not be negative."""
 
-SHARES = ("mean_teacher.decay", "blind_spot.start", "transplant.decay", "flat_noise.flat", "sure.flat", "sure.start")
+SHARES = (
+    "mean_teacher.decay", "blind_spot.start", "transplant.decay", "flat_noise.flat", "flat_noise.start", "sure.flat",
+    "sure.start",
+)  # fmt: skip
 """Settings that must be at least 0 and less than 1."""

@@ -32,7 +32,7 @@ class Mix(Restorer):
 @pytest.fixture
 def even(monkeypatch):
     """Noise that is taken to be as strong everywhere, as it is in these scenes."""
-    monkeypatch.setattr(NoiseStrengths, "keep", lambda self, taken, usual, brightness: torch.ones(len(taken)))
+    monkeypatch.setattr(NoiseStrengths, "keep", lambda self, traces, usual, brightness: torch.ones(len(traces)))
 
 
 def scene(seed, count=4, sigma=0.05):
@@ -113,10 +113,10 @@ def test_nothing_is_learnt_from_real_images_during_the_head_start_and_the_judge_
     with torch.no_grad():
         restorer.share.fill_(0.6)
     model.after_step()
-    assert model.judge.network.share.item() == pytest.approx(0.6)
+    assert model.judge.teacher.network.share.item() == pytest.approx(0.6)
     values = model.losses(terms, 1.0)
     assert values["loss"] != values["restoration"]
     with torch.no_grad():
         restorer.share.fill_(0.9)
     model.after_step()
-    assert model.judge.network.share.item() == pytest.approx(0.6)
+    assert model.judge.teacher.network.share.item() == pytest.approx(0.6)

@@ -3,8 +3,10 @@
 import dataclasses
 from pathlib import Path
 
+import pytest
 import torch
 
+from noiseda.adaptation.catalogue import STRATEGIES
 from noiseda.config import AdaptSettings
 from noiseda.data.batches import DomainBatches
 from noiseda.training.assemble import build_strategy, list_images, load_domains
@@ -49,3 +51,14 @@ def test_a_hybrids_draws_are_those_of_its_parts_one_after_the_other(where: Path)
     assert noise_space.eps.shape == hybrid.batch.y_syn.shape
     torch.testing.assert_close(noise_space.eps, steps(small(where), where, size=2)[3].draws.eps)
     assert hybrid.to(torch.device("cpu"), torch.channels_last).draws[0].eps.stride(1) == 1
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+def test_the_draws_of_every_strategy_are_joined_sample_by_sample(where: Path, name: str) -> None:
+    """A field that is None in each stays None; what a strategy is given can be used."""
+    drawn = steps(small(where, strategy=name), where, size=2)
+    step = drawn[1]
+    sizes = {len(value) for value in vars(step.draws).values() if value is not None} if step.draws else {2}
+    assert sizes == {2}
+    terms = build_strategy(small(where, strategy=name))(step.batch, step.draws)
+    assert all(error.shape[0] == 2 for error in terms.errors.values())

@@ -47,6 +47,11 @@ def _blind_spot(restorer: Restorer, settings: AdaptSettings) -> BlindSpot:
     return BlindSpot(restorer, network, wanted)
 
 
+def _flat_noise(restorer: Restorer, settings: AdaptSettings) -> FlatNoise:
+    trained = settings.restorer.start is not None
+    return FlatNoise(restorer, settings.flat_noise, patch=settings.training.patch, trained=trained)
+
+
 def _sure(restorer: Restorer, settings: AdaptSettings) -> Sure:
     trained = settings.restorer.start is not None
     return Sure(restorer, settings.sure, patch=settings.training.patch, trained=trained)
@@ -82,7 +87,7 @@ STRATEGIES: dict[StrategyName, Builder] = {
     "source-free": lambda restorer, settings: MeanTeacher(restorer, settings.mean_teacher, synthetic=False),
     "blind-spot": _blind_spot,
     "transplant": lambda restorer, settings: Transplant(restorer, settings.transplant),
-    "flat-noise": lambda restorer, settings: FlatNoise(restorer, settings.flat_noise, patch=settings.training.patch),
+    "flat-noise": _flat_noise,
     "sure": _sure,
     "score": _score,
     "mmd": _mmd,

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from noiseda.adaptation.judge import Judge
 from noiseda.adaptation.ramp import ramp
-from noiseda.adaptation.real_noise import Picks, RealNoise, brightness, draw_picks
+from noiseda.adaptation.real_noise import Picks, RealNoise, brightness
 from noiseda.adaptation.strategy import Strategy, Terms, charbonnier
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
@@ -20,17 +21,15 @@ from noiseda.strategy_settings import FlatNoiseSettings
 
 
 @dataclass(frozen=True)
-class Wear:
+class Wear(Picks):
     """What each clean image wears.
 
     Attributes:
-        picks: which noise.
         strength: (B,) factors.
         like: (B,) in [0, 1): which of the real patches of its brightness it is as noisy as; None where it is as noisy
             as the flat one that the noise was cut from.
     """
 
-    picks: Picks
     strength: Tensor
     like: Tensor | None
 
@@ -42,21 +41,23 @@ class FlatNoise(Strategy[Wear]):
         restorer: the network to adapt.
         settings: weight and ramp, share of patches that count as flat, how strong the noise is, what becomes of phases.
         patch: side of the training patches.
+        trained: whether the restorer has learnt to restore before, and can tell at once how strong real noise is.
     """
 
     wants_real = True
 
-    def __init__(self, restorer: Restorer, settings: FlatNoiseSettings, *, patch: int) -> None:
+    def __init__(self, restorer: Restorer, settings: FlatNoiseSettings, *, patch: int, trained: bool) -> None:
         super().__init__()
         self.restorer = restorer
         self.noise = RealNoise(channels=restorer.channels, patch=patch, share=settings.flat)
+        self.judge = Judge(restorer, start=0.0 if trained else settings.start) if settings.everywhere else None
         self.settings = settings
 
     def draw(self, y_syn: Tensor, generator: torch.Generator) -> Wear:
         """Draw noise and a strength for each image."""
         low, high = self.settings.strength
         return Wear(
-            picks=draw_picks(y_syn, generator, random_phases=self.settings.phase == "random"),
+            **vars(Picks.draw(y_syn, generator, random_phases=self.settings.phase == "random")),
             strength=low + (high - low) * torch.rand(len(y_syn), generator=generator),
             like=torch.rand(len(y_syn), generator=generator) if self.settings.everywhere else None,
         )
@@ -71,7 +72,7 @@ class FlatNoise(Strategy[Wear]):
         x_real, y_syn = batch.x_real, batch.y_syn
         assert x_real is not None, "noise is cut from real images"
         with torch.no_grad():
-            estimate = self.restorer(x_real).float()
+            estimate = self.restorer(x_real).float() if self.judge is None else self.judge(x_real)
             flat, _ = self.noise.observe(x_real, estimate)
             x_new, there = self.wear(y_syn, draws)
         restored_syn, restored_new = self.restorer(torch.cat([batch.x_syn, x_new])).float().chunk(2)
@@ -80,7 +81,7 @@ class FlatNoise(Strategy[Wear]):
             "flat_noise": charbonnier(restored_new, y_syn) * there,
             "flat": flat.float(),
         }
-        return Terms(errors, restored_syn.detach(), estimate)
+        return Terms(errors, restored_syn.detach(), None if self.judge else estimate)
 
     def wear(self, clean: Tensor, draws: Wear) -> tuple[Tensor, Tensor]:
         """Clean images under noise from the bank.
@@ -93,15 +94,19 @@ class FlatNoise(Strategy[Wear]):
             (B, C, P, P) in [0, 1]; (B,) false where the bank is still empty.
         """
         like = None if draws.like is None else self.noise.strengths.draw(brightness(clean), draws.like)
-        noise, there = self.noise.draw(clean, draws.picks, like)
+        noise, there = self.noise.draw(clean, draws, like)
         return (clean + draws.strength[:, None, None, None] * noise).clamp(0, 1), there
 
     def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
         """L = L_res + weight(p) * L_flat."""
         means = {name: error.mean() for name, error in terms.errors.items()}
+        if self.judge is not None:
+            self.judge.since(progress)
         weight = ramp(progress, weight=self.settings.weight, steepness=self.settings.ramp)
         return {"loss": means["restoration"] + weight * means["flat_noise"], **means}
 
     def after_step(self) -> None:
-        """What was seen of the noise becomes part of what is known."""
+        """What was seen of the noise becomes part of what is known; the judge follows for a while."""
         self.noise.settle()
+        if self.judge is not None:
+            self.judge.follow(self.restorer)

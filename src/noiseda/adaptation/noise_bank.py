@@ -7,7 +7,6 @@ the noise is; a flat patch shows all of it. GCBD (Chen et al., CVPR 2018) cuts n
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from noiseda.data.shading import shading
@@ -57,8 +56,7 @@ class NoiseBank(nn.Module):
         """
         shape = shading(images)
         noise = images - shape
-        blurred = F.avg_pool2d(F.pad(estimate, (2, 2, 2, 2), mode="reflect"), 5, stride=1)
-        structure = (blurred - shading(blurred)).square().flatten(1).mean(dim=1)
+        structure = (estimate - shading(estimate)).square().flatten(1).mean(dim=1)
         power = noise.square().flatten(1).mean(dim=1)
         ratio = structure / power.clamp(min=LEAST)
         self.seen.copy_(ratio.quantile(self.share))

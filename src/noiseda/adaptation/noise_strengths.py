@@ -1,16 +1,20 @@
 """How strong the noise of real patches is beside that of flat ones as bright, as far as a restorer can tell.
 
 Cameras smooth flat places more than textured ones, and flat patches come from the noisiest photographs first: noise
-that was cut from them is of the right kind, but need not be of the right strength elsewhere. What a restorer takes
-from a patch is not all of its noise, but a share that flat patches, whose noise is known, tell.
+that was cut from them is of the right kind, but need not be of the right strength elsewhere. Two traces of the noise
+of any patch tell: what a restorer takes from it, and how rough the smoothest of its blocks are. Neither is all of the
+noise, but flat patches, whose noise is known, tell the share. Texture adds to both, in different places, and a restorer
+takes a smaller share of weak noise than of strong; so the geometric mean of the two is taken.
 """
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from noiseda.adaptation.strategy import mean_of_all
+from noiseda.data.shading import shading
 
 MEMORY = 0.99
 """Share of what is known of the restorer that is kept each step."""
@@ -39,42 +43,44 @@ class NoiseStrengths(nn.Module):
         self.bands, self.depth = bands, depth
         self.register_buffer("kept", torch.ones(bands * depth))
         self.register_buffer("count", torch.zeros(bands, dtype=torch.int64))  # strengths ever put into each band
-        # Over flat patches: power that the restorer took, and power of their noise.
-        self.register_buffer("known", torch.zeros(2))
-        self.register_buffer("seen", torch.zeros(2))
+        # Over flat patches: power of each trace, and of their noise.
+        self.register_buffer("known", torch.zeros(3))
+        self.register_buffer("seen", torch.zeros(3))
 
-    def observe(self, taken: Tensor, noise: Tensor, flat: Tensor) -> None:
-        """See how much of the noise of flat patches the restorer takes.
+    def observe(self, traces: Tensor, noise: Tensor, flat: Tensor) -> None:
+        """See how much of the noise of flat patches its traces are.
 
         Args:
-            taken: (B,) power of what it took from each patch.
+            traces: (B, 2) power of the traces of noise in each patch, from :func:`traces_of`.
             noise: (B,) power of its noise, right where it is flat.
             flat: (B,) whether it is flat.
         """
-        weight = flat.to(taken)
-        self.seen += mean_of_all(torch.stack([(weight * taken).sum(), (weight * noise).sum()]))
+        powers = torch.cat([traces, noise[:, None]], dim=1)
+        self.seen += mean_of_all((flat.to(powers)[:, None] * powers).sum(dim=0))
 
     def settle(self) -> None:
         """Add what was seen to what is known, which fades."""
         self.known.mul_(MEMORY).add_(self.seen)
         self.seen.zero_()
 
-    def keep(self, taken: Tensor, usual: Tensor, brightness: Tensor) -> Tensor:
+    def keep(self, traces: Tensor, usual: Tensor, brightness: Tensor) -> Tensor:
         """Keep the strengths of some patches, flat or not; none before a flat one was seen.
 
         Args:
-            taken: (B,) power of what the restorer took from each.
+            traces: (B, 2) power of the traces of noise in each.
             usual: (B,) power of the noise of flat patches as bright.
             brightness: (B,) in [0, 1].
 
         Returns:
             (B,) the strengths; 1 before a flat patch was seen.
         """
-        took, noise = (self.known + self.seen).unbind()
-        share = (took / noise.clamp(min=1e-12)).clamp(min=1e-3)
-        strength = torch.where(noise > 0, (taken / (share * usual)).sqrt().clamp(max=LARGEST), 1.0)
+        known = self.known + self.seen
+        noise = known[2]
+        share = (known[:2] / noise.clamp(min=1e-12)).clamp(min=1e-3)
+        power = (traces / share).prod(dim=1).sqrt()  # the geometric mean of both estimates
+        strength = torch.where(noise > 0, (power / usual).sqrt().clamp(max=LARGEST), 1.0)
         band_of = self._band(brightness)
-        for index in range(len(taken)):  # one by one: two may go into the same band
+        for index in range(len(traces)):  # one by one: two may go into the same band
             this = slice(index, index + 1)
             band = band_of[this]
             slot = band * self.depth + self.count[band] % self.depth
@@ -100,3 +106,22 @@ class NoiseStrengths(nn.Module):
 
     def _band(self, brightness: Tensor) -> Tensor:
         return (brightness * self.bands).long().clamp(0, self.bands - 1)
+
+
+def traces_of(images: Tensor, estimate: Tensor) -> Tensor:
+    """Traces of the noise in some images.
+
+    Args:
+        images: (B, C, P, P), P at least 8.
+        estimate: the same restored.
+
+    Returns:
+        (B, 2): power of what the restorer took, less its smooth part; roughness of the smoothest tenth of the blocks of
+        8 x 8 pixels.
+    """
+    removed = images - estimate
+    taken = (removed - shading(removed)).square().flatten(1).mean(dim=1)
+    rough = images - F.avg_pool2d(F.pad(images, (3, 3, 3, 3), mode="reflect"), 7, stride=1)
+    blocks = F.avg_pool2d(rough.square().mean(dim=1, keepdim=True), 8).flatten(1)
+    smoothest = blocks.kthvalue(max(1, blocks.shape[1] // 10), dim=1).values
+    return torch.stack([taken, smoothest], dim=1)

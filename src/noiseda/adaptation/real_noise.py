@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from noiseda.adaptation.noise_bank import NoiseBank
 from noiseda.adaptation.noise_levels import NoiseLevels
-from noiseda.adaptation.noise_strengths import NoiseStrengths
+from noiseda.adaptation.noise_strengths import NoiseStrengths, traces_of
 from noiseda.adaptation.orientations import COUNT, turn_each
 from noiseda.adaptation.random_phase import random_phase
-from noiseda.data.shading import shading
 
 LARGEST = 4.0
 """Largest factor by which noise is scaled up or down from one brightness to another."""
@@ -32,15 +31,15 @@ class Picks:
     orientation: Tensor
     phase: Tensor | None
 
-
-def draw_picks(images: Tensor, generator: torch.Generator, *, random_phases: bool) -> Picks:
-    """Draw a patch, an orientation and perhaps phases for each of some images (B, C, P, P)."""
-    count = len(images)
-    return Picks(
-        pick=torch.rand(count, generator=generator),
-        orientation=torch.randint(COUNT, (count,), generator=generator),
-        phase=torch.randn(images[:, 0].shape, generator=generator) if random_phases else None,
-    )
+    @staticmethod
+    def draw(images: Tensor, generator: torch.Generator, *, random_phases: bool) -> Picks:
+        """Draw a patch, an orientation and perhaps phases for each of some images (B, C, P, P)."""
+        count = len(images)
+        return Picks(
+            pick=torch.rand(count, generator=generator),
+            orientation=torch.randint(COUNT, (count,), generator=generator),
+            phase=torch.randn(images[:, 0].shape, generator=generator) if random_phases else None,
+        )
 
 
 class RealNoise(nn.Module):
@@ -70,18 +69,17 @@ class RealNoise(nn.Module):
         """
         flat, noise, shape = self.bank.keep(images, estimate)
         self.levels.observe(noise, shape, counted=flat)
-        removed = images - estimate
-        taken = power(removed - shading(removed))
-        self.strengths.observe(taken, power(noise), flat)
+        traces = traces_of(images, estimate)
+        self.strengths.observe(traces, power(noise), flat)
         usual = power(self.levels(shape))
-        return flat, self.strengths.keep(taken, usual, brightness(images))
+        return flat, self.strengths.keep(traces, usual, brightness(images))
 
     def draw(self, images: Tensor, picks: Picks, strength: Tensor | None) -> tuple[Tensor, Tensor]:
         """Noise for some images: as strong on each of their pixels as flat patches have it on pixels as bright.
 
         Args:
             images: (B, C, P, P) in [0, 1].
-            picks: from :func:`draw_picks`.
+            picks: from :meth:`Picks.draw`.
             strength: (B,) factors that the noise is stronger by; None for the noise as each patch had it, which may
                 have been a noisy one or not.
 

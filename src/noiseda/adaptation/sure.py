@@ -11,15 +11,13 @@ noise, correlated as the camera left it. The scenes are the user's own, which no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
+from noiseda.adaptation.judge import Judge
 from noiseda.adaptation.ramp import ramp
-from noiseda.adaptation.real_noise import Picks, RealNoise, draw_picks, power
+from noiseda.adaptation.real_noise import Picks, RealNoise, power
 from noiseda.adaptation.strategy import Strategy, Terms, charbonnier
-from noiseda.adaptation.teacher import Teacher
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
 from noiseda.strategy_settings import SureSettings
@@ -28,22 +26,10 @@ LEAST = 0.5 / 255
 """Standard deviation of noise below which an image's risk counts no more."""
 
 
-@dataclass(frozen=True)
-class Probes:
-    """The noise that real images are probed with.
-
-    Attributes:
-        picks: which noise.
-    """
-
-    picks: Picks
-
-
-class Sure(Strategy[Probes]):
+class Sure(Strategy[Picks]):
     """The restorer learns from synthetic pairs, and lowers its estimated risk on real images.
 
-    How strong the noise is, a copy of the restorer tells that no longer learns: one that did would take its own loss of
-    texture for noise, and lose more.
+    How strong the noise is, a copy of the restorer tells that no longer learns.
 
     Args:
         restorer: the network to adapt.
@@ -53,22 +39,19 @@ class Sure(Strategy[Probes]):
     """
 
     wants_real = True
-    progress: Tensor
 
     def __init__(self, restorer: Restorer, settings: SureSettings, *, patch: int, trained: bool) -> None:
         super().__init__()
         self.restorer = restorer
-        self.judge = Teacher(restorer, decay=0.0)  # the restorer as it was when the head start ended
-        self.start = 0.0 if trained else settings.start
-        self.register_buffer("progress", torch.zeros(()))
+        self.judge = Judge(restorer, start=0.0 if trained else settings.start)
         self.noise = RealNoise(channels=restorer.channels, patch=patch, share=settings.flat)
         self.settings = settings
 
-    def draw(self, y_syn: Tensor, generator: torch.Generator) -> Probes:
+    def draw(self, y_syn: Tensor, generator: torch.Generator) -> Picks:
         """Draw noise for each image."""
-        return Probes(draw_picks(y_syn, generator, random_phases=True))
+        return Picks.draw(y_syn, generator, random_phases=True)
 
-    def forward(self, batch: Batch, draws: Probes) -> Terms:
+    def forward(self, batch: Batch, draws: Picks) -> Terms:
         """Restore the synthetic inputs, and the real ones without and with a little more noise.
 
         Returns:
@@ -81,7 +64,7 @@ class Sure(Strategy[Probes]):
         restored_syn, restored = self.restorer(torch.cat([batch.x_syn, x_real])).float().chunk(2)
         with torch.no_grad():
             flat, strength = self.noise.observe(x_real, self.judge(x_real))
-            noise, there = self.noise.draw(x_real, draws.picks, strength)
+            noise, there = self.noise.draw(x_real, draws, strength)
         probed = self.restorer(x_real + step * noise).float()
         spread = (noise * (probed - restored)).flatten(1).mean(dim=1) / step
         risk = power(restored - x_real) - power(noise) + 2 * spread
@@ -94,16 +77,14 @@ class Sure(Strategy[Probes]):
 
     def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
         """L = L_res + weight(q) * L_risk; q is the progress since the head start's end."""
-        self.progress.fill_(progress)
         means = {name: error.mean() for name, error in terms.errors.items()}
-        if progress < self.start:
+        since = self.judge.since(progress)
+        if since is None:
             return {"loss": means["restoration"], **means}
-        since = (progress - self.start) / (1 - self.start)
         weight = ramp(since, weight=self.settings.weight, steepness=self.settings.ramp)
         return {"loss": means["restoration"] + weight * means["risk"], **means}
 
     def after_step(self) -> None:
         """What was seen of the noise becomes part of what is known; the judge follows during the head start."""
         self.noise.settle()
-        if self.progress < self.start:
-            self.judge.follow(self.restorer)
+        self.judge.follow(self.restorer)

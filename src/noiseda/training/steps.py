@@ -75,5 +75,5 @@ def _joined(draws: list[Any]) -> Any:  # noqa: ANN401
         return None
     if isinstance(first, tuple):  # of a hybrid's parts
         return tuple(_joined(list(own)) for own in zip(*draws, strict=True))
-    names = [field.name for field in dataclasses.fields(first)]
-    return type(first)(**{name: torch.cat([getattr(one, name) for one in draws]) for name in names})
+    columns = {field.name: [getattr(one, field.name) for one in draws] for field in dataclasses.fields(first)}
+    return type(first)(**{name: None if own[0] is None else torch.cat(own) for name, own in columns.items()})
