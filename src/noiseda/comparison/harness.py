@@ -191,7 +191,10 @@ def _take(settings: CompareSettings, cell: Cell, job: Job, found: Found) -> str:
         if settings.signal_images:
             real = Path(words_of(settings, cell.set)["adapt"]) / "input"
             clean = clean_of(settings, cell.set)
-            known = signals_of(job.settings.out, real, clean, settings.signal_images, kept / f"{cell.set}-signals.json")
+            judge = weights_of(job if cell.start is None else cell.start)
+            known = signals_of(
+                job.settings.out, real, clean, judge, settings.signal_images, kept / f"{cell.set}-signals.json"
+            )
             found.points.setdefault(cell.set, []).extend((known[point["step"]], point["psnr"]) for point in points)
     cost = found.costs.setdefault(cell.set, {}).setdefault(strategy, {})[cell.seed] = runs.cost(job)
     mean = statistics.fmean(image["psnr"] for image in found.scores[cell.set]["test"][strategy][cell.seed].values())
