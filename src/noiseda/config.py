@@ -129,7 +129,7 @@ class DegradationSettings:
 
     kind: str | None = None
     """Name of the degradation, or several joined by +, one of which is drawn for each image; by default the task's own
-    (denoise: white, derain: streaks, deblur: camera-shake)."""
+    (denoise: white+camera, derain: streaks, deblur: camera-shake)."""
 
     strength: tuple[float, float] | None = None
     """Range of its strength, in its own unit (white: sigma in 1/255); by default the degradation's own range."""

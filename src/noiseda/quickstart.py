@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from skimage import data as photographs
 
-from noiseda.config import AdaptSettings, StrategyName, TrainingSettings
+from noiseda.config import AdaptSettings, DegradationSettings, StrategyName, TrainingSettings
 from noiseda.data.batches import generator
 from noiseda.data.camera import Camera
 from noiseda.errors import UserError
@@ -77,6 +77,7 @@ def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, steps: int = 
         clean=out / "data" / "clean",
         real=out / "data" / "real",
         cache=out / "data" / "cache",
+        degradation=DegradationSettings(kind="white"),  # the default would know the simulated camera already
         seed=seed,
         training=TrainingSettings(steps=steps, log_every=100),
     )

@@ -13,7 +13,7 @@ def test_a_strength_is_relative_to_flat_patches_and_corrected_for_what_the_resto
     strengths.settle()
     strengths.keep(torch.tensor([[2.0, 0.2], [1e6, 1e6]]), torch.tensor([1.0, 1.0]), torch.tensor([0.1, 0.9]))
     dark, bright = strengths.draw(torch.tensor([0.2, 0.8]), torch.tensor([0.0, 0.99]))
-    assert dark == pytest.approx(2.0)  # 8 and 2 are what the traces tell of its noise's power: 4
+    assert dark == pytest.approx(5**0.5)  # 8 and 2 are what the traces tell of its noise's power
     assert bright == LARGEST
 
 

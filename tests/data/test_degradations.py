@@ -11,7 +11,7 @@ from skimage import data
 from torch import Tensor
 
 from noiseda.config import Task
-from noiseda.data.degradations import DEGRADATIONS, TASK_DEGRADATIONS, degradation
+from noiseda.data.degradations import DEFAULTS, DEGRADATIONS, TASK_DEGRADATIONS, degradation
 from noiseda.errors import UserError
 
 KINDS = tuple(DEGRADATIONS)
@@ -123,8 +123,9 @@ def test_any_shape_and_seed_gives_finite_pixels(kind: str, height: int, width: i
 def test_every_degradation_serves_one_task_and_every_task_has_a_default() -> None:
     assert set(TASK_DEGRADATIONS) == set(get_args(Task))
     assert sorted(name for names in TASK_DEGRADATIONS.values() for name in names) == sorted(DEGRADATIONS)
-    for task, (default, *_) in TASK_DEGRADATIONS.items():
-        assert type(degradation(task)) is DEGRADATIONS[default]
+    assert set(DEFAULTS) == set(TASK_DEGRADATIONS)
+    for task, default in DEFAULTS.items():
+        assert degradation(task) == degradation(task, default)
 
 
 def test_kind_and_strength_are_taken_from_the_settings() -> None:

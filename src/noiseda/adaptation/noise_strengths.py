@@ -3,8 +3,8 @@
 Cameras smooth flat places more than textured ones, and flat patches come from the noisiest photographs first: noise
 that was cut from them is of the right kind, but need not be of the right strength elsewhere. Two traces of the noise
 of any patch tell: what a restorer takes from it, and how rough the smoothest of its blocks are. Neither is all of the
-noise, but flat patches, whose noise is known, tell the share. Texture adds to both, in different places, and a restorer
-takes a smaller share of weak noise than of strong; so the geometric mean of the two is taken.
+noise, but flat patches, whose noise is known, tell the share. A restorer takes a smaller share of weak noise than of
+strong, and too little is found; texture adds to the roughness, and too much is found: the mean of both powers is taken.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class NoiseStrengths(nn.Module):
         known = self.known + self.seen
         noise = known[2]
         share = (known[:2] / noise.clamp(min=1e-12)).clamp(min=1e-3)
-        power = (traces / share).prod(dim=1).sqrt()  # the geometric mean of both estimates
+        power = (traces / share).mean(dim=1)
         strength = torch.where(noise > 0, (power / usual).sqrt().clamp(max=LARGEST), 1.0)
         band_of = self._band(brightness)
         for index in range(len(traces)):  # one by one: two may go into the same band

@@ -63,7 +63,10 @@ TASK_DEGRADATIONS: dict[Task, tuple[str, ...]] = {
     "derain": ("streaks", "drops"),
     "deblur": ("camera-shake", "defocus", "frame-average"),
 }
-"""Names of the degradations that make sense for a task; the first is its default."""
+"""Names of the degradations that make sense for a task."""
+
+DEFAULTS: dict[Task, str] = {"denoise": "white+camera", "derain": "streaks", "deblur": "camera-shake"}
+"""The degradation, or the mixture, of a task where none is asked for (docs/results.md has what was measured)."""
 
 
 @dataclass(frozen=True)
@@ -89,27 +92,30 @@ class Mixture:
 def degradation(task: Task, kind: str | None = None, strength: Range | None = None) -> Degradation:
     """The degradation that the settings ask for.
 
-    >>> degradation("denoise")
+    >>> degradation("denoise", "white")
     White(strength=(0.0, 75.0), clip=False)
-    >>> [type(part).__name__ for part in degradation("denoise", "white+camera").parts]
+    >>> [type(part).__name__ for part in degradation("denoise").parts]
     ['White', 'Camera']
 
     Args:
         task: denoise, derain or deblur.
-        kind: name in ``TASK_DEGRADATIONS[task]``, or several joined by + for a mixture; None for the first of them.
+        kind: name in ``TASK_DEGRADATIONS[task]``, or several joined by + for a mixture; None for ``DEFAULTS[task]``.
         strength: range of its strength in its own unit; None for its own default, which mixtures always have.
 
     Raises:
         UserError: where a kind is unknown, named twice or belongs to another task, the range is not one, or a mixture
             is given a strength.
     """
-    names = [TASK_DEGRADATIONS[task][0]] if kind is None else kind.split("+")
+    names = (DEFAULTS[task] if kind is None else kind).split("+")
     if len(names) == 1:
         return _single(task, names[0], strength)
     if len(set(names)) < len(names):
         raise UserError(f"--degradation.kind names each degradation of a mixture once, not {kind!r}")
     if strength is not None:
-        raise UserError(f"--degradation.strength is in each degradation's own unit, and cannot be given for {kind!r}")
+        raise UserError(
+            "--degradation.strength is in each degradation's own unit: it cannot be given for the mixture "
+            f"{'+'.join(names)}, but for one of them (--degradation.kind {names[0]})"
+        )
     return Mixture(tuple(_single(task, name, None) for name in names))
 
 
