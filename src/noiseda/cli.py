@@ -49,6 +49,12 @@ def _compare() -> Command:
     return compare
 
 
+def _judge() -> Command:
+    from noiseda.comparison.judge import judge
+
+    return judge
+
+
 def _check() -> Command:
     from noiseda.data.check import check_folder
 
@@ -71,6 +77,7 @@ COMMANDS: dict[str, Callable[[], Command]] = {
     "adapt": _adapt,
     "restore": _restore,
     "compare": _compare,
+    "judge": _judge,
     "evaluate": _evaluate,
     "data check": _check,
     "data pack": _pack,

@@ -1,0 +1,98 @@
+"""``noiseda judge``: is one network better on your photographs than another? Estimated without any truth."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from rich.console import Console
+
+from noiseda.adaptation.risk import Risk, RiskEstimate
+from noiseda.comparison.scores import restore_any, spread
+from noiseda.comparison.table import interval
+from noiseda.data.batches import generator
+from noiseda.errors import UserError
+from noiseda.images import find_images, read
+from noiseda.restoration import load
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was estimated of two networks on the same photographs.
+
+    Attributes:
+        adapted: the risk of the network in question.
+        baseline: that of the one it is compared with.
+    """
+
+    adapted: Risk
+    baseline: Risk
+
+    @property
+    def gain(self) -> tuple[float, float, float]:
+        """How much lower the squared error is, as a share of the baseline's: mean, and 95% interval over photographs.
+
+        Photographs with much noise and with little count alike: each difference is divided by the deviation of the
+        noise in it.
+        """
+        rows = list(zip(self.baseline.restored, self.adapted.restored, self.baseline.noise, strict=True))
+        scale = fmean(max(base, 0.0) / math.sqrt(noise) for base, _, noise in rows)
+        mean, low, high = interval([(base - own) / math.sqrt(noise) for base, own, noise in rows])
+        scale = max(scale, 1e-9)
+        return mean / scale, low / scale, high / scale
+
+    @property
+    def word(self) -> str:
+        """``better``, ``worse``, or ``no better`` where the interval leaves it open."""
+        _, low, high = self.gain
+        return "better" if low > 0 else "worse" if high < 0 else "no better"
+
+
+def judge(adapted: Path, baseline: Path, real: Path, *, photographs: int = 12, seed: int = 0) -> Verdict:
+    """Tell, without ground truth, whether an adapted network is better on some photographs than another one.
+
+    The squared error of both is estimated from the photographs alone (Stein's unbiased risk estimate, with the noise of
+    their flat places; docs/method.md). It is made for noise: rain and blur it does not see. How often it was right,
+    docs/results.md tells.
+
+    Args:
+        adapted: weights file of the network in question.
+        baseline: weights file it is compared with, such as that of ``--strategy synthetic``; it was not adapted to the
+            photographs, and tells how strong their noise is.
+        real: folder of degraded photographs, best such that neither network was trained on.
+        photographs: how many of them are looked at, evenly spread.
+        seed: seed of the noise they are probed with.
+
+    Raises:
+        UserError: where weights or photographs cannot be used, or the photographs show no noise.
+    """
+    if photographs < 2:
+        raise UserError(f"--photographs must be at least 2, not {photographs}")
+    networks = [load(path) for path in (adapted, baseline)]
+    paths = find_images(real)
+    images = [read(paths[index]).pixels for index in spread(len(paths), photographs)]
+    if len(images) < 2:
+        raise UserError(f"{real} holds 1 photograph, expected at least 2")
+    try:
+        estimate = RiskEstimate(images, lambda x: restore_any(networks[1], x), generator("judge", seed))
+    except UserError as error:
+        raise UserError(f"{real}: {error}") from error
+    verdict = Verdict(*(estimate(lambda x, network=network: restore_any(network, x)) for network in networks))  # type: ignore[misc]
+    _show(verdict, adapted, baseline, len(images))
+    return verdict
+
+
+def _show(verdict: Verdict, adapted: Path, baseline: Path, count: int) -> None:
+    console = Console(highlight=False)
+    for name, risk in ((baseline, verdict.baseline), (adapted, verdict.adapted)):
+        left = math.sqrt(max(risk.mean, 0.0)) * 255
+        console.print(f"{name}: estimated error {left:.2f}/255", soft_wrap=True)
+    mean, low, high = verdict.gain
+    console.print(f"as they are: noise of about {math.sqrt(fmean(verdict.baseline.noise)) * 255:.2f}/255")
+    console.print(
+        f"[bold]{adapted} is {verdict.word}[/bold] than {baseline} on these {count} photographs: its squared error is "
+        f"lower by {100 * mean:.0f}% (95%: {100 * low:.0f} to {100 * high:.0f})",
+        soft_wrap=True,
+    )

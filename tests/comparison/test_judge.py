@@ -1,0 +1,83 @@
+"""The verdict of ``noiseda judge`` on networks whose quality is known."""
+
+import pytest
+import torch
+
+from noiseda import cli
+from noiseda.adaptation.risk import Risk
+from noiseda.comparison.judge import Verdict, judge
+from noiseda.errors import UserError
+from noiseda.images import Picture, write
+from noiseda.restoration import UNet
+from noiseda.restoration.weights import save_weights
+from tests.adaptation.test_risk import photographs
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Noisy photographs, a network that leaves them as they are, and one trained for a moment to take their noise."""
+    folder = tmp_path_factory.mktemp("judged")
+    clean, noisy = photographs()
+    (folder / "photos").mkdir()
+    for index, image in enumerate(noisy):
+        write(Picture(image.clamp(0, 1)), folder / "photos" / f"{index}.png")
+    torch.manual_seed(0)
+    network = UNet(width=8, depth=2)
+    arguments = {"width": 8, "depth": 2, "channels": 3}
+    save_weights(
+        folder / "baseline.safetensors",
+        network.state_dict(),
+        architecture="unet",
+        arguments=arguments,
+        task="denoise",
+    )
+    optimizer = torch.optim.Adam(network.parameters(), 2e-3)
+    for step in range(60):
+        x, y = (torch.stack([images[i][:, 96:192, :96] for i in range(4)]) for images in (noisy, clean))
+        noise = torch.randn(4, 3, 96, 96, generator=torch.Generator().manual_seed(step)) * 0.02
+        loss = (network(x + noise) - y).abs().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    save_weights(
+        folder / "adapted.safetensors", network.state_dict(), architecture="unet", arguments=arguments, task="denoise"
+    )
+    return folder
+
+
+def test_it_finds_the_better_network_and_says_so(place, capsys):
+    arguments = [str(place / f"{name}.safetensors") for name in ("adapted", "baseline")]
+    assert cli.main(["judge", *arguments, str(place / "photos"), "--photographs", "6"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "adapted.safetensors is better than" in said
+    assert "on these 6 photographs" in said
+    verdict = judge(place / "baseline.safetensors", place / "adapted.safetensors", place / "photos", photographs=6)
+    assert verdict.word == "worse"
+
+
+def test_a_network_is_no_better_than_itself(place):
+    weights = place / "adapted.safetensors"
+    verdict = judge(weights, weights, place / "photos", photographs=4)
+    assert verdict.word == "no better"
+    assert verdict.gain == (0.0, 0.0, 0.0)
+
+
+def test_a_noisy_photograph_counts_no_more_than_a_clean_one():
+    loud = Risk(restored=(0.01, 0.0001), noise=(0.04, 0.0004))
+    verdict = Verdict(adapted=Risk((0.008, 0.00012), loud.noise), baseline=loud)
+    mean, low, high = verdict.gain
+    assert low < 0 < high
+    assert mean == pytest.approx((0.002 / 0.2 - 0.00002 / 0.02) / (0.01 / 0.2 + 0.0001 / 0.02))
+
+
+def test_bad_input_is_named(place, tmp_path):
+    weights = place / "adapted.safetensors"
+    with pytest.raises(UserError, match="--photographs must be at least 2"):
+        judge(weights, weights, place / "photos", photographs=1)
+    (tmp_path / "black").mkdir()
+    write(Picture(torch.zeros(3, 80, 80)), tmp_path / "black" / "a.png")
+    with pytest.raises(UserError, match="black holds 1 photograph, expected at least 2"):
+        judge(weights, weights, tmp_path / "black")
+    write(Picture(torch.zeros(3, 80, 80)), tmp_path / "black" / "b.png")
+    with pytest.raises(UserError, match="black: no flat place with noise"):
+        judge(weights, weights, tmp_path / "black")
