@@ -14,6 +14,9 @@ from noiseda.images import read
 Curves = dict[str, dict[int, list[dict[str, Any]]]]
 """Strategy -> seed -> points: step and PSNR."""
 
+STYLES = ("-", "--", ":", "-.")
+"""How the lines of strategies are drawn, ten of each kind."""
+
 
 def draw_curves(curves: Curves, path: Path, *, title: str) -> None:
     """Draw PSNR against steps, a line for each strategy: the mean over the seeds, and their range as a band.
@@ -33,19 +36,20 @@ def draw_curves(curves: Curves, path: Path, *, title: str) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axis = pyplot.subplots(figsize=(8, 4.5), constrained_layout=True)
-    for name, of in curves.items():
+    figure, axis = pyplot.subplots(figsize=(10, 4.5 + 0.16 * max(0, len(curves) - 20)), constrained_layout=True)
+    for number, (name, of) in enumerate(curves.items()):
+        style = STYLES[number // 10 % len(STYLES)]  # there are ten colours
         steps = sorted(set.intersection(*({point["step"] for point in points} for points in of.values())))
         if not steps:
             continue
         values = [[p["psnr"] for points in of.values() for p in points if p["step"] == step] for step in steps]
-        (drawn,) = axis.plot(steps, [statistics.fmean(v) for v in values], marker=".", label=name)
+        (drawn,) = axis.plot(steps, [statistics.fmean(v) for v in values], linestyle=style, marker=".", label=name)
         axis.fill_between(
             steps, [min(v) for v in values], [max(v) for v in values], alpha=0.15, color=drawn.get_color()
         )
     axis.set(xlabel="steps", ylabel="PSNR (dB)", title=title)
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=8, ncols=2)
+    figure.legend(fontsize=8, loc="outside right upper")
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 

@@ -146,7 +146,7 @@ def plan_of(settings: CompareSettings) -> str:
         for job in filter(None, (cell.start, cell.job)):
             state = "done" if runs.is_done(job) else f"{job.settings.training.steps} steps"
             what = "start" if job is cell.start else cell.strategy
-            jobs.setdefault(job.name, f"{cell.set:<16}{what:<24}seed {cell.seed}  {state:<12}{job.name}")
+            jobs.setdefault(job.name, f"{cell.set:<16}{what:<32}seed {cell.seed}  {state:<12}{job.name}")
     return "\n".join([*jobs.values(), f"{len(jobs)} runs (dry run: nothing is written)"])
 
 
