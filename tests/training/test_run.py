@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from noiseda.adaptation import SyntheticOnly, Terms
-from noiseda.config import ObjectiveSettings
+from noiseda.config import DegradationSettings, ObjectiveSettings
 from noiseda.data.noise import White
 from noiseda.errors import UserError
 from noiseda.restoration import load, read_metadata
@@ -205,7 +205,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_terms_and_files(
 
     monkeypatch.setattr(White, "__call__", poisoned)
     with pytest.raises(UserError) as stopped:
-        adapt(small(where, checkpoint_every=2))
+        adapt(small(where, checkpoint_every=2, degradation=DegradationSettings(kind="white")))
     message = str(stopped.value)
     assert message.startswith("step 5: the loss or its gradient is not finite (")
     for term in ("loss nan", "restoration nan", "noise nan", "contrast"):
