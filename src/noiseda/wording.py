@@ -170,10 +170,14 @@ def refusal(message: str, words: Sequence[str], leaf: Parser) -> str:
         return f"{_displayed(found[1])} needs a value: {_expected(_hint(_flags(leaf)[found[1]]))}"
     if found := re.search(r'Parser key "([\w.]+)"', message):
         action = next((action for action in leaf._actions if action.dest == found[1]), None)
-        inside = [name for name in known if name.startswith(f"{found[1]}.")]
+        inside = [name for name in known if name.startswith(f"{found[1]}.") and not name.endswith(".help")]
+        value = re.findall(r"(?:Got|Given) value: (.*)", message)
+        if (inner := re.findall(r'Parser key "([\w.]+)"', message)[1:]) and value:
+            kinds = [kind for kind in _PLAIN if f"Expected a <class '{kind.__name__}'>" in message]
+            expected = " or ".join(_PLAIN[kind] for kind in kinds) or "something else"
+            return f"{inner[-1]!r} in {found[1]!r}{_source(words)} must be {expected}, not {value[-1]!r}"
         if inside:
             return f"--{found[1]} is a group of settings; name one of them: --{', --'.join(inside)}"
-        value = re.findall(r"(?:Got|Given) value: (.*)", message)
         if action is not None and _hint(action) is not None and value:
             near = nearest(value[-1], _choices(_hint(action)))
             flag = _displayed(f"--{found[1]}") if action.option_strings else found[1].upper()
