@@ -48,7 +48,8 @@ class SetSettings:
     """A real domain: what is adapted to, and what is scored."""
 
     adapt: str = ""
-    """Folder with input/, the unlabelled images; target/ beside it is read by strategies that name "{adapt}" alone."""
+    """Folder with input/, the unlabelled images; a target/ beside it is read only by strategies that name the folder in
+    braces, as the oracle does."""
 
     test: str = ""
     """Folder with input/ and target/ of equal file stems, other images of the same domain."""
