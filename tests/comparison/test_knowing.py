@@ -1,32 +1,67 @@
-"""How well a signal goes along with the truth: ranks, and what is lost by believing it."""
+"""How well a signal goes along with the truth: ranks, what is lost by believing it, whether its verdicts are right."""
 
 import math
 
 import pytest
 
-from noiseda.comparison.knowing import NAMES, agreement, markdown
+from noiseda.comparison.knowing import NAMES, Point, agreement, markdown
+
+GOOD, BAD, MIDDLE, *OTHERS = NAMES
+
+
+def points(psnr: dict[tuple[str, int], list[float]]) -> list[Point]:
+    """Snapshots of runs, 200 steps apart: a signal falls with the PSNR, one rises, and one is lowest in between."""
+    return [
+        Point(
+            strategy,
+            seed,
+            200 * (index + 1),
+            {GOOD: -p, BAD: p, MIDDLE: (p - 31.2) ** 2} | dict.fromkeys(OTHERS, index),
+            p,
+        )
+        for (strategy, seed), values in psnr.items()
+        for index, p in enumerate(values)
+    ]
 
 
 def test_a_signal_that_falls_with_every_decibel_ranks_perfectly():
-    good, bad, constant, *others = NAMES
-    psnr = [30.0, 31.0, 33.0, 32.0]
-    points = [
-        ({good: -p, bad: p, constant: (p - 31.2) ** 2} | dict.fromkeys(others, index), p)
-        for index, p in enumerate(psnr)
-    ]
-    found = agreement(points)
-    assert found[good] == {"rank": pytest.approx(1), "lost": 0, "networks": 4}
-    assert found[bad]["rank"] == pytest.approx(-1)
-    assert found[bad]["lost"] == 3
-    assert found[constant]["lost"] == 2
+    found = agreement(points({("x", 0): [30.0, 31.0, 33.0, 32.0]}), "synthetic")
+    assert found[GOOD]["rank"] == pytest.approx(1)
+    assert found[GOOD]["lost"] == 0
+    assert found[GOOD]["stopping"] == 1
+    assert found[BAD]["rank"] == pytest.approx(-1)
+    assert found[BAD]["lost"] == 3
+    assert found[BAD]["stopping"] == -2
+    assert found[MIDDLE]["lost"] == 2
+    assert math.isnan(found[GOOD]["right"])
     text = markdown({"polyu": found})
-    assert f"| {good} | +1.00, 0.00 |" in text
+    assert f"| {GOOD} | +1.00, 0.00, +1.00, - |" in text
     assert text.count("\n") == len(NAMES) + 1
 
 
+def test_verdicts_compare_last_snapshots_with_the_reference_of_the_same_seed():
+    psnr = {
+        ("synthetic", 0): [29.0, 30.0],
+        ("synthetic", 1): [29.0, 34.0],
+        ("better", 0): [28.0, 31.0],
+        ("better", 1): [28.0, 35.0],
+        ("worse", 0): [33.0, 29.0],
+        ("the same", 0): [33.0, 30.02],
+        ("alone", 2): [33.0, 30.0],
+    }
+    found = agreement(points(psnr), "synthetic")
+    assert (found[GOOD]["right"], found[GOOD]["judged"]) == (1, 3)
+    assert (found[BAD]["right"], found[BAD]["judged"]) == (0, 3)
+    assert found[MIDDLE]["right"] == pytest.approx(2 / 3)  # 31 is nearer to 31.2 than 30, 29 is not; but nor is 35
+    assert "100% of 3" in markdown({"polyu": found})
+
+
 def test_a_signal_that_could_not_be_measured_ranks_nothing():
-    points = [(dict.fromkeys(NAMES, 1.0 * index) | {NAMES[-1]: float("nan")}, 30.0 - index) for index in range(3)]
-    found = agreement(points)
+    known = [
+        Point("x", 0, index, dict.fromkeys(NAMES, 1.0 * index) | {NAMES[-1]: float("nan")}, 30.0 - index)
+        for index in range(3)
+    ]
+    found = agreement(known, "synthetic")
     assert found[NAMES[0]]["rank"] == pytest.approx(1)
     assert math.isnan(found[NAMES[-1]]["rank"])
-    assert f"| {NAMES[-1]} | +nan, nan |" in markdown({"rain": found})
+    assert f"| {NAMES[-1]} | +nan, nan, +nan, - |" in markdown({"rain": found})

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from noiseda.comparison import knowing, runs
 from noiseda.comparison.figures import Curves, draw_curves, draw_sheet
-from noiseda.comparison.knowing import agreement, signals_of
+from noiseda.comparison.knowing import Point, agreement, signals_of
 from noiseda.comparison.matrix import (
     Cell,
     CompareSettings,
@@ -79,7 +79,7 @@ class Found:
     scores: dict[str, dict[str, dict[str, dict[int, Scores]]]] = field(default_factory=dict)
     curves: dict[str, Curves] = field(default_factory=dict)
     costs: dict[str, dict[str, dict[int, dict[str, Any]]]] = field(default_factory=dict)
-    points: dict[str, list[tuple[dict[str, float], float]]] = field(default_factory=dict)
+    points: dict[str, list[Point]] = field(default_factory=dict)
 
 
 def compare(settings: CompareSettings) -> CompareReport:
@@ -195,7 +195,9 @@ def _take(settings: CompareSettings, cell: Cell, job: Job, found: Found) -> str:
             known = signals_of(
                 job.settings.out, real, clean, judge, settings.signal_images, kept / f"{cell.set}-signals.json"
             )
-            found.points.setdefault(cell.set, []).extend((known[point["step"]], point["psnr"]) for point in points)
+            found.points.setdefault(cell.set, []).extend(
+                Point(strategy, cell.seed, point["step"], known[point["step"]], point["psnr"]) for point in points
+            )
     cost = found.costs.setdefault(cell.set, {}).setdefault(strategy, {})[cell.seed] = runs.cost(job)
     mean = statistics.fmean(image["psnr"] for image in found.scores[cell.set]["test"][strategy][cell.seed].values())
     return f"{cell.set}  {strategy}  seed {cell.seed}  {mean:.2f} dB  {cost['seconds']:.0f} s"
@@ -248,7 +250,7 @@ def _report(settings: CompareSettings, plan: list[Cell], found: Found, failed: M
         draw_sheet(
             columns, place / "target", settings.out / f"sheet-{name}.png", title=f"{name}, seed {settings.seeds[0]}"
         )
-    known = {name: agreement(points) for name, points in found.points.items() if len(points) > 2}
+    known = {name: agreement(points, settings.reference) for name, points in found.points.items() if len(points) > 2}
     if known:
         text += ["### Signals that need no truth, against PSNR over all snapshots", "", knowing.markdown(known)]
     table = "\n".join(text).strip()

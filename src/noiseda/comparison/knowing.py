@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import fmean
 
 import torch
 from scipy.stats import spearmanr
@@ -30,6 +31,9 @@ LENDERS, PAIRS = 24, 64
 
 PROBED = 8
 """Images that the risk is estimated on."""
+
+APART = 0.05
+"""Difference of PSNR (dB) from which one network counts as better than another."""
 
 NAMES = (*SIGNALS, "borrowed noise", "estimated risk")
 """All signals; the last two are minus the PSNR on clean patches under borrowed noise, and Stein's estimate."""
@@ -99,27 +103,73 @@ def _some(folder: Path, count: int) -> list[Tensor]:
     return [read(paths[index]).pixels for index in spread(len(paths), count)]
 
 
-def agreement(points: Sequence[tuple[Mapping[str, float], float]]) -> dict[str, Any]:
-    """How each signal goes along with the true PSNR over many networks.
+@dataclass(frozen=True)
+class Point:
+    """A snapshot of a run.
+
+    Attributes:
+        strategy: the row it belongs to.
+        seed: its seed.
+        step: the step it was taken after.
+        signals: signal -> value.
+        psnr: the truth, in dB.
+    """
+
+    strategy: str
+    seed: int
+    step: int
+    signals: Mapping[str, float]
+    psnr: float
+
+
+def agreement(points: Sequence[Point], reference: str) -> dict[str, dict[str, float]]:
+    """How each signal goes along with the true PSNR over the networks of a set.
 
     Args:
-        points: (signals, PSNR) of each network, all on the same images.
+        points: all snapshots, scored on the same images.
+        reference: the row that the last snapshots of all others are compared with, seed by seed.
 
     Returns:
-        Signal -> ``rank``, Spearman's correlation with -PSNR (1: lower is always better), and ``lost``, the PSNR (dB)
-        by which the network with the lowest signal falls short of the best; not a number where a signal is none.
+        Signal -> ``rank``, Spearman's correlation with -PSNR (1: lower is always better); ``lost``, the PSNR (dB) by
+        which the network with the lowest signal falls short of the best; ``stopping``, what is gained (dB, mean over
+        runs) by taking the snapshot of a run that has its lowest signal instead of its last; ``right``, the share of
+        the runs that differ from the reference by more than ``APART`` for which the signal says in which direction, and
+        ``judged``, their number. Not a number where the signal is none or there is nothing to tell.
     """
-    truth = [psnr for _, psnr in points]
+    truth = [point.psnr for point in points]
+    runs: dict[tuple[str, int], list[Point]] = {}
+    for point in sorted(points, key=lambda point: point.step):
+        runs.setdefault((point.strategy, point.seed), []).append(point)
     result = {}
     for name in NAMES:
-        values = [found[name] for found, _ in points]
+        values = [point.signals[name] for point in points]
         if any(map(math.isnan, values)):
-            result[name] = {"rank": math.nan, "lost": math.nan, "networks": len(points)}
+            nothing = dict.fromkeys(("rank", "lost", "stopping", "right"), math.nan)
+            result[name] = nothing | {"judged": 0, "networks": len(points)}
             continue
-        rank = float(spearmanr(values, [-psnr for psnr in truth]).statistic)
         picked = truth[values.index(min(values))]
-        result[name] = {"rank": rank, "lost": max(truth) - picked, "networks": len(points)}
+        gains = [min(run, key=lambda point: point.signals[name]).psnr - run[-1].psnr for run in runs.values()]
+        right = _verdicts(name, {run: snapshots[-1] for run, snapshots in runs.items()}, reference)
+        result[name] = {
+            "rank": float(spearmanr(values, [-psnr for psnr in truth]).statistic),
+            "lost": max(truth) - picked,
+            "stopping": fmean(gains),
+            "right": fmean(right) if right else math.nan,
+            "judged": len(right),
+            "networks": len(points),
+        }
     return result
+
+
+def _verdicts(name: str, last: Mapping[tuple[str, int], Point], reference: str) -> list[bool]:
+    """For every run that clearly differs from the reference of its seed, whether the signal tells which is better."""
+    right = []
+    for (strategy, seed), point in last.items():
+        other = last.get((reference, seed))
+        if other is None or strategy == reference or abs(point.psnr - other.psnr) < APART:
+            continue
+        right.append((point.signals[name] < other.signals[name]) == (point.psnr > other.psnr))
+    return right
 
 
 def markdown(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
@@ -128,7 +178,13 @@ def markdown(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
     Args:
         found: set -> what :func:`agreement` returned.
     """
-    rows = [["signal", *(f"{name}: rank, dB lost" for name in found)], ["---"] * (len(found) + 1)]
+    columns = [f"{name}: rank, dB lost, dB by stopping, verdicts right" for name in found]
+    rows = [["signal", *columns], ["---"] * (len(found) + 1)]
     for signal in NAMES:
-        rows.append([signal, *(f"{of[signal]['rank']:+.2f}, {of[signal]['lost']:.2f}" for of in found.values())])
+        cells = []
+        for of in found.values():
+            value = of[signal]
+            share = f"{100 * value['right']:.0f}% of {value['judged']}" if value["judged"] else "-"
+            cells.append(f"{value['rank']:+.2f}, {value['lost']:.2f}, {value['stopping']:+.2f}, {share}")
+        rows.append([signal, *cells])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
