@@ -14,6 +14,7 @@ from noiseda.evaluation.label_free import (
     noise_left,
     signals,
     texture_lost,
+    whiteness,
 )
 
 SIGMA = 0.08
@@ -108,3 +109,10 @@ def test_signals_are_means_over_images(scene):
     for name, signal in SIGNALS.items():
         alone = [signal(blur(1.0), x, blur(1.0)(x)) for x in (noisy, clean)]
         assert both[name] == pytest.approx(sum(alone) / 2)
+
+
+def test_what_is_removed_is_white_where_it_is_white_noise_alone(scene):
+    clean, noisy = scene
+    assert whiteness(identity, noisy, clean) < 1e-3
+    assert whiteness(identity, noisy, blur(2.0)(noisy)) > 1e-2  # texture goes with it
+    assert whiteness(identity, clean, clean) == 0

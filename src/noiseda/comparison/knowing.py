@@ -19,6 +19,7 @@ from noiseda.data.batches import generator
 from noiseda.errors import UserError
 from noiseda.evaluation.borrowed import borrowed_pairs, score
 from noiseda.evaluation.label_free import SIGNALS, centre, signals
+from noiseda.evaluation.niqe import Niqe
 from noiseda.images import find_images, read
 from noiseda.restoration import load
 from noiseda.storage import atomic
@@ -35,8 +36,9 @@ PROBED = 8
 APART = 0.05
 """Difference of PSNR (dB) from which one network counts as better than another."""
 
-NAMES = (*SIGNALS, "borrowed noise", "estimated risk")
-"""All signals; the last two are minus the PSNR on clean patches under borrowed noise, and Stein's estimate."""
+NAMES = (*SIGNALS, "NIQE", "borrowed noise", "estimated risk")
+"""All signals; the last three: the naturalness of the restored images as against the clean ones, minus the PSNR on clean
+patches under borrowed noise, and Stein's estimate."""
 
 
 def signals_of(run: Path, real: Path, clean: Path, judge: Path, images: int, kept: Path) -> dict[int, dict[str, float]]:
@@ -80,6 +82,8 @@ def _measures(
     if wanted & set(SIGNALS):
         chosen = [centre(image, SIDE) for image in _some(real, images)]
         measures.append(lambda restore: signals(restore, chosen))
+    if "NIQE" in wanted:
+        measures.append(_naturalness(_some(clean, LENDERS), [centre(image, SIDE) for image in _some(real, images)]))
     if "borrowed noise" in wanted:
         borrowed, truth = borrowed_pairs(
             _some(real, LENDERS), _some(clean, LENDERS), count=PAIRS, generator=generator("borrowed", str(real))
@@ -96,6 +100,16 @@ def _measures(
         else:
             measures.append(lambda restore: {"estimated risk": risk(restore).mean})
     return measures
+
+
+def _naturalness(clean: Sequence[Tensor], real: Sequence[Tensor]) -> Callable[[Restore], dict[str, float]]:
+    """NIQE of the restored images; not a number where they, or the clean ones, are too small for it."""
+    try:
+        niqe = Niqe(clean)
+        niqe(real)
+    except UserError:
+        return lambda restore: {"NIQE": math.nan}
+    return lambda restore: {"NIQE": niqe([restore(image) for image in real])}
 
 
 def _some(folder: Path, count: int) -> list[Tensor]:

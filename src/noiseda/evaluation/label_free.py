@@ -92,6 +92,21 @@ def texture_lost(restore: Restore, x: Tensor, restored: Tensor) -> float:
     return float(((before[rough] - after[rough]).mean() - noise) / before[rough].mean().clamp(min=1e-12))
 
 
+def whiteness(restore: Restore, x: Tensor, restored: Tensor) -> float:
+    """Squared autocorrelation of what was removed, over the neighbours one and two pixels away; 0 where it is white.
+
+    Texture that was taken out is not white; nor is the noise of most cameras.
+    """
+    removed = x - restored
+    removed = removed - removed.mean(dim=(-2, -1), keepdim=True)
+    power = removed.square().mean().clamp(min=1e-12)
+    found = [
+        float((removed * removed.roll(lag, (-2, -1))).mean() / power)
+        for lag in ((0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0))
+    ]
+    return fmean(value**2 for value in found)
+
+
 SIGNALS: dict[str, Callable[[Restore, Tensor, Tensor], float]] = {
     "disagreement": disagreement,
     "neighbour risk": neighbour_risk,
@@ -99,6 +114,7 @@ SIGNALS: dict[str, Callable[[Restore, Tensor, Tensor], float]] = {
     "entanglement": entanglement,
     "noise left": noise_left,
     "texture lost": texture_lost,
+    "whiteness": whiteness,
 }
 """Every signal by name: (network, degraded image, restored image) -> value."""
 
