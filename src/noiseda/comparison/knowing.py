@@ -37,7 +37,7 @@ APART = 0.05
 """Difference of PSNR (dB) from which one network counts as better than another."""
 
 NAMES = (*SIGNALS, "NIQE", "borrowed noise", "estimated risk")
-"""All signals; the last three: the naturalness of the restored images as against the clean ones, minus the PSNR on clean
+"""All signals; the last three: the naturalness of the restored images as against clean ones, minus the PSNR on clean
 patches under borrowed noise, and Stein's estimate."""
 
 
