@@ -18,6 +18,7 @@ KINDS = tuple(DEGRADATIONS)
 MILD_AND_STRONG = {
     "white": (5, 50),
     "poisson-gaussian": (5, 50),
+    "shot": (5, 50),
     "camera": (500, 10000),
     "phone": (500, 10000),
     "streaks": (2, 20),
@@ -141,7 +142,7 @@ def test_a_misspelt_kind_is_named_with_the_nearest_right_one() -> None:
     for part in (
         "--degradation.kind",
         "'posson-gaussian'",
-        "white, poisson-gaussian, camera, phone",
+        "white, poisson-gaussian, shot, camera, phone",
         "mean poisson-gaussian",
     ):
         assert part in str(caught.value)

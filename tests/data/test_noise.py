@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from noiseda.data.noise import PoissonGaussian, White
+from noiseda.data.camera import linear_from_srgb
+from noiseda.data.noise import PoissonGaussian, Shot, White
 
 
 def lag1(residual: Tensor) -> float:
@@ -59,3 +60,28 @@ def test_clipping_lifts_black_and_lowers_white() -> None:
     degrade = PoissonGaussian(strength=(30, 30), read=(0.5, 0.5))
     assert degrade(flat(0.0), torch.Generator().manual_seed(0)).mean() > 0.01
     assert degrade(flat(1.0), torch.Generator().manual_seed(0)).mean() < 0.99
+
+
+def test_noise_of_the_light_has_the_asked_spread_at_mid_grey_and_is_white() -> None:
+    noise = Shot(strength=(5, 5))(flat(0.5), torch.Generator().manual_seed(0)) - 0.5
+    assert noise.std().item() * 255 == pytest.approx(5, rel=0.03)
+    assert abs(lag1(noise)) < 0.01
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_noise_of_the_light_has_no_mean_there_and_a_variance_that_rises_with_it(share: float) -> None:
+    degrade = Shot(strength=(4, 4), read=(share, share))
+    spread = []
+    for level in (0.4, 0.7):
+        light = linear_from_srgb(torch.tensor(level))
+        noise = linear_from_srgb(degrade(flat(level), torch.Generator().manual_seed(0))) - light
+        assert noise.mean().item() == pytest.approx(0, abs=2e-4)
+        spread.append(noise.var().item() / (1.0 if share else light.item()))
+    assert spread[0] == pytest.approx(spread[1], rel=0.03)  # constant, or proportional to the light
+
+
+def test_noise_of_the_light_darkens_mid_tones_and_lifts_black() -> None:
+    degrade, generator = Shot(strength=(30, 30)), torch.Generator().manual_seed(0)
+    darker = {level: degrade(flat(level), generator).mean().item() - level for level in (0.0, 0.3, 0.7)}
+    assert darker[0.0] > 0.01
+    assert darker[0.3] < darker[0.7] < -0.002

@@ -18,7 +18,7 @@ from noiseda.config import Task
 from noiseda.data.blur import CameraShake, Defocus, FrameAverage
 from noiseda.data.camera import Camera
 from noiseda.data.draws import Range, integer
-from noiseda.data.noise import PoissonGaussian, White
+from noiseda.data.noise import PoissonGaussian, Shot, White
 from noiseda.data.phone import Phone
 from noiseda.data.rain import Drops, Streaks
 from noiseda.errors import UserError
@@ -48,6 +48,7 @@ class Degradation(Protocol):
 DEGRADATIONS: dict[str, Callable[..., Degradation]] = {
     "white": White,
     "poisson-gaussian": PoissonGaussian,
+    "shot": Shot,
     "camera": Camera,
     "phone": Phone,
     "streaks": Streaks,
@@ -59,7 +60,7 @@ DEGRADATIONS: dict[str, Callable[..., Degradation]] = {
 """Every degradation by name; each class takes its settings, ``strength`` among them, by keyword."""
 
 TASK_DEGRADATIONS: dict[Task, tuple[str, ...]] = {
-    "denoise": ("white", "poisson-gaussian", "camera", "phone"),
+    "denoise": ("white", "poisson-gaussian", "shot", "camera", "phone"),
     "derain": ("streaks", "drops"),
     "deblur": ("camera-shake", "defocus", "frame-average"),
 }

@@ -1,4 +1,4 @@
-"""Noise that is independent from pixel to pixel: white Gaussian, and signal-dependent Poisson-Gaussian."""
+"""Noise that is independent from pixel to pixel: white Gaussian; Poisson-Gaussian, in the values or in the light."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from noiseda.data.camera import linear_from_srgb, srgb_from_linear
 from noiseda.data.draws import Range, check_strength, log_uniform, one_thread, uniform
 
 
@@ -75,3 +76,38 @@ class PoissonGaussian:
         a, b = 2 * (1 - share) * variance, share * variance
         noisy = clean + (a * clean + b).sqrt() * torch.randn(clean.shape, generator=generator)
         return noisy.clamp(0, 1) if self.clip else noisy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shot:
+    """Photon and read noise in the light, before the tone curve: x = s(l(y) + sqrt(a l(y) + b) n), l = s^-1.
+
+    As :class:`PoissonGaussian`, but where a sensor has it: s is the sRGB transfer function. Being concave, it makes the
+    noisy image darker on average, the more the stronger the noise and the darker the place; the sensor's clipping
+    makes black brighter. Independent from pixel to pixel, as in photographs that were shrunk by leaving pixels out.
+
+    Source: Brooks et al. 2019, "Unprocessing Images for Learned Raw Denoising", section 3.1, for noise in the light.
+    """
+
+    strength: Range = (2.0, 60.0)
+    """Standard deviation at mid-grey (y = 1/2), in 1/255, drawn log-uniformly."""
+
+    read: Range = (0.0, 0.5)
+    """Share of the mid-grey variance that does not depend on the light."""
+
+    margin: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        check_strength(self.strength, "sigma at mid-grey in 1/255", positive=True)
+
+    @one_thread()
+    def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:
+        """Degrade one image (C, H, W) in [0, 1]."""
+        light = linear_from_srgb(clean)
+        grey = linear_from_srgb(torch.tensor([0.5, 0.5 + 1e-3]))
+        slope = float(grey[1] - grey[0]) / 1e-3  # of light against values, at mid-grey
+        variance = (slope * log_uniform(self.strength, generator) / 255) ** 2
+        share = uniform(self.read, generator)
+        a, b = (1 - share) * variance / float(grey[0]), share * variance
+        noisy = light + (a * light + b).sqrt() * torch.randn(clean.shape, generator=generator)
+        return srgb_from_linear(noisy.clamp(0, 1))
