@@ -313,6 +313,16 @@ class AdaptSettings:
         """Whether anything is learnt from the real photographs."""
         return {self.strategy, *self.also} != {"synthetic"}
 
+    @property
+    def matches(self) -> bool:
+        """Whether the degradation is found from the real photographs."""
+        return "matched" in (self.degradation.kind or "").split("+")
+
+    @property
+    def looks(self) -> bool:
+        """Whether the real photographs are looked at in any way."""
+        return self.adapts or self.matches
+
     def check(self) -> None:
         """Check the settings against each other.
 
@@ -324,10 +334,9 @@ class AdaptSettings:
                 raise UserError(f"--{flag} must be one of {', '.join(map(str, choices))}, not {value}")
         if len({self.strategy, *self.also}) < 1 + len(self.also):
             raise UserError(f"--also names each strategy once, and not --strategy {self.strategy} again: {self.also}")
-        if self.real is None and self.adapts:
-            raise UserError(
-                "--real is missing: give the folder of your own degraded photographs (or --strategy synthetic)"
-            )
+        if self.real is None and self.looks:
+            without = "another --degradation.kind" if self.matches else "--strategy synthetic"
+            raise UserError(f"--real is missing: give the folder of your own degraded photographs (or {without})")
         if (self.clean is None) == (self.pairs is None):
             given = "both were given" if self.clean else "neither was given"
             raise UserError(f"give either --clean (clean photographs) or --pairs (input/ and target/): {given}")
@@ -361,9 +370,7 @@ class AdaptSettings:
             raise UserError(f"--transplant.bins must be at least 2, not {self.transplant.bins}")
         adversarial = sorted({self.strategy, *self.also} & {"dann", "dsn", "pixelda", "cycada", "critic"})
         if self.training.shard and adversarial:
-            raise UserError(
-                f"--training.shard is for large noise predictors, and cannot be had with --strategy {adversarial[0]}"
-            )
+            raise UserError(f"--training.shard, for large predictors, cannot be had with --strategy {adversarial[0]}")
         shrink = self.predictor.stem * 2 ** (len(self.predictor.multipliers) - 1)
         shrink = math.lcm(shrink, 2 ** (self.restorer.depth - 1))
         if self.training.patch < 16 or self.training.patch % shrink:

@@ -304,7 +304,13 @@ def _job(settings: CompareSettings, name: str, where: str, tree: Tree, words: Ma
     )
     if not run.adapts:  # what it does not use shall not tell it from another
         usual = AdaptSettings()
-        run = replace(run, real=None, reference=None, objective=usual.objective, predictor=usual.predictor)
+        run = replace(
+            run,
+            real=run.real if run.matches else None,
+            reference=None,
+            objective=usual.objective,
+            predictor=usual.predictor,
+        )
     # By what differs from the defaults of this version: settings that a later one adds leave finished runs finished.
     usual_values = computed(AdaptSettings())
     decisive = {key: value for key, value in computed(run).items() if value != usual_values[key]}

@@ -59,8 +59,11 @@ DEGRADATIONS: dict[str, Callable[..., Degradation]] = {
 }
 """Every degradation by name; each class takes its settings, ``strength`` among them, by keyword."""
 
+MATCHED = "matched"
+"""The name of a degradation that is found from the user's photographs (:mod:`noiseda.data.matching`)."""
+
 TASK_DEGRADATIONS: dict[Task, tuple[str, ...]] = {
-    "denoise": ("white", "poisson-gaussian", "shot", "camera", "phone"),
+    "denoise": ("white", "poisson-gaussian", "shot", "camera", "phone", MATCHED),
     "derain": ("streaks", "drops"),
     "deblur": ("camera-shake", "defocus", "frame-average"),
 }
@@ -90,7 +93,9 @@ class Mixture:
         return self.parts[integer(0, len(self.parts) - 1, generator)](clean, generator)
 
 
-def degradation(task: Task, kind: str | None = None, strength: Range | None = None) -> Degradation:
+def degradation(
+    task: Task, kind: str | None = None, strength: Range | None = None, *, matched: Degradation | None = None
+) -> Degradation:
     """The degradation that the settings ask for.
 
     >>> degradation("denoise", "white")
@@ -102,14 +107,15 @@ def degradation(task: Task, kind: str | None = None, strength: Range | None = No
         task: denoise, derain or deblur.
         kind: name in ``TASK_DEGRADATIONS[task]``, or several joined by + for a mixture; None for ``DEFAULTS[task]``.
         strength: range of its strength in its own unit; None for its own default, which mixtures always have.
+        matched: what ``matched`` stands for.
 
     Raises:
-        UserError: where a kind is unknown, named twice or belongs to another task, the range is not one, or a mixture
-            is given a strength.
+        UserError: where a kind is unknown, named twice or belongs to another task, the range is not one, a mixture
+            is given a strength, or there are no photographs to be matched.
     """
-    names = (DEFAULTS[task] if kind is None else kind).split("+")
+    names = kinds(task, kind)
     if len(names) == 1:
-        return _single(task, names[0], strength)
+        return _single(task, names[0], strength, matched)
     if len(set(names)) < len(names):
         raise UserError(f"--degradation.kind names each degradation of a mixture once, not {kind!r}")
     if strength is not None:
@@ -117,14 +123,29 @@ def degradation(task: Task, kind: str | None = None, strength: Range | None = No
             "--degradation.strength is in each degradation's own unit: it cannot be given for the mixture "
             f"{'+'.join(names)}, but for one of them (--degradation.kind {names[0]})"
         )
-    return Mixture(tuple(_single(task, name, None) for name in names))
+    return Mixture(tuple(_single(task, name, None, matched) for name in names))
 
 
-def _single(task: Task, name: str, strength: Range | None) -> Degradation:
+def kinds(task: Task, kind: str | None) -> list[str]:
+    """The names of the degradations that a kind stands for.
+
+    >>> kinds("denoise", "white+matched")
+    ['white', 'matched']
+    """
+    return (DEFAULTS[task] if kind is None else kind).split("+")
+
+
+def _single(task: Task, name: str, strength: Range | None, matched: Degradation | None) -> Degradation:
     allowed = TASK_DEGRADATIONS[task]
     if name not in allowed:
         nearest = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
         hint = f"; did you mean {nearest[0]}?" if nearest else ""
         raise UserError(f"--degradation.kind for --task {task} must be one of {', '.join(allowed)}, not {name!r}{hint}")
+    if name == MATCHED:
+        if strength is not None:
+            raise UserError("--degradation.strength cannot be given for matched, which finds it from the photographs")
+        if matched is None:
+            raise UserError("--degradation.kind matched needs real photographs to be matched, which there are none of")
+        return matched
     settings: dict[str, Any] = {} if strength is None else {"strength": strength}
     return DEGRADATIONS[name](**settings)

@@ -20,6 +20,7 @@ from noiseda.data.cache import Skipped, decode
 from noiseda.data.degradations import Degradation, degradation
 from noiseda.data.fetch import ShardCache
 from noiseda.data.folders import paired_folder
+from noiseda.data.matching import Matched, matched
 from noiseda.data.shards import ShardSet, find_shards
 from noiseda.data.stream import ShardStream
 from noiseda.errors import ImageError, UserError
@@ -52,8 +53,9 @@ def list_images(settings: AdaptSettings) -> Listed:
         if not groups:
             raise UserError(f"--{flag} {getattr(settings, flag)} holds no image ({', '.join(sorted(SUFFIXES))})")
     if not settings.adapts:
-        found.pop("real", None)
         found.pop("reference", None)
+    if not settings.looks:
+        found.pop("real", None)
     return found
 
 
@@ -79,15 +81,42 @@ def _flag(flag: str) -> Iterator[None]:
         raise UserError(f"--{flag} {error}") from error
 
 
-def training_degradation(settings: AdaptSettings) -> Degradation | None:
+def training_degradation(settings: AdaptSettings, groups: Listed, cache: Path) -> Degradation | None:
     """What makes synthetic inputs of ``--clean``; None with ``--pairs``.
+
+    Args:
+        settings: the run's settings.
+        groups: from :func:`list_images`.
+        cache: folder where what real photographs are matched by is kept.
+
+    Raises:
+        UserError: where the real photographs cannot be matched.
+    """
+    if settings.clean is None:
+        return None
+    like = None
+    if settings.matches:
+        photographs = {flag: _files(flag, groups[flag]) for flag in ("real", "clean")}
+        of = hashlib.sha256(f"{fingerprint(groups)} {settings.seed}".encode()).hexdigest()[:16]
+        like = matched(**photographs, kept=cache / f"matched-{of}.json", seed=settings.seed)
+    return degradation(settings.task, settings.degradation.kind, settings.degradation.strength, matched=like)
+
+
+def check_degradation(settings: AdaptSettings) -> None:
+    """Check that ``--degradation.*`` can be had, without looking at a photograph.
 
     Raises:
         UserError: where the task has no such degradation, or it no such strength.
     """
-    if settings.clean is None:
-        return None
-    return degradation(settings.task, settings.degradation.kind, settings.degradation.strength)
+    if settings.clean is not None:
+        unknown = Matched((("white", 0.0),))
+        degradation(settings.task, settings.degradation.kind, settings.degradation.strength, matched=unknown)
+
+
+def _files(flag: str, found: Groups | ShardSet) -> list[Path]:
+    if isinstance(found, ShardSet):
+        raise UserError(f"--degradation.kind matched looks at images in a folder: --{flag} holds shards")
+    return [path for (path,) in found]
 
 
 def load_domains(settings: AdaptSettings, groups: Listed, cache: Path) -> tuple[Domains, list[Skipped]]:
@@ -107,7 +136,8 @@ def load_domains(settings: AdaptSettings, groups: Listed, cache: Path) -> tuple[
     stores: dict[str, Images] = {}
     skipped: list[Skipped] = []
     shard_cache = ShardCache(cache, gigabytes=settings.cache_gigabytes, max_megapixels=settings.max_megapixels)
-    for flag in ("clean", "pairs", "real", "reference"):
+    check_degradation(settings)
+    for flag in ("clean", "pairs", *(("real", "reference") if settings.adapts else ())):
         found = groups.get(flag)
         if isinstance(found, ShardSet):
             purpose = "synthetic" if flag in ("clean", "pairs") else flag
@@ -121,7 +151,8 @@ def load_domains(settings: AdaptSettings, groups: Listed, cache: Path) -> tuple[
             )
             skipped += broken
     synthetic = stores["clean"] if "clean" in stores else stores["pairs"]
-    return Domains(synthetic, training_degradation(settings), stores.get("real"), stores.get("reference")), skipped
+    degrade = training_degradation(settings, without(groups, skipped), cache)
+    return Domains(synthetic, degrade, stores.get("real"), stores.get("reference")), skipped
 
 
 def load_validation(

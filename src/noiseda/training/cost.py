@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from noiseda.config import AdaptSettings
 from noiseda.data.batches import Batch
-from noiseda.training.assemble import build_strategy, check_start, list_images, training_degradation
+from noiseda.training.assemble import build_strategy, check_degradation, check_start, list_images
 from noiseda.training.claim import check_claim
 
 
@@ -62,7 +62,7 @@ def describe(settings: AdaptSettings) -> Description:
     settings.check()
     check_claim(settings, int(os.environ.get("WORLD_SIZE", "1")))
     groups = list_images(settings)
-    training_degradation(settings)
+    check_degradation(settings)
     check_start(settings.restorer)
     training, channels = settings.training, settings.restorer.channels
     # Fake tensors have a shape but no memory; FLOPs are counted from shapes.

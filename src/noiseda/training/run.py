@@ -17,6 +17,7 @@ from noiseda.config import AdaptSettings
 from noiseda.data.ahead import Ahead
 from noiseda.data.batches import Batch, DomainBatches, Domains, generator
 from noiseda.data.cache import ImageStore, Skipped
+from noiseda.data.matching import Matched
 from noiseda.errors import Interrupted, UserError
 from noiseda.evaluation.metrics import psnr
 from noiseda.inference import restore_tensor
@@ -113,6 +114,9 @@ def prepare(settings: AdaptSettings) -> Run:
 
 
 def _warn(settings: AdaptSettings, domains: Domains, skipped: list[Skipped]) -> None:
+    for part in getattr(domains.degradation, "parts", (domains.degradation,)):
+        if isinstance(part, Matched):
+            say(f"the photographs look like {part}")
     for image in skipped:
         log.warning("left out: %s", image.reason)
     sources = (domains.synthetic, domains.real, domains.reference)

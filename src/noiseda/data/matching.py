@@ -1,0 +1,240 @@
+"""A degradation like the user's own: which simulated noise, and how strong, looks like that of their photographs.
+
+Approximate Bayesian computation (Beaumont, Zhang & Balding 2002): clean photographs are degraded by every candidate at
+many strengths; what the noise of flat places looks like is summed up in a few figures, for these as for the real
+photographs; the simulated ones that are nearest to a real photograph tell what it may have gone through.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from noiseda.data.batches import generator as keyed
+from noiseda.data.degradations import DEGRADATIONS
+from noiseda.data.draws import Range, integer, log_uniform, one_thread
+from noiseda.errors import ImageError, UserError
+from noiseda.images import read
+from noiseda.storage import atomic
+
+CANDIDATES: dict[str, Range] = {
+    "white": (1.0, 75.0),
+    "poisson-gaussian": (2.0, 60.0),
+    "shot": (2.0, 60.0),
+    "camera": (100.0, 12000.0),
+    "phone": (500.0, 16000.0),
+}
+"""What may have happened to photographs, with the range of strengths, each in its own unit and drawn by octaves."""
+
+SMOOTHED = 2.5
+"""Cameras smooth flat places, so that noise elsewhere is up to so many times as strong as it looks there."""
+
+PROCESSED = ("camera", "phone")
+"""Candidates whose noise has gone through a camera; variance rises with their strength, an ISO number."""
+
+SIMULATIONS = 250
+"""Simulated photographs of each candidate."""
+
+NEAREST = 5
+"""Simulated photographs that tell of a real one."""
+
+PHOTOGRAPHS = 64
+"""Real photographs that are looked at, at most."""
+
+SIDE = 32
+"""Side of the patches, in pixels."""
+
+LEAST = 6
+"""Patches that a photograph needs, at least."""
+
+_REAL, _SIMULATED = 512, 320  # largest sides of what is looked at
+_OPPONENT = torch.tensor([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])  # Y, Cb, Cr
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Degrades as the user's photographs were, as far as could be told.
+
+    Attributes:
+        found: candidates and strengths, each as likely as the others.
+    """
+
+    found: tuple[tuple[str, float], ...]
+
+    @property
+    def margin(self) -> int:
+        """The largest of theirs."""
+        return max(DEGRADATIONS[kind]().margin for kind in {kind for kind, _ in self.found})
+
+    def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:
+        """Degrade one image (C, H, W) in [0, 1]."""
+        kind, strength = self.found[integer(0, len(self.found) - 1, generator)]
+        if kind in PROCESSED:
+            strength = min(strength * log_uniform((1.0, SMOOTHED), generator) ** 2, CANDIDATES[kind][1])
+        return DEGRADATIONS[kind](strength=(strength, strength))(clean, generator)
+
+    def __str__(self) -> str:
+        """Candidates, most frequent first, with their share and the range of their strengths."""
+        counts = Counter(kind for kind, _ in self.found)
+        parts = []
+        for kind, count in counts.most_common():
+            strengths = sorted(strength for other, strength in self.found if other == kind)
+            parts.append(
+                f"{kind} {100 * count / len(self.found):.0f}% (strength {strengths[0]:.3g} to {strengths[-1]:.3g}, "
+                f"median {median(strengths):.3g})"
+            )
+        return ", ".join(parts)
+
+
+def matched(real: Sequence[Path], clean: Sequence[Path], kept: Path, *, seed: int) -> Matched:
+    """Find what real photographs have gone through; what was found before for the same photographs is read again.
+
+    Args:
+        real: real photographs; 64 of them, evenly spread, are looked at.
+        clean: clean photographs.
+        kept: file for what is found.
+        seed: seed of all draws.
+
+    Raises:
+        UserError: where no photograph of either has flat places to look at.
+    """
+    if kept.exists():
+        return Matched(tuple((kind, strength) for kind, strength in json.loads(kept.read_text())))
+    looks = [look for look in map(looks_of, _some(real, PHOTOGRAPHS)) if look is not None]
+    if not looks:
+        raise UserError(
+            "--degradation.kind matched: no photograph of --real has flat places with noise, of 32 x 32 pixels and "
+            "more: there is nothing to match"
+        )
+    simulated, known = simulate(clean, seed)
+    found = Matched(tuple(nearest(torch.stack(looks), known, simulated)))
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(kept) as file:
+        file.write(json.dumps(found.found).encode())
+    return found
+
+
+def simulate(clean: Sequence[Path], seed: int, count: int = SIMULATIONS) -> tuple[list[tuple[str, float]], Tensor]:
+    """Degrade clean photographs by every candidate.
+
+    Args:
+        clean: clean photographs, taken in turn.
+        seed: seed of all draws.
+        count: how many of each candidate.
+
+    Returns:
+        Candidate and strength of each simulated photograph, and what it looks like (N, 10).
+
+    Raises:
+        UserError: where no photograph has flat places.
+    """
+    generator = keyed("matched", seed)
+    rows, looks = [], []
+    sources = _some(clean, PHOTOGRAPHS)
+    for index in range(count):
+        for kind, bounds in CANDIDATES.items():
+            strength = log_uniform(bounds, generator)
+            photograph = sources[index % len(sources)]
+            degraded = DEGRADATIONS[kind](strength=(strength, strength))(_middle(photograph, _SIMULATED), generator)
+            look = looks_of((degraded.clamp(0, 1) * 255).round() / 255)
+            if look is not None:
+                rows.append((kind, strength))
+                looks.append(look)
+    if not looks:
+        raise UserError("--degradation.kind matched: no photograph of --clean has flat places of 32 x 32 pixels")
+    return rows, torch.stack(looks)
+
+
+def nearest(looks: Tensor, known: Tensor, simulated: Sequence[tuple[str, float]]) -> Iterable[tuple[str, float]]:
+    """The simulated photographs nearest to each real one, each figure in units of its own spread.
+
+    Args:
+        looks: of real photographs, (M, 10).
+        known: of simulated ones, (N, 10).
+        simulated: their candidates and strengths, N.
+
+    Returns:
+        Up to ``NEAREST`` of ``simulated`` for each real photograph.
+    """
+    spread = known.std(dim=0).clamp(min=1e-6)
+    apart = (
+        ((looks[:, None] - known) / spread).nan_to_num(0.0).square().sum(dim=2)
+    )  # what a photograph lacks tells nothing
+    order = apart.argsort(dim=1)[:, :NEAREST]
+    return [simulated[index] for index in order.flatten().tolist()]
+
+
+@one_thread()
+def looks_of(image: Tensor) -> Tensor | None:
+    """What the noise of an image's flat places looks like.
+
+    Args:
+        image: (C, H, W) in [0, 1].
+
+    Returns:
+        (10,): log deviation of luma and of chroma; correlation of luma with its neighbours at 1, the diagonal, 2 and 4
+        pixels, and of chroma at 1, 2 and 4; log of the variance in darker places over that in brighter ones. Chroma is
+        not a number in grey images. None where fewer than six patches are neither clipped nor without noise.
+    """
+    image = _middle(image, _REAL)
+    if min(image.shape[-2:]) < SIDE:
+        return None
+    patches = F.unfold(image.expand(3, -1, -1)[None], SIDE, stride=SIDE)[0].T.reshape(-1, 3, SIDE * SIDE)
+    level = patches.mean(dim=(1, 2))
+    rest = torch.einsum("ij,njk->nik", _OPPONENT, _without_plane(patches)).reshape(-1, 3, SIDE, SIDE)
+    structure = F.avg_pool2d(rest[:, :1], 8).flatten(1).var(dim=1)
+    noisy = rest[:, 0].flatten(1).var(dim=1) > (0.3 / 255) ** 2
+    usable = ((level > 0.06) & (level < 0.94) & noisy).nonzero()[:, 0]
+    if len(usable) < LEAST:
+        return None
+    flattest = usable[structure[usable].argsort()[: max(LEAST, len(usable) // 10)]]
+    rest, level = rest[flattest], level[flattest]
+    variance = rest.square().mean(dim=(2, 3)).clamp(min=1e-9)  # (N, 3)
+
+    def correlation(down: int, right: int) -> Tensor:
+        one, other = rest[..., : SIDE - down, : SIDE - right], rest[..., down:, right:]
+        middle: Tensor = ((one * other).mean(dim=(2, 3)) / variance).median(dim=0).values
+        return middle
+
+    one, two, four = ((correlation(0, lag) + correlation(lag, 0)) / 2 for lag in (1, 2, 4))
+    typical = variance.median(dim=0).values
+    order, half = level.argsort(), len(level) // 2
+    darker, brighter = (variance[part, 0].mean().log() for part in (order[:half], order[half:]))
+    luma = [typical[0].log() / 2, one[0], correlation(1, 1)[0], two[0], four[0]]
+    chroma = [typical[1:].mean().log() / 2, *(lag[1:].mean() for lag in (one, two, four))]
+    if typical[1:].max() <= 1e-9:
+        chroma = [torch.tensor(torch.nan)] * len(chroma)
+    return torch.stack([*luma, *chroma, darker - brighter])
+
+
+def _without_plane(patches: Tensor) -> Tensor:
+    """(N, C, SIDE^2) less the plane that fits each best."""
+    down, right = torch.meshgrid(torch.linspace(-1, 1, SIDE), torch.linspace(-1, 1, SIDE), indexing="ij")
+    basis, _ = torch.linalg.qr(torch.stack([torch.ones(SIDE * SIDE), down.flatten(), right.flatten()], dim=1))
+    rest: Tensor = patches - (patches @ basis) @ basis.T
+    return rest
+
+
+def _middle(image: Tensor, side: int) -> Tensor:
+    top, left = (max(0, (length - side) // 2) for length in image.shape[-2:])
+    return image[:, top : top + side, left : left + side]
+
+
+def _some(paths: Sequence[Path], count: int) -> list[Tensor]:
+    """Photographs, at most so many, evenly spread; what cannot be read is left out, as it is from training."""
+    step = max(1, len(paths) // count)
+    found = []
+    for path in paths[::step][:count]:
+        try:
+            found.append(_middle(read(path).pixels, _REAL))
+        except ImageError:
+            continue
+    return found
