@@ -370,7 +370,7 @@ class AdaptSettings:
             raise UserError(f"--transplant.bins must be at least 2, not {self.transplant.bins}")
         adversarial = sorted({self.strategy, *self.also} & {"dann", "dsn", "pixelda", "cycada", "critic"})
         if self.training.shard and adversarial:
-            raise UserError(f"--training.shard, for large predictors, cannot be had with --strategy {adversarial[0]}")
+            raise UserError(f"--training.shard is for large predictors, and not for --strategy {adversarial[0]}")
         shrink = self.predictor.stem * 2 ** (len(self.predictor.multipliers) - 1)
         shrink = math.lcm(shrink, 2 ** (self.restorer.depth - 1))
         if self.training.patch < 16 or self.training.patch % shrink:

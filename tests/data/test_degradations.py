@@ -11,7 +11,7 @@ from skimage import data
 from torch import Tensor
 
 from noiseda.config import Task
-from noiseda.data.degradations import DEFAULTS, DEGRADATIONS, TASK_DEGRADATIONS, degradation
+from noiseda.data.degradations import DEFAULTS, DEGRADATIONS, MATCHED, TASK_DEGRADATIONS, degradation
 from noiseda.errors import UserError
 
 KINDS = tuple(DEGRADATIONS)
@@ -123,7 +123,7 @@ def test_any_shape_and_seed_gives_finite_pixels(kind: str, height: int, width: i
 
 def test_every_degradation_serves_one_task_and_every_task_has_a_default() -> None:
     assert set(TASK_DEGRADATIONS) == set(get_args(Task))
-    assert sorted(name for names in TASK_DEGRADATIONS.values() for name in names) == sorted(DEGRADATIONS)
+    assert sorted(name for names in TASK_DEGRADATIONS.values() for name in names) == sorted([*DEGRADATIONS, MATCHED])
     assert set(DEFAULTS) == set(TASK_DEGRADATIONS)
     for task, default in DEFAULTS.items():
         assert degradation(task) == degradation(task, default)
@@ -142,7 +142,7 @@ def test_a_misspelt_kind_is_named_with_the_nearest_right_one() -> None:
     for part in (
         "--degradation.kind",
         "'posson-gaussian'",
-        "white, poisson-gaussian, shot, camera, phone",
+        "white, poisson-gaussian, shot, camera, phone, matched",
         "mean poisson-gaussian",
     ):
         assert part in str(caught.value)
@@ -184,3 +184,11 @@ def test_a_mixture_says_what_is_wrong_with_it() -> None:
     ):
         with pytest.raises(UserError, match=message):
             degradation("denoise", kind, strength)
+
+
+def test_matched_needs_something_to_be_matched_to_and_no_strength() -> None:
+    with pytest.raises(UserError, match="matched needs real photographs"):
+        degradation("denoise", "white+matched")
+    with pytest.raises(UserError, match="cannot be given for matched"):
+        degradation("denoise", "matched", (1.0, 2.0), matched=degradation("denoise", "white"))
+    assert degradation("denoise", "matched", matched=degradation("denoise", "white")) == degradation("denoise", "white")

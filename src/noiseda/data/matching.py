@@ -25,14 +25,9 @@ from noiseda.errors import ImageError, UserError
 from noiseda.images import read
 from noiseda.storage import atomic
 
-CANDIDATES: dict[str, Range] = {
-    "white": (1.0, 75.0),
-    "poisson-gaussian": (2.0, 60.0),
-    "shot": (2.0, 60.0),
-    "camera": (100.0, 12000.0),
-    "phone": (500.0, 16000.0),
-}
-"""What may have happened to photographs, with the range of strengths, each in its own unit and drawn by octaves."""
+CANDIDATES: dict[str, Range] = {"shot": (2.0, 60.0), "camera": (100.0, 12000.0), "phone": (500.0, 16000.0)}
+"""What may have happened to photographs, with the range of strengths, each in its own unit and drawn by octaves: their
+noise was in the light, whether it then went through demosaicing, a phone's smoothing, or neither."""
 
 SMOOTHED = 2.5
 """Cameras smooth flat places, so that noise elsewhere is up to so many times as strong as it looks there."""
@@ -40,7 +35,7 @@ SMOOTHED = 2.5
 PROCESSED = ("camera", "phone")
 """Candidates whose noise has gone through a camera; variance rises with their strength, an ISO number."""
 
-SIMULATIONS = 250
+SIMULATIONS = 400
 """Simulated photographs of each candidate."""
 
 NEAREST = 5
@@ -106,8 +101,11 @@ def matched(real: Sequence[Path], clean: Sequence[Path], kept: Path, *, seed: in
     Raises:
         UserError: where no photograph of either has flat places to look at.
     """
+    asked = json.loads(json.dumps({"candidates": CANDIDATES, "simulations": SIMULATIONS, "nearest": NEAREST}))
     if kept.exists():
-        return Matched(tuple((kind, strength) for kind, strength in json.loads(kept.read_text())))
+        document = json.loads(kept.read_text())
+        if document["asked"] == asked:
+            return Matched(tuple((kind, strength) for kind, strength in document["found"]))
     looks = [look for look in map(looks_of, _some(real, PHOTOGRAPHS)) if look is not None]
     if not looks:
         raise UserError(
@@ -118,7 +116,7 @@ def matched(real: Sequence[Path], clean: Sequence[Path], kept: Path, *, seed: in
     found = Matched(tuple(nearest(torch.stack(looks), known, simulated)))
     kept.parent.mkdir(parents=True, exist_ok=True)
     with atomic(kept) as file:
-        file.write(json.dumps(found.found).encode())
+        file.write(json.dumps({"asked": asked, "found": found.found}, indent=1).encode())
     return found
 
 

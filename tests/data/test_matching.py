@@ -1,0 +1,131 @@
+"""What photographs went through, found from their looks, where it is known."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+
+from noiseda.data import matching
+from noiseda.data.degradations import degradation
+from noiseda.data.matching import Matched, looks_of, matched, nearest, simulate
+from noiseda.errors import UserError
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def photograph(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(array).permute(2, 0, 1).float() / 255
+
+
+def save(path: Path, image: torch.Tensor) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray((image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()).save(path)
+    return path
+
+
+def white(sigma: float, channels: int = 3) -> torch.Tensor:
+    return 0.5 + sigma / 255 * torch.randn(channels, 320, 320, generator=seeded())
+
+
+def test_white_noise_looks_like_white_noise() -> None:
+    look = looks_of(white(10))
+    assert look is not None
+    luma, chroma = look[0].exp() * 255, look[5].exp() * 255
+    assert luma.item() == pytest.approx(10 * (0.299**2 + 0.587**2 + 0.114**2) ** 0.5, rel=0.05)
+    assert chroma.item() == pytest.approx(10 * (0.169**2 + 0.331**2 + 0.5**2) ** 0.5, rel=0.05)
+    assert look[[1, 2, 3, 4, 6, 7, 8]].abs().max() < 0.05
+    assert look[9].abs() < 0.2
+
+
+def test_blurred_noise_looks_correlated() -> None:
+    look = looks_of(torch.nn.functional.avg_pool2d(white(30)[None], 3, 1, 1)[0])
+    assert look is not None
+    assert look[1].item() == pytest.approx(2 / 3, abs=0.05)  # two of three pixels are shared
+    assert look[2].item() == pytest.approx(4 / 9, abs=0.07)
+    assert look[4].abs() < 0.1
+
+
+def test_noise_of_a_grey_image_has_no_chroma() -> None:
+    for image in (white(10, 1), white(10, 1).expand(3, -1, -1)):
+        look = looks_of(image)
+        assert look is not None
+        assert look[5:9].isnan().all()
+        assert not look[:5].isnan().any()
+
+
+@pytest.mark.parametrize(
+    "image", [torch.full((3, 320, 320), 0.5), torch.zeros(3, 320, 320), white(10)[:, :31], white(10)[:, :64, :64]]
+)
+def test_nothing_can_be_told_where_there_is_no_noise_or_no_room(image: torch.Tensor) -> None:
+    assert looks_of(image) is None
+
+
+def test_the_nearest_are_told_by_the_spread_of_each_figure() -> None:
+    known = torch.tensor([[0.0, 0.0], [0.0, 1.0], [100.0, 0.0]])
+    rows = [("white", 1.0), ("shot", 2.0), ("camera", 3.0)]
+    found = list(nearest(torch.tensor([[10.0, 0.9], [torch.nan, 0.1]]), known, rows))
+    assert [kind for kind, _ in found[:3]] == ["shot", "white", "camera"]
+    assert {kind for kind, _ in found[3:5]} == {"white", "camera"}  # what it lacks does not count
+
+
+def test_it_tells_a_camera_from_white_noise_and_how_strong_it_was(tmp_path: Path) -> None:
+    clean = [
+        save(tmp_path / f"clean/{index}.png", photograph(array))
+        for index, array in enumerate((skimage.data.astronaut(), skimage.data.coffee(), skimage.data.rocket()))
+    ]
+    rows, known = simulate(clean, seed=0, count=16)
+    other = photograph(skimage.data.chelsea())
+    for kind, strength, family in (
+        ("shot", 20.0, {"shot"}),
+        ("camera", 6000.0, {"camera", "phone"}),
+    ):
+        degrade = degradation("denoise", kind, (strength, strength))
+        looks = [looks_of(degrade(other, seeded(seed)).clamp(0, 1)) for seed in range(3)]
+        found = list(nearest(torch.stack([look for look in looks if look is not None]), known, rows))
+        counts = Counter(name in family for name, _ in found)
+        assert counts[True] >= 0.8 * len(found)
+        if kind == "shot":
+            strengths = sorted(value for name, value in found if name in family)
+            assert 10 < strengths[len(strengths) // 2] < 40
+
+
+def test_what_was_found_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matching.simulate, "__defaults__", (3,))
+    clean = [save(tmp_path / "clean/0.png", photograph(skimage.data.astronaut()))]
+    real = [save(tmp_path / f"real/{index}.png", white(20)) for index in range(2)]
+    found = matched(real, clean, tmp_path / "cache/matched.json", seed=0)
+    assert len(found.found) == 2 * matching.NEAREST
+    assert matched([], [], tmp_path / "cache/matched.json", seed=0) == found
+    (tmp_path / "cache/matched.json").unlink()
+    assert matched(real, clean, tmp_path / "cache/matched.json", seed=0) == found
+
+
+def test_photographs_without_noise_are_refused(tmp_path: Path) -> None:
+    flat = [save(tmp_path / "real/0.png", torch.full((3, 320, 320), 0.5))]
+    with pytest.raises(UserError, match="no photograph of --real has flat places with noise"):
+        matched(flat, flat, tmp_path / "kept.json", seed=0)
+    assert not (tmp_path / "kept.json").exists()
+
+
+def test_it_degrades_by_what_was_found_and_widens_what_cameras_smooth() -> None:
+    clean = torch.full((3, 64, 64), 0.5)
+    alike = Matched((("white", 10.0),))
+    spreads = [(alike(clean, seeded(seed)) - 0.5).std().item() * 255 for seed in range(20)]
+    assert spreads == pytest.approx([10] * 20, rel=0.05)
+    assert alike.margin == 0
+    seen = Matched((("camera", 1000.0),))
+    assert seen.margin == degradation("denoise", "camera").margin
+    assert torch.equal(seen(clean, seeded()), seen(clean, seeded()))
+    spreads = [(seen(clean, seeded(seed)) - 0.5).std().item() * 255 for seed in range(40)]
+    assert 1.5 < max(spreads) / min(spreads) < 3.5
+
+
+def test_it_says_what_was_found() -> None:
+    found = Matched((("camera", 200.0), ("camera", 400.0), ("phone", 800.0), ("camera", 300.0)))
+    assert str(found) == ("camera 75% (strength 200 to 400, median 300), phone 25% (strength 800 to 800, median 800)")

@@ -1,0 +1,56 @@
+"""Runs whose degradation is matched to the real photographs."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from noiseda.config import DegradationSettings
+from noiseda.data import matching
+from noiseda.errors import UserError
+from noiseda.training import adapt
+from noiseda.training.cost import describe
+from tests.training.photographs import CLEAN, folder, save, small
+
+MATCHED = DegradationSettings(kind="white+matched")
+
+
+@pytest.fixture
+def noisy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Clean and real photographs large enough to have flat places; few simulations."""
+    monkeypatch.setattr(matching.simulate, "__defaults__", (2,))
+    folder(tmp_path / "clean", count=2, height=200, width=200)
+    noise = 20 * torch.randn(200, 200, 3, generator=torch.Generator().manual_seed(0)).numpy()
+    for index in range(2):
+        save(tmp_path / f"real/{index}.png", (CLEAN[:200, :200] + noise).clip(0, 255).astype("uint8"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("strategy", ["noise-space", "synthetic"])
+def test_a_run_matches_once_and_says_what_it_found(
+    noisy: Path, strategy: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = small(noisy, strategy=strategy, degradation=MATCHED)
+    summary = adapt(settings)
+    assert "the photographs look like " in capfd.readouterr().err
+    (kept,) = (noisy / "out/cache").glob("matched-*.json")
+    before = json.loads(kept.read_text())
+    assert len(before["found"]) == 2 * matching.NEAREST
+    assert summary.images["real"] == 2
+    kept.write_text(json.dumps(before | {"found": [["white", 5.0]]}))
+    adapt(replace(settings, out=noisy / "again", cache=noisy / "out/cache"))
+    assert "look like white 100% (strength 5 to 5" in capfd.readouterr().err
+
+
+def test_it_needs_photographs_in_a_folder_and_no_strength(noisy: Path) -> None:
+    with pytest.raises(UserError, match=r"--real is missing: .*\(or another --degradation\.kind\)"):
+        adapt(small(noisy, strategy="synthetic", real=None, degradation=MATCHED))
+    with pytest.raises(UserError, match=r"--degradation\.strength cannot be given for matched"):
+        describe(small(noisy, degradation=DegradationSettings(kind="matched", strength=(1.0, 2.0))))
+    with pytest.raises(UserError, match="--task derain must be one of streaks, drops, not 'matched'"):
+        describe(small(noisy, task="derain", degradation=DegradationSettings(kind="matched")))
+    described = describe(small(noisy, degradation=MATCHED))
+    assert described.images["real"] == 2
+    assert not (noisy / "out").exists()
