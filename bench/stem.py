@@ -23,7 +23,9 @@ POLYU = "denoising/polyu"
 def train(flags: str, out: Path) -> float:
     """Run an arm; its samples/s, the median of its log lines."""
     if not (out / "summary.json").exists():
-        call(f"adapt --config denoise-small {flags} --training.picture_every 1000000 --out {out}")
+        call(
+            f"adapt --config denoise-small --degradation.kind white {flags} --training.picture_every 1000000 --out {out}"
+        )
     rates = sorted(line["samples_per_second"] for line in read_log(out / "log.jsonl") if "loss" in line)
     return rates[len(rates) // 2]
 

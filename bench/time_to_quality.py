@@ -20,7 +20,7 @@ import torch
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-from noiseda.config import AdaptSettings, TrainingSettings
+from noiseda.config import AdaptSettings, DegradationSettings, TrainingSettings
 from noiseda.data.folders import paired_folder
 from noiseda.evaluation.metrics import psnr
 from noiseda.images import read
@@ -130,6 +130,7 @@ def main() -> None:
             real=polyu / "adapt/input",
             out=arguments.out / arm,
             cache=arguments.out / "cache",
+            degradation=DegradationSettings(kind="white"),
             strategy="synthetic" if arm == "synthetic" else "noise-space",
             training=TrainingSettings(
                 steps=6000, learning_rate=RATE, ema=DECAY, decay="constant", clip=0, checkpoint_every=10**6,

@@ -175,7 +175,7 @@ def our_steps(case: Case) -> tuple[list[float], float, float]:
     import skimage.data
     from torch.utils.flop_counter import FlopCounterMode
 
-    from noiseda.config import AdaptSettings, TrainingSettings
+    from noiseda.config import AdaptSettings, DegradationSettings, TrainingSettings
     from noiseda.images import Picture, from_uint8, write
     from noiseda.training import run as training
     from noiseda.training.interrupt import StopRequest
@@ -193,6 +193,7 @@ def our_steps(case: Case) -> tuple[list[float], float, float]:
             clean=Path(place, "clean"),
             real=Path(place, "real"),
             out=Path(place, "out"),
+            degradation=DegradationSettings(kind="white+camera"),
             strategy=case.strategy,
             restorer=restorer,
             predictor=predictor,

@@ -129,7 +129,7 @@ class DegradationSettings:
 
     kind: str | None = None
     """Name of the degradation, or several joined by +, one of which is drawn for each image; by default the task's own
-    (denoise: white+camera, derain: streaks, deblur: camera-shake)."""
+    (denoise: white+matched, which looks at --real, without it white+camera; derain: streaks; deblur: camera-shake)."""
 
     strength: tuple[float, float] | None = None
     """Range of its strength, in its own unit (white: sigma in 1/255); by default the degradation's own range."""
@@ -315,8 +315,10 @@ class AdaptSettings:
 
     @property
     def matches(self) -> bool:
-        """Whether the degradation is found from the real photographs."""
-        return "matched" in (self.degradation.kind or "").split("+")
+        """Whether the degradation is found from the real photographs: for denoising, unless another is asked for."""
+        if self.degradation != DegradationSettings():
+            return "matched" in (self.degradation.kind or "").split("+")
+        return self.task == "denoise" and self.clean is not None and self.real is not None
 
     @property
     def looks(self) -> bool:

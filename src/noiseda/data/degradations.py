@@ -70,7 +70,8 @@ TASK_DEGRADATIONS: dict[Task, tuple[str, ...]] = {
 """Names of the degradations that make sense for a task."""
 
 DEFAULTS: dict[Task, str] = {"denoise": "white+camera", "derain": "streaks", "deblur": "camera-shake"}
-"""The degradation, or the mixture, of a task where none is asked for (docs/results.md has what was measured)."""
+"""The degradation, or the mixture, of a task where none is asked for and there are no photographs to be matched
+(docs/results.md has what was measured)."""
 
 
 @dataclass(frozen=True)

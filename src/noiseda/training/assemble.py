@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from noiseda.address import Location, Url
 from noiseda.config import AdaptSettings, RestorerSettings, TrainingSettings
 from noiseda.data.batches import Domains, Images
 from noiseda.data.cache import Skipped, decode
-from noiseda.data.degradations import Degradation, degradation
+from noiseda.data.degradations import DEFAULTS, MATCHED, Degradation, degradation
 from noiseda.data.fetch import ShardCache
 from noiseda.data.folders import paired_folder
 from noiseda.data.matching import Matched, matched
@@ -27,6 +28,8 @@ from noiseda.errors import ImageError, UserError
 from noiseda.images import SUFFIXES, find_images, read
 from noiseda.restoration import Restorer, UNet, load, read_metadata
 from noiseda.training.optimizer import Adam
+
+log = logging.getLogger(__name__)
 
 Groups = list[tuple[Path, ...]]
 Listed = dict[str, Groups | ShardSet]
@@ -94,12 +97,19 @@ def training_degradation(settings: AdaptSettings, groups: Listed, cache: Path) -
     """
     if settings.clean is None:
         return None
-    like = None
+    kind, like = settings.degradation.kind, None
     if settings.matches:
-        photographs = {flag: _files(flag, groups[flag]) for flag in ("real", "clean")}
-        of = hashlib.sha256(f"{fingerprint(groups)} {settings.seed}".encode()).hexdigest()[:16]
-        like = matched(**photographs, kept=cache / f"matched-{of}.json", seed=settings.seed)
-    return degradation(settings.task, settings.degradation.kind, settings.degradation.strength, matched=like)
+        try:
+            photographs = {flag: _files(flag, groups[flag]) for flag in ("real", "clean")}
+            of = hashlib.sha256(f"{fingerprint(groups)} {settings.seed}".encode()).hexdigest()[:16]
+            like = matched(**photographs, kept=cache / f"matched-{of}.json", seed=settings.seed)
+        except UserError as error:
+            if kind is not None:
+                raise
+            log.warning("%s; the clean photographs get %s noise instead", error, DEFAULTS[settings.task])
+        else:
+            kind = kind or f"white+{MATCHED}"
+    return degradation(settings.task, kind, settings.degradation.strength, matched=like)
 
 
 def check_degradation(settings: AdaptSettings) -> None:
