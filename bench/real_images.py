@@ -48,8 +48,8 @@ class Experiment:
 
 
 EXPERIMENTS = (
-    Experiment("sidd-small", "denoise", f"--clean {WHITE} --degradation.kind white", "denoising/sidd-small/adapt/input", "denoising/sidd-small/test", "rgb"),
-    Experiment("polyu", "denoise", f"--clean {WHITE} --degradation.kind white", "denoising/polyu/adapt/input", "denoising/polyu/test", "rgb"),
+    Experiment("sidd-small", "denoise", f"--clean {WHITE}", "denoising/sidd-small/adapt/input", "denoising/sidd-small/test", "rgb", more="--degradation.kind white"),
+    Experiment("polyu", "denoise", f"--clean {WHITE}", "denoising/polyu/adapt/input", "denoising/polyu/test", "rgb", more="--degradation.kind white"),
     Experiment("rain-drops (simulated)", "derain", "--pairs deraining/rain100l/train", "@drops/adapt", "@drops/test", "derain-y"),
     Experiment("rain100l (synthetic test)", "derain", "--pairs deraining/rain100l/train", "deraining/real-internet/input", "deraining/rain100l/test", "derain-y"),
     Experiment("levin", "deblur", f"--clean {WHITE}", "deblurring/levin/adapt/input", "deblurring/levin/test", "deblur", "psnr_best_shift", "--restorer.channels 1"),
