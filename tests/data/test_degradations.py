@@ -20,6 +20,7 @@ MILD_AND_STRONG = {
     "poisson-gaussian": (5, 50),
     "shot": (5, 50),
     "camera": (500, 10000),
+    "shrunk": (500, 10000),
     "phone": (500, 10000),
     "streaks": (2, 20),
     "drops": (2, 20),
@@ -142,7 +143,7 @@ def test_a_misspelt_kind_is_named_with_the_nearest_right_one() -> None:
     for part in (
         "--degradation.kind",
         "'posson-gaussian'",
-        "white, poisson-gaussian, shot, camera, phone, matched",
+        "white, poisson-gaussian, shot, camera, shrunk, phone, matched",
         "mean poisson-gaussian",
     ):
         assert part in str(caught.value)

@@ -66,6 +66,9 @@ class Camera:
     """Demosaic the photograph too, which costs it fine detail and gives it false colours; off, only the noise. In real
     pairs the target is a developed photograph as well, so that this loss is no part of their degradation."""
 
+    mosaic: bool = True
+    """Each place of the sensor sees one colour; off, all three, and there is no demosaicing."""
+
     quality: tuple[int, int] | None = (70, 98)
     """Range of the JPEG quality, 1..100; None leaves JPEG out."""
 
@@ -88,6 +91,11 @@ class Camera:
         rgb = linear_from_srgb(clean.expand(3, -1, -1))
         sensor = torch.einsum("dc,chw->dhw", to_sensor / gains[:, None], rgb)
         sites = bayer_sites(clean.shape[-2], clean.shape[-1], row, column)
+        if not self.mosaic:
+            noisy = (sensor + (shot * sensor + read).sqrt() * torch.randn(sensor.shape, generator=generator)).clamp(
+                0 if self.clip_black else -1, 1
+            )
+            return self._developed(gains[:, None, None] * noisy, to_srgb, clean, generator)
         raw = (sensor * sites).sum(0)
         noisy = raw + (shot * raw + read).sqrt() * torch.randn(raw.shape, generator=generator)
         noisy = noisy.clamp(0 if self.clip_black else -1, 1)
@@ -98,11 +106,32 @@ class Camera:
             balanced = demosaic(balance * noisy, sites, self.demosaic)
         else:  # demosaicing is linear, so the noise can go through it alone
             balanced = gains[:, None, None] * sensor + demosaic(balance * (noisy - raw), sites, self.demosaic)
+        return self._developed(balanced, to_srgb, clean, generator)
+
+    def _developed(self, balanced: Tensor, to_srgb: Tensor, clean: Tensor, generator: torch.Generator) -> Tensor:
+        """The photograph of sensor colours in white balance, as grey as ``clean`` is."""
         developed = torch.einsum("dc,chw->dhw", to_srgb, balanced)
         photo = srgb_from_linear(developed.clamp(0, 1))
         if clean.shape[0] == 1:
             photo = torch.einsum("c,chw->hw", _LUMA, photo)[None]
         return photo if self.quality is None else compress(photo, self.quality, generator)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shrunk(Camera):
+    """A camera's photograph that was shrunk by leaving pixels out: its noise is independent from pixel to pixel.
+
+    As :class:`Camera`, but every pixel has seen all colours, and there is no JPEG before it was shrunk.
+    """
+
+    strength: Range = (100.0, 12000.0)
+    """ISO-like gain, as of the camera."""
+
+    mosaic: bool = False
+    """The pixels that are left were too far apart for demosaicing to show."""
+
+    quality: tuple[int, int] | None = None
+    """No JPEG."""
 
 
 def compress(photo: Tensor, qualities: tuple[int, int], generator: torch.Generator) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from noiseda.config import Task
 from noiseda.data.blur import CameraShake, Defocus, FrameAverage
-from noiseda.data.camera import Camera
+from noiseda.data.camera import Camera, Shrunk
 from noiseda.data.draws import Range, integer
 from noiseda.data.noise import PoissonGaussian, Shot, White
 from noiseda.data.phone import Phone
@@ -50,6 +50,7 @@ DEGRADATIONS: dict[str, Callable[..., Degradation]] = {
     "poisson-gaussian": PoissonGaussian,
     "shot": Shot,
     "camera": Camera,
+    "shrunk": Shrunk,
     "phone": Phone,
     "streaks": Streaks,
     "drops": Drops,
@@ -63,7 +64,7 @@ MATCHED = "matched"
 """The name of a degradation that is found from the user's photographs (:mod:`noiseda.data.matching`)."""
 
 TASK_DEGRADATIONS: dict[Task, tuple[str, ...]] = {
-    "denoise": ("white", "poisson-gaussian", "shot", "camera", "phone", MATCHED),
+    "denoise": ("white", "poisson-gaussian", "shot", "camera", "shrunk", "phone", MATCHED),
     "derain": ("streaks", "drops"),
     "deblur": ("camera-shake", "defocus", "frame-average"),
 }

@@ -25,9 +25,14 @@ from noiseda.errors import ImageError, UserError
 from noiseda.images import read
 from noiseda.storage import atomic
 
-CANDIDATES: dict[str, Range] = {"shot": (2.0, 60.0), "camera": (100.0, 12000.0), "phone": (500.0, 16000.0)}
+CANDIDATES: dict[str, Range] = {
+    "shot": (2.0, 60.0),
+    "shrunk": (50.0, 12000.0),
+    "camera": (100.0, 12000.0),
+    "phone": (500.0, 16000.0),
+}
 """What may have happened to photographs, with the range of strengths, each in its own unit and drawn by octaves: their
-noise was in the light, whether it then went through demosaicing, a phone's smoothing, or neither."""
+noise was in the light, whether it then went through demosaicing and a phone's smoothing, or neither."""
 
 SMOOTHED = 2.5
 """Cameras smooth flat places, so that noise elsewhere is up to so many times as strong as it looks there."""
@@ -35,7 +40,7 @@ SMOOTHED = 2.5
 PROCESSED = ("camera", "phone")
 """Candidates whose noise has gone through a camera; variance rises with their strength, an ISO number."""
 
-SIMULATIONS = 400
+SIMULATIONS = 300
 """Simulated photographs of each candidate."""
 
 NEAREST = 5
