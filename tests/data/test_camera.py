@@ -6,7 +6,7 @@ import torch
 from skimage import color, data
 from torch import Tensor
 
-from noiseda.data.camera import Camera, Demosaic, bayer_sites, demosaic, linear_from_srgb, srgb_from_linear
+from noiseda.data.camera import Camera, Demosaic, Shrunk, bayer_sites, demosaic, linear_from_srgb, srgb_from_linear
 
 
 def lag1(residual: Tensor) -> float:
@@ -140,3 +140,12 @@ def test_a_grey_photograph_is_the_luma_of_a_colour_one() -> None:
     colour = camera(grey.expand(3, -1, -1), seeded(5))
     luma = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
     torch.testing.assert_close(camera(grey, seeded(5))[0], luma)
+
+
+def test_the_noise_of_a_shrunk_photograph_is_white_in_place_and_darkens_mid_tones() -> None:
+    grey = torch.full((3, 200, 200), 0.4)
+    noise = Shrunk(strength=(3000, 3000))(grey, seeded()) - grey
+    assert abs(lag1(noise)) < 0.02
+    assert noise[1].mean() < -0.002
+    assert noise[0].std() > 1.3 * noise[1].std()  # red reaches the sensor weaker, and is amplified
+    assert abs(lag1(Camera(strength=(3000, 3000), quality=None)(grey, seeded()) - grey)) > 0.2
