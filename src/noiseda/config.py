@@ -315,10 +315,10 @@ class AdaptSettings:
 
     @property
     def matches(self) -> bool:
-        """Whether the degradation is found from the real photographs: for denoising, unless another is asked for."""
-        if self.degradation != DegradationSettings():
-            return "matched" in (self.degradation.kind or "").split("+")
-        return self.task == "denoise" and self.clean is not None and self.real is not None
+        """Whether the degradation is found from the real photographs, as for denoising unless another is asked for."""
+        usual = self.degradation == DegradationSettings() and self.task == "denoise"
+        asked = "matched" in (self.degradation.kind or "").split("+")
+        return asked or (usual and None not in (self.clean, self.real))
 
     @property
     def looks(self) -> bool:
@@ -357,9 +357,7 @@ class AdaptSettings:
             if not 0 <= value < 1:
                 raise UserError(f"--{flag} must be at least 0 and less than 1, not {value}")
         if not self.predictor.multipliers or min(self.predictor.multipliers) < 1:
-            raise UserError(
-                f"--predictor.multipliers needs at least one factor of 1 or more, not {self.predictor.multipliers}"
-            )
+            raise UserError(f"--predictor.multipliers needs factors of 1 and more, not {self.predictor.multipliers}")
         for flag in ("objective.levels", "score.levels"):
             low, high = attrgetter(flag)(self)
             if not 1 <= low <= high <= 999:

@@ -8,7 +8,7 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
-from noiseda.config import AdaptSettings, PredictorSettings, RestorerSettings, TrainingSettings
+from noiseda.config import AdaptSettings, DegradationSettings, PredictorSettings, RestorerSettings, TrainingSettings
 
 CLEAN = skimage.data.astronaut()
 REAL = skimage.data.chelsea()
@@ -54,10 +54,12 @@ def small(where: Path, **changes: Any) -> AdaptSettings:
             **{name: value for name, value in changes.items() if name in fields},
         }
     )
+    made = changes.get("task", "denoise") == "denoise" and changes.get("pairs") is None
     settings = AdaptSettings(
         clean=where / "clean",
         real=where / "real",
         out=where / "out",
+        degradation=DegradationSettings(kind="white+camera" if made else None),
         restorer=RestorerSettings(width=4, depth=2),
         predictor=PredictorSettings(width=8, multipliers=[1, 2], stem=2),
         training=training,

@@ -44,6 +44,17 @@ def test_a_run_matches_once_and_says_what_it_found(
     assert "look like white 100% (strength 5 to 5" in capfd.readouterr().err
 
 
+def test_denoising_matches_where_nothing_else_is_asked_for(noisy: Path, caplog: pytest.LogCaptureFixture) -> None:
+    adapt(small(noisy, degradation=DegradationSettings()))
+    assert len([*(noisy / "out/cache").glob("matched-*.json")]) == 1
+    assert not caplog.text
+    folder(noisy / "smooth", count=2, height=24, width=24)
+    adapt(small(noisy, degradation=DegradationSettings(), real=noisy / "smooth", out=noisy / "other"))
+    assert "there is nothing to match; the clean photographs get white+camera noise instead" in caplog.text
+    with pytest.raises(UserError, match="there is nothing to match"):
+        adapt(small(noisy, degradation=MATCHED, real=noisy / "smooth", out=noisy / "asked"))
+
+
 def test_it_needs_photographs_in_a_folder_and_no_strength(noisy: Path) -> None:
     with pytest.raises(UserError, match=r"--real is missing: .*\(or another --degradation\.kind\)"):
         adapt(small(noisy, strategy="synthetic", real=None, degradation=MATCHED))
