@@ -91,25 +91,18 @@ class Camera:
         rgb = linear_from_srgb(clean.expand(3, -1, -1))
         sensor = torch.einsum("dc,chw->dhw", to_sensor / gains[:, None], rgb)
         sites = bayer_sites(clean.shape[-2], clean.shape[-1], row, column)
-        if not self.mosaic:
-            noisy = (sensor + (shot * sensor + read).sqrt() * torch.randn(sensor.shape, generator=generator)).clamp(
-                0 if self.clip_black else -1, 1
-            )
-            return self._developed(gains[:, None, None] * noisy, to_srgb, clean, generator)
-        raw = (sensor * sites).sum(0)
+        raw = (sensor * sites).sum(0) if self.mosaic else sensor
         noisy = raw + (shot * raw + read).sqrt() * torch.randn(raw.shape, generator=generator)
         noisy = noisy.clamp(0 if self.clip_black else -1, 1)
 
         # White balance comes before demosaicing, which can then expect colours to rise and fall together.
         balance = torch.einsum("c,chw->hw", gains, sites)
-        if self.demosaic_signal:
+        if not self.mosaic:
+            balanced = gains[:, None, None] * noisy
+        elif self.demosaic_signal:
             balanced = demosaic(balance * noisy, sites, self.demosaic)
         else:  # demosaicing is linear, so the noise can go through it alone
             balanced = gains[:, None, None] * sensor + demosaic(balance * (noisy - raw), sites, self.demosaic)
-        return self._developed(balanced, to_srgb, clean, generator)
-
-    def _developed(self, balanced: Tensor, to_srgb: Tensor, clean: Tensor, generator: torch.Generator) -> Tensor:
-        """The photograph of sensor colours in white balance, as grey as ``clean`` is."""
         developed = torch.einsum("dc,chw->dhw", to_srgb, balanced)
         photo = srgb_from_linear(developed.clamp(0, 1))
         if clean.shape[0] == 1:
