@@ -381,7 +381,7 @@ def test_opponents_are_not_sharded(name):
 
 
 def test_strategies_are_added_once_each_and_by_their_names() -> None:
-    known = dict(clean=Path("clean"), real=Path("real"))
+    known = dict(clean=Path("clean"), real=Path("real"), strategy="noise-space")
     AdaptSettings(**known, also=["synthetic"]).check()
     with pytest.raises(UserError, match=r"--also must be one of .*noise-space.*, not diffusion"):
         AdaptSettings(**known, also=["diffusion"]).check()

@@ -7,15 +7,15 @@ the paper's own sizes and rates are presets.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Literal
 
 from noiseda import strategy_settings
 from noiseda.address import Location, location
+from noiseda.choices import choices_of
 from noiseda.errors import UserError
 from noiseda.strategy_settings import (
     AlignmentSettings,
@@ -43,6 +43,7 @@ StrategyName = Literal[
     "neighbor2neighbor", "mean-teacher", "source-free", "blind-spot", "transplant", "flat-noise",
     "sure", "score",
 ]  # fmt: skip
+StrategyChoice = Literal["auto", StrategyName]
 Precision = Literal["auto", "fp32", "bf16"]
 MemoryFormat = Literal["auto", "channels_last", "channels_first"]
 
@@ -258,9 +259,9 @@ class AdaptSettings:
     out: Path = Path("runs/adapt")
     """Folder of the run: weights, settings, logs, checkpoints. Running the same command again continues it."""
 
-    strategy: StrategyName = "noise-space"
-    """noise-space adapts to the real photographs; synthetic ignores them (the baseline); the others are other ways of
-    adapting (docs/method.md)."""
+    strategy: StrategyChoice = "auto"
+    """noise-space lets a diffusion model judge; synthetic trains on synthetic pairs alone; the others are other ways of
+    adapting (docs/method.md). auto: synthetic where these pairs are matched to --real, else noise-space."""
 
     also: list[StrategyName] = field(default_factory=list)
     """Strategies to add to it: their losses are summed, the restorer is one."""
@@ -301,12 +302,14 @@ class AdaptSettings:
     critic: CriticSettings = field(default_factory=CriticSettings)
 
     def __post_init__(self) -> None:
-        """Take texts for paths and addresses, as one writes them in Python."""
+        """Take texts for paths and addresses, as one writes them in Python; settle what ``auto`` stands for."""
         for name in ("real", "clean", "pairs", "reference", "validation", "out", "cache"):
             value = getattr(self, name)
             if isinstance(value, str):
                 found = location(value) if name in ("real", "clean", "pairs", "reference") else Path(value)
                 object.__setattr__(self, name, found)
+        if self.strategy == "auto":
+            object.__setattr__(self, "strategy", "synthetic" if self.matches else "noise-space")
 
     @property
     def adapts(self) -> bool:
@@ -331,7 +334,7 @@ class AdaptSettings:
         Raises:
             UserError: naming the flag, what was given and what was expected.
         """
-        for flag, (value, choices) in _choices(self).items():
+        for flag, (value, choices) in choices_of(self).items():
             if value not in choices:
                 raise UserError(f"--{flag} must be one of {', '.join(map(str, choices))}, not {value}")
         if len({self.strategy, *self.also}) < 1 + len(self.also):
@@ -382,18 +385,3 @@ class AdaptSettings:
             value = attrgetter(flag)(self)
             if value > self.training.patch // 2:
                 raise UserError(f"--{flag} must be at most half of --training.patch {self.training.patch}, not {value}")
-
-
-def _choices(settings: object, prefix: str = "") -> dict[str, tuple[object, tuple[object, ...]]]:
-    """Value and choices of every setting that has choices: the command line keeps to them, Python does not."""
-    found: dict[str, tuple[object, tuple[object, ...]]] = {}
-    for name, kind in get_type_hints(type(settings)).items():
-        value = getattr(settings, name)
-        if get_origin(kind) is Literal:
-            found[prefix + name] = (value, get_args(kind))
-        elif get_origin(kind) is list and get_origin(get_args(kind)[0]) is Literal:
-            allowed = get_args(get_args(kind)[0])
-            found |= dict.fromkeys(() if set(value) <= set(allowed) else [prefix + name], (", ".join(value), allowed))
-        elif dataclasses.is_dataclass(value):
-            found |= _choices(value, f"{name}.")
-    return found

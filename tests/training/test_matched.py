@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from noiseda.config import DegradationSettings
+from noiseda.config import AdaptSettings, DegradationSettings
 from noiseda.data import matching
 from noiseda.errors import UserError
 from noiseda.training import adapt
@@ -65,3 +65,17 @@ def test_it_needs_photographs_in_a_folder_and_no_strength(noisy: Path) -> None:
     described = describe(small(noisy, degradation=MATCHED))
     assert described.images["real"] == 2
     assert not (noisy / "out").exists()
+
+
+def test_without_a_strategy_matched_pairs_need_no_diffusion_model(noisy: Path) -> None:
+    by_hand = AdaptSettings(clean=noisy / "clean", real=noisy / "real")
+    assert (by_hand.matches, by_hand.strategy) == (True, "synthetic")
+    assert AdaptSettings().strategy == "noise-space"
+    for settings in (
+        replace(by_hand, strategy="auto", degradation=DegradationSettings(kind="white")),
+        AdaptSettings(task="derain", clean=noisy / "clean", real=noisy / "real"),
+        AdaptSettings(pairs=noisy / "clean", real=noisy / "real"),
+        replace(by_hand, strategy="noise-space"),
+    ):
+        assert settings.strategy == "noise-space"
+    assert "strategy synthetic, degradation matched to the photographs" in str(describe(by_hand))

@@ -25,7 +25,7 @@ from noiseda.adaptation.strategy import Strategy
 from noiseda.adaptation.sure import Sure
 from noiseda.adaptation.synthetic import SyntheticOnly
 from noiseda.adaptation.transplant import Transplant
-from noiseda.config import AdaptSettings, StrategyName
+from noiseda.config import AdaptSettings
 from noiseda.diffusion import Denoiser, NoisePredictor
 from noiseda.restoration import Restorer
 
@@ -79,7 +79,7 @@ def _coral(restorer: Restorer, settings: AdaptSettings) -> Alignment:
     return Alignment(restorer, coral, weight=own.coral, steepness=own.ramp, grid=own.grid)
 
 
-STRATEGIES: dict[StrategyName, Builder] = {
+STRATEGIES: dict[str, Builder] = {
     "synthetic": _synthetic,
     "noise-space": _noise_space,
     "neighbor2neighbor": lambda restorer, settings: Neighbor2Neighbor(restorer, settings.neighbor2neighbor),

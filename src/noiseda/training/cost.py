@@ -41,7 +41,8 @@ class Description:
         """A small table, as ``--dry-run`` prints it."""
         training = self.settings.training
         rows = {
-            "task": f"{self.settings.task}, strategy {self.settings.strategy}",
+            "task": f"{self.settings.task}, strategy {self.settings.strategy}"
+            + (", degradation matched to the photographs" if self.settings.matches else ""),
             "images": ", ".join(f"--{flag} {count}" for flag, count in self.images.items()),
             "restorer": f"{self.parameters['restorer']:,} parameters",
             "thrown away": f"{self.parameters['thrown_away']:,} parameters",
