@@ -87,11 +87,18 @@ class Matched:
         parts = []
         for kind, count in counts.most_common():
             strengths = sorted(strength for other, strength in self.found if other == kind)
-            parts.append(
-                f"{kind} {100 * count / len(self.found):.0f}% (strength {strengths[0]:.3g} to {strengths[-1]:.3g}, "
-                f"median {median(strengths):.3g})"
-            )
+            low, middle, high = map(_short, (strengths[0], median(strengths), strengths[-1]))
+            parts.append(f"{kind} {100 * count / len(self.found):.0f}% (strength {low} to {high}, median {middle})")
         return ", ".join(parts)
+
+
+def _short(number: float) -> str:
+    """Three digits, and all of those before the point.
+
+    >>> _short(8123.4), _short(2.345)
+    ('8123', '2.35')
+    """
+    return f"{number:.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def matched(real: Sequence[Path], clean: Sequence[Path], kept: Path, *, seed: int) -> Matched:

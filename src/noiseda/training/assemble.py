@@ -27,6 +27,7 @@ from noiseda.data.stream import ShardStream
 from noiseda.errors import ImageError, UserError
 from noiseda.images import SUFFIXES, find_images, read
 from noiseda.restoration import Restorer, UNet, load, read_metadata
+from noiseda.training.journal import say
 from noiseda.training.optimizer import Adam
 
 log = logging.getLogger(__name__)
@@ -102,7 +103,10 @@ def training_degradation(settings: AdaptSettings, groups: Listed, cache: Path) -
         try:
             photographs = {flag: _files(flag, groups[flag]) for flag in ("real", "clean")}
             of = hashlib.sha256(f"{fingerprint(groups)} {settings.seed}".encode()).hexdigest()[:16]
-            like = matched(**photographs, kept=cache / f"matched-{of}.json", seed=settings.seed)
+            kept = cache / f"matched-{of}.json"
+            if not kept.exists():
+                say("looking for what your photographs went through: half a minute")
+            like = matched(**photographs, kept=kept, seed=settings.seed)
         except UserError as error:
             if kind is not None:
                 raise
