@@ -59,6 +59,7 @@ def small(where: Path, **changes: Any) -> AdaptSettings:
         clean=where / "clean",
         real=where / "real",
         out=where / "out",
+        strategy="noise-space",
         degradation=DegradationSettings(kind="white+camera" if made else None),
         restorer=RestorerSettings(width=4, depth=2),
         predictor=PredictorSettings(width=8, multipliers=[1, 2], stem=2),
