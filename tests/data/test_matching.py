@@ -129,3 +129,11 @@ def test_it_degrades_by_what_was_found_and_widens_what_cameras_smooth() -> None:
 def test_it_says_what_was_found() -> None:
     found = Matched((("camera", 200.0), ("camera", 400.0), ("phone", 800.0), ("camera", 300.0)))
     assert str(found) == ("camera 75% (strength 200 to 400, median 300), phone 25% (strength 800 to 800, median 800)")
+
+
+def test_photographs_are_looked_at_all_over_a_folder(tmp_path: Path) -> None:
+    paths = [save(tmp_path / f"{index}.png", torch.full((3, 40, 40), index / 10)) for index in range(10)]
+    levels = [round(10 * image.mean().item()) for image in matching._some(paths, 4)]
+    assert levels == [0, 2, 5, 7]
+    assert len(matching._some(paths, 64)) == 10
+    assert matching._some([], 4) == []

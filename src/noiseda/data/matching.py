@@ -240,9 +240,9 @@ def _middle(image: Tensor, side: int) -> Tensor:
 
 def _some(paths: Sequence[Path], count: int) -> list[Tensor]:
     """Photographs, at most so many, evenly spread; what cannot be read is left out, as it is from training."""
-    step = max(1, len(paths) // count)
+    count = min(count, len(paths))
     found = []
-    for path in paths[::step][:count]:
+    for path in (paths[index * len(paths) // count] for index in range(count)):
         try:
             found.append(_middle(read(path).pixels, _REAL))
         except ImageError:
