@@ -8,6 +8,7 @@ the paper's own sizes and rates are presets.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -129,8 +130,9 @@ class DegradationSettings:
     """How clean photographs are degraded into the synthetic pairs (with --clean)."""
 
     kind: str | None = None
-    """Name of the degradation, or several joined by +, one of which is drawn for each image; by default the task's own
-    (denoise: white+matched, which looks at --real, without it white+camera; derain: streaks; deblur: camera-shake)."""
+    """Name of the degradation, or several joined by +, one of which is drawn for each image (white+3*matched: matched
+    three times as often as white); by default the task's own (denoise: white+matched, which looks at --real, without
+    it white+camera; derain: streaks; deblur: camera-shake)."""
 
     strength: tuple[float, float] | None = None
     """Range of its strength, in its own unit (white: sigma in 1/255); by default the degradation's own range."""
@@ -320,7 +322,7 @@ class AdaptSettings:
     def matches(self) -> bool:
         """Whether the degradation is found from the real photographs, as for denoising unless another is asked for."""
         usual = self.degradation == DegradationSettings() and self.task == "denoise"
-        asked = "matched" in (self.degradation.kind or "").split("+")
+        asked = "matched" in re.split(r"[+*]", self.degradation.kind or "")
         return asked or (usual and None not in (self.clean, self.real))
 
     @property

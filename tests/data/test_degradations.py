@@ -176,9 +176,18 @@ def test_a_mixture_draws_each_of_its_parts_as_often_with_the_larger_margin() -> 
     assert torch.equal(mixed(clean, seeded(5)), mixed(clean, seeded(5)))
 
 
+def test_one_part_of_a_mixture_is_drawn_more_often() -> None:
+    mixed, clean = degradation("denoise", "white+3*camera"), photo()
+    outside = [bool((mixed(clean, seeded(seed)) > 1).any()) for seed in range(200)]
+    assert 30 < sum(outside) < 70
+
+
 def test_a_mixture_says_what_is_wrong_with_it() -> None:
     for kind, strength, message in (
         ("white+white", None, "each degradation of a mixture once"),
+        ("white+2*white", None, "each degradation of a mixture once"),
+        ("white+0*camera", None, "how often camera is drawn, a whole number from 1 to 100, not '0'"),
+        ("white+1.5*camera", None, "a whole number from 1 to 100, not '1.5'"),
         ("white+camera", (1.0, 2.0), "--degradation.strength.*own unit"),
         ("white+rain", None, "must be one of white, .* not 'rain'"),
         ("white+", None, "must be one of white, .* not ''"),

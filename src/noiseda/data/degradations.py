@@ -77,10 +77,11 @@ DEFAULTS: dict[Task, str] = {"denoise": "white+camera", "derain": "streaks", "de
 
 @dataclass(frozen=True)
 class Mixture:
-    """One of several degradations for each image, each as likely as the others.
+    """One of several degradations for each image.
 
     Attributes:
-        parts: the degradations, at least one.
+        parts: the degradations, at least one, each as likely as the others; one that is named three times is three
+            times as likely.
     """
 
     parts: tuple[Degradation, ...]
@@ -107,7 +108,8 @@ def degradation(
 
     Args:
         task: denoise, derain or deblur.
-        kind: name in ``TASK_DEGRADATIONS[task]``, or several joined by + for a mixture; None for ``DEFAULTS[task]``.
+        kind: name in ``TASK_DEGRADATIONS[task]``, or several joined by + for a mixture, ``white+3*matched`` where one
+            is to be drawn more often; None for ``DEFAULTS[task]``.
         strength: range of its strength in its own unit; None for its own default, which mixtures always have.
         matched: what ``matched`` stands for.
 
@@ -115,26 +117,40 @@ def degradation(
         UserError: where a kind is unknown, named twice or belongs to another task, the range is not one, a mixture
             is given a strength, or there are no photographs to be matched.
     """
-    names = kinds(task, kind)
-    if len(names) == 1:
-        return _single(task, names[0], strength, matched)
-    if len(set(names)) < len(names):
-        raise UserError(f"--degradation.kind names each degradation of a mixture once, not {kind!r}")
+    shares = kinds(task, kind)
+    if len(shares) == 1:
+        return _single(task, next(iter(shares)), strength, matched)
     if strength is not None:
         raise UserError(
             "--degradation.strength is in each degradation's own unit: it cannot be given for the mixture "
-            f"{'+'.join(names)}, but for one of them (--degradation.kind {names[0]})"
+            f"{'+'.join(shares)}, but for one of them (--degradation.kind {next(iter(shares))})"
         )
-    return Mixture(tuple(_single(task, name, None, matched) for name in names))
+    parts = {name: _single(task, name, None, matched) for name in shares}
+    return Mixture(tuple(parts[name] for name, share in shares.items() for _ in range(share)))
 
 
-def kinds(task: Task, kind: str | None) -> list[str]:
-    """The names of the degradations that a kind stands for.
+def kinds(task: Task, kind: str | None) -> dict[str, int]:
+    """The names of the degradations that a kind stands for, and how often each is drawn beside the others.
 
-    >>> kinds("denoise", "white+matched")
-    ['white', 'matched']
+    >>> kinds("denoise", "white+3*matched")
+    {'white': 1, 'matched': 3}
+
+    Raises:
+        UserError: where one is named twice, or its share is not a whole number from 1 to 100.
     """
-    return (DEFAULTS[task] if kind is None else kind).split("+")
+    text = DEFAULTS[task] if kind is None else kind
+    shares: dict[str, int] = {}
+    for part in text.split("+"):
+        share, _, name = part.rpartition("*")
+        if name in shares:
+            raise UserError(f"--degradation.kind names each degradation of a mixture once, not {kind!r}")
+        if share and not (share.isdecimal() and 1 <= int(share) <= 100):
+            raise UserError(
+                f"--degradation.kind {kind!r}: what stands before * says how often {name} is drawn, a whole number "
+                f"from 1 to 100, not {share!r}"
+            )
+        shares[name] = int(share or 1)
+    return shares
 
 
 def _single(task: Task, name: str, strength: Range | None, matched: Degradation | None) -> Degradation:
