@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -16,9 +17,12 @@ from torch import Tensor
 from noiseda.adaptation.risk import Restore, RiskEstimate
 from noiseda.comparison.scores import restore_any, spread
 from noiseda.data.batches import generator
+from noiseda.data.look_alikes import look_alikes
+from noiseda.data.matching import matched
 from noiseda.errors import UserError
 from noiseda.evaluation.borrowed import borrowed_pairs, score
 from noiseda.evaluation.label_free import SIGNALS, centre, signals
+from noiseda.evaluation.metrics import psnr
 from noiseda.evaluation.niqe import Niqe
 from noiseda.images import find_images, read
 from noiseda.restoration import load
@@ -36,9 +40,9 @@ PROBED = 8
 APART = 0.05
 """Difference of PSNR (dB) from which one network counts as better than another."""
 
-NAMES = (*SIGNALS, "NIQE", "borrowed noise", "estimated risk")
-"""All signals; the last three: the naturalness of the restored images as against clean ones, minus the PSNR on clean
-patches under borrowed noise, and Stein's estimate."""
+NAMES = (*SIGNALS, "NIQE", "borrowed noise", "estimated risk", "look-alikes")
+"""All signals; the last four: the naturalness of the restored images as against clean ones, minus the PSNR on clean
+patches under borrowed noise, Stein's estimate, and minus the PSNR on clean patches degraded as the images look."""
 
 
 def signals_of(run: Path, real: Path, clean: Path, judge: Path, images: int, kept: Path) -> dict[int, dict[str, float]]:
@@ -50,7 +54,8 @@ def signals_of(run: Path, real: Path, clean: Path, judge: Path, images: int, kep
         clean: folder of clean ones, of anything, to wear borrowed noise.
         judge: weights that were not adapted to the images, which tell how strong their noise is.
         images: how many of the unlabelled images are looked at, evenly spread.
-        kept: file of the signals; where it is of the same images, what is in it is read instead.
+        kept: file of the signals; where it is of the same images, what is in it is read instead. Beside its folder
+            is kept what the images look like.
 
     Returns:
         Step -> signal -> value; the estimated risk is not a number where the images show no noise.
@@ -62,7 +67,8 @@ def signals_of(run: Path, real: Path, clean: Path, judge: Path, images: int, kep
         (path, set(NAMES) - set(found.get(path.stem, ()))) for path in sorted((run / "snapshots").glob("*.safetensors"))
     ]
     if any(names for _, names in missing):
-        measures = _measures(real, clean, judge, images, set().union(*(names for _, names in missing)))
+        wanted = set().union(*(names for _, names in missing))
+        measures = _measures(real, clean, judge, images, wanted, kept.parent.parent)
         for path, names in missing:
             network = load(path)
             for measure in measures if names else ():
@@ -75,7 +81,7 @@ def signals_of(run: Path, real: Path, clean: Path, judge: Path, images: int, kep
 
 
 def _measures(
-    real: Path, clean: Path, judge: Path, images: int, wanted: set[str]
+    real: Path, clean: Path, judge: Path, images: int, wanted: set[str], memory: Path
 ) -> list[Callable[[Restore], dict[str, float]]]:
     """Functions that measure a restorer, enough of them for the signals that are wanted."""
     measures: list[Callable[[Restore], dict[str, float]]] = []
@@ -99,7 +105,20 @@ def _measures(
             measures.append(lambda restore: {"estimated risk": math.nan})
         else:
             measures.append(lambda restore: {"estimated risk": risk(restore).mean})
+    if "look-alikes" in wanted:
+        measures.append(_on_look_alikes(real, clean, memory))
     return measures
+
+
+def _on_look_alikes(real: Path, clean: Path, memory: Path) -> Callable[[Restore], dict[str, float]]:
+    """Minus the mean PSNR on look-alikes; not a number where nothing can be matched."""
+    of = hashlib.sha256(f"{real} {clean}".encode()).hexdigest()[:16]
+    try:
+        like = matched(find_images(real), find_images(clean), memory / f"matched-{of}.json", seed=0)
+    except UserError:
+        return lambda restore: {"look-alikes": math.nan}
+    pairs = look_alikes(like, _some(clean, PAIRS), PAIRS, generator("look-alikes", str(real)))
+    return lambda restore: {"look-alikes": -fmean(float(psnr(restore(x)[None], y[None])) for x, y in pairs)}
 
 
 def _naturalness(clean: Sequence[Tensor], real: Sequence[Tensor]) -> Callable[[Restore], dict[str, float]]:
