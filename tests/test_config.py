@@ -59,6 +59,8 @@ UNUSUAL = AdaptSettings(
     clean=Path("123"),
     reference=Url("https://example.org/a%20b//shards/?key=1"),
     validation=Path("0123"),
+    look_alikes=3,
+    baseline=Path("baseline.safetensors"),
     out=Path("runs/é"),
     strategy="synthetic",
     also=["noise-space"],
@@ -174,7 +176,8 @@ POSITIVE = [
 ]  # fmt: skip
 NOT_NEGATIVE = [
     "objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.workers", "seed",
-    "neighbor2neighbor.weight", "neighbor2neighbor.consistency", "mean_teacher.weight", "mean_teacher.ramp",
+    "look_alikes", "neighbor2neighbor.weight", "neighbor2neighbor.consistency", "mean_teacher.weight",
+    "mean_teacher.ramp",
     "mean_teacher.sigma", "blind_spot.blocks", "blind_spot.weight", "blind_spot.ramp", "blind_spot.refinements",
     "transplant.weight", "transplant.ramp", "score.weight", "score.ramp", "score.fidelity",
 ]  # fmt: skip
@@ -344,7 +347,8 @@ def test_every_difference_is_a_line():
 
 
 FREE = {
-    "out": Path("x"), "cache": Path("y"), "cache_gigabytes": 1.0, "dry_run": True, "training.checkpoint_every": 1,
+    "out": Path("x"), "cache": Path("y"), "baseline": Path("z"), "cache_gigabytes": 1.0, "dry_run": True,
+    "training.checkpoint_every": 1,
     "training.log_every": 1, "training.picture_every": 1, "training.snapshot_every": 1, "training.workers": 3,
     "training.recompute": True, "training.shard": True, "training.batch": 3, "training.accumulate": 2,
 }  # fmt: skip

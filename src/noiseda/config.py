@@ -231,7 +231,7 @@ _POSITIVE = (
 _SHARES = ("training.ema", "predictor.dropout", *strategy_settings.SHARES)
 _NOT_NEGATIVE = (
     "objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.snapshot_every",
-    "training.workers", "seed", *strategy_settings.NOT_NEGATIVE,
+    "training.workers", "seed", "look_alikes", *strategy_settings.NOT_NEGATIVE,
 )  # fmt: skip
 
 
@@ -257,6 +257,13 @@ class AdaptSettings:
 
     validation: Path | None = None
     """Folder with input/ and target/ to score the run on; the best scored weights are then the ones shipped."""
+
+    look_alikes: int = 32
+    """Clean photographs degraded as yours look, to score the run on where there is no --validation, and as many for the
+    verdict (denoise, --clean); 0: none, and the last weights are shipped."""
+
+    baseline: Path | None = None
+    """Weights that the verdict compares with; by default --restorer.start, else the photographs as they are."""
 
     out: Path = Path("runs/adapt")
     """Folder of the run: weights, settings, logs, checkpoints. Running the same command again continues it."""
@@ -305,7 +312,7 @@ class AdaptSettings:
 
     def __post_init__(self) -> None:
         """Take texts for paths and addresses, as one writes them in Python; settle what ``auto`` stands for."""
-        for name in ("real", "clean", "pairs", "reference", "validation", "out", "cache"):
+        for name in ("real", "clean", "pairs", "reference", "validation", "baseline", "out", "cache"):
             value = getattr(self, name)
             if isinstance(value, str):
                 found = location(value) if name in ("real", "clean", "pairs", "reference") else Path(value)
@@ -329,6 +336,12 @@ class AdaptSettings:
     def looks(self) -> bool:
         """Whether the real photographs are looked at in any way."""
         return self.adapts or self.matches
+
+    @property
+    def is_tried(self) -> bool:
+        """Whether look-alikes of the real photographs are wanted, and may be had."""
+        can = self.task == "denoise" and self.looks and None not in (self.clean, self.real)
+        return can and self.look_alikes > 0 and self.validation is None
 
     def check(self) -> None:
         """Check the settings against each other.
@@ -363,11 +376,11 @@ class AdaptSettings:
                 raise UserError(f"--{flag} must be at least 0 and less than 1, not {value}")
         if not self.predictor.multipliers or min(self.predictor.multipliers) < 1:
             raise UserError(f"--predictor.multipliers needs factors of 1 and more, not {self.predictor.multipliers}")
-        for flag in ("objective.levels", "score.levels"):
+        for flag in ("objective.levels", *strategy_settings.LEVELS):
             low, high = attrgetter(flag)(self)
             if not 1 <= low <= high <= 999:
                 raise UserError(f"--{flag} must satisfy 1 <= low <= high <= 999, not {low}, {high}")
-        for flag in ("transplant.strength", "flat_noise.strength"):
+        for flag in strategy_settings.RANGES:
             low, high = attrgetter(flag)(self)
             if not 0 < low <= high:
                 raise UserError(f"--{flag} must satisfy 0 < low <= high, not {low}, {high}")
@@ -379,11 +392,9 @@ class AdaptSettings:
         shrink = self.predictor.stem * 2 ** (len(self.predictor.multipliers) - 1)
         shrink = math.lcm(shrink, 2 ** (self.restorer.depth - 1))
         if self.training.patch < 16 or self.training.patch % shrink:
-            raise UserError(
-                f"--training.patch must be at least 16 and a multiple of {shrink} (--predictor.stem x 2 per further "
-                f"level, and 2 per further --restorer.depth), not {self.training.patch}"
-            )
-        for flag in ("blind_spot.train_stride", "blind_spot.test_stride", "score.square"):
+            least = f"at least 16 and a multiple of {shrink} (--predictor.stem x 2 per further level, and 2 per further"
+            raise UserError(f"--training.patch must be {least} --restorer.depth), not {self.training.patch}")
+        for flag in strategy_settings.HALVES:
             value = attrgetter(flag)(self)
             if value > self.training.patch // 2:
                 raise UserError(f"--{flag} must be at most half of --training.patch {self.training.patch}, not {value}")

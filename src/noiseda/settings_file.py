@@ -23,6 +23,7 @@ _RESUME_FREELY = (
     "dry_run",
     "training.batch",
     "training.accumulate",
+    "baseline",
     "training.checkpoint_every",
     "training.log_every",
     "training.picture_every",

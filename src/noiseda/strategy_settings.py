@@ -334,3 +334,12 @@ SHARES = (
     "sure.start",
 )  # fmt: skip
 """Settings that must be at least 0 and less than 1."""
+
+RANGES = ("transplant.strength", "flat_noise.strength")
+"""Settings that are a lowest and a highest value, the lowest greater than 0."""
+
+LEVELS = ("score.levels",)
+"""Settings that are a lowest and a highest noise level, of 1 to 999."""
+
+HALVES = ("blind_spot.train_stride", "blind_spot.test_stride", "score.square")
+"""Settings that must be at most half of a patch."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from noiseda.comparison.table import interval, lines, markdown
+from noiseda.comparison.table import lines, markdown
 
 PARTS = {"ssim": 0.9, "bias": 1e-5, "noise": 2e-5, "texture": 0.0, "other": 3e-5}
 
@@ -47,19 +47,6 @@ def test_only_seeds_that_both_have_are_compared():
 def test_an_oracle_below_the_reference_leaves_no_gap():
     none = SCORES | {"oracle": {0: scores(29, 30)}}
     assert all(line.closed is None for line in lines(none, reference="synthetic", ceiling="oracle"))
-
-
-def test_the_interval_is_that_of_the_mean():
-    """Of many normal draws it is the textbook's, 1.96 standard errors."""
-    import numpy as np
-
-    values = np.random.default_rng(1).normal(2, 1, 400)
-    mean, low, high = interval(values)
-    assert mean == pytest.approx(values.mean())
-    assert high - mean == pytest.approx(1.96 * values.std() / 20, rel=0.1)
-    assert mean - low == pytest.approx(1.96 * values.std() / 20, rel=0.1)
-    assert interval([1.0, 1.0]) == (1, 1, 1)
-    assert interval(values) == (mean, low, high)
 
 
 def test_the_markdown_shows_it():

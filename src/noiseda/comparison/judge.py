@@ -10,11 +10,12 @@ from statistics import fmean
 from rich.console import Console
 
 from noiseda.adaptation.risk import Risk, RiskEstimate
-from noiseda.comparison.scores import restore_any, spread
-from noiseda.comparison.table import interval
+from noiseda.comparison.scores import spread
 from noiseda.data.batches import generator
 from noiseda.errors import UserError
+from noiseda.evaluation.interval import interval
 from noiseda.images import find_images, read
+from noiseda.inference import restore_tensor
 from noiseda.restoration import load
 
 
@@ -79,10 +80,10 @@ def judge(adapted: Path, baseline: Path, real: Path, *, photographs: int = 12, s
     if len(images) < 2:
         raise UserError(f"{real} holds 1 photograph, expected at least 2")
     try:
-        estimate = RiskEstimate(images, lambda x: restore_any(networks[1], x), generator("judge", seed))
+        estimate = RiskEstimate(images, lambda x: restore_tensor(networks[1], x), generator("judge", seed))
     except UserError as error:
         raise UserError(f"{real}: {error}") from error
-    verdict = Verdict(*(estimate(lambda x, network=network: restore_any(network, x)) for network in networks))  # type: ignore[misc]
+    verdict = Verdict(*(estimate(lambda x, network=network: restore_tensor(network, x)) for network in networks))  # type: ignore[misc]
     _show(verdict, adapted, baseline, len(images))
     return verdict
 

@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from noiseda.adaptation.risk import Restore, RiskEstimate
-from noiseda.comparison.scores import restore_any, spread
+from noiseda.comparison.scores import spread
 from noiseda.data.batches import generator
 from noiseda.data.look_alikes import look_alikes
 from noiseda.data.matching import matched
@@ -25,6 +25,7 @@ from noiseda.evaluation.label_free import SIGNALS, centre, signals
 from noiseda.evaluation.metrics import psnr
 from noiseda.evaluation.niqe import Niqe
 from noiseda.images import find_images, read
+from noiseda.inference import restore_tensor
 from noiseda.restoration import load
 from noiseda.storage import atomic
 
@@ -72,7 +73,7 @@ def signals_of(run: Path, real: Path, clean: Path, judge: Path, images: int, kep
         for path, names in missing:
             network = load(path)
             for measure in measures if names else ():
-                known = measure(lambda x, network=network: restore_any(network, x))  # type: ignore[misc]
+                known = measure(lambda x, network=network: restore_tensor(network, x))  # type: ignore[misc]
                 found.setdefault(path.stem, {}).update(known)
         kept.parent.mkdir(parents=True, exist_ok=True)
         with atomic(kept) as file:
@@ -99,7 +100,7 @@ def _measures(
         network = load(judge)
         try:
             risk = RiskEstimate(
-                _some(real, PROBED), lambda x: restore_any(network, x), generator("estimated risk", str(real))
+                _some(real, PROBED), lambda x: restore_tensor(network, x), generator("estimated risk", str(real))
             )
         except UserError:  # too small, or without noise: nothing can be told
             measures.append(lambda restore: {"estimated risk": math.nan})

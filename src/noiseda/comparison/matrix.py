@@ -317,6 +317,8 @@ def _job(settings: CompareSettings, name: str, where: str, tree: Tree, words: Ma
     described = json.dumps([version("noiseda"), decisive], sort_keys=True)
     digest = hashlib.sha256(described.encode()).hexdigest()[:10]
     run = replace(run, out=settings.out / "runs" / f"{name}-{digest}")
+    if "look_alikes" not in filled:  # what is compared is not chosen by a signal that is compared
+        run = replace(run, look_alikes=0)
     try:
         run.check()
     except UserError as error:

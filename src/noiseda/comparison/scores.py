@@ -8,15 +8,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from noiseda.data.folders import paired_folder
 from noiseda.evaluation.error_split import split_error
 from noiseda.evaluation.protocols import PROTOCOLS, ProtocolName, comparable
 from noiseda.images import Picture, read, write
 from noiseda.inference import restore_tensor
-from noiseda.restoration import Restorer, load
+from noiseda.restoration import load
 from noiseda.storage import atomic
 
 Scores = dict[str, dict[str, float]]
@@ -48,7 +45,7 @@ def score(weights: Path | None, test: Path, protocol: ProtocolName, kept: Path, 
     scores = {}
     for index, (degraded, target) in enumerate(pairs):
         x, y = (read(path).pixels for path in (degraded, target))
-        restored = x if network is None else restore_any(network, x)
+        restored = x if network is None else restore_tensor(network, x)
         parts = split_error(*comparable(restored, y), x.expand_as(comparable(restored, y)[0]))
         scores[degraded.stem] = PROTOCOLS[protocol].score(restored, y) | dataclasses.asdict(parts)
         if index in wanted:
@@ -83,7 +80,7 @@ def curve(run: Path, test: Path, images: int, kept: Path) -> list[dict[str, Any]
         chosen = [tuple(read(path).pixels for path in pairs[index]) for index in spread(len(pairs), images)]
         for path in missing:
             network = load(path)
-            points[path.stem] = fmean(PROTOCOLS["rgb"].score(restore_any(network, x), y)["psnr"] for x, y in chosen)
+            points[path.stem] = fmean(PROTOCOLS["rgb"].score(restore_tensor(network, x), y)["psnr"] for x, y in chosen)
         kept.parent.mkdir(parents=True, exist_ok=True)
         with atomic(kept) as file:
             file.write(json.dumps({"of": asked, "points": points}).encode())
@@ -98,12 +95,3 @@ def spread(count: int, wanted: int) -> list[int]:
     """
     wanted = min(count, wanted)
     return [(2 * index + 1) * count // (2 * wanted) for index in range(wanted)]
-
-
-def restore_any(network: Restorer, degraded: Tensor) -> Tensor:
-    """Restore an image; a grey network takes the channels of a colour image one by one."""
-    if network.channels == degraded.shape[0]:
-        return restore_tensor(network, degraded)
-    if network.channels == 1:
-        return torch.cat([restore_tensor(network, channel[None]) for channel in degraded])
-    return restore_tensor(network, degraded.expand(network.channels, -1, -1)).mean(dim=0, keepdim=True)

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from noiseda.comparison.scores import Scores
+from noiseda.evaluation.interval import interval
 
 PARTS = ("bias", "noise", "texture", "other")
 
@@ -86,23 +85,6 @@ def lines(
             )
         )
     return found
-
-
-def interval(differences: Sequence[float], *, draws: int = 10_000, seed: int = 0) -> tuple[float, float, float]:
-    """The mean of some differences, and the interval that holds 95% of the means of their bootstrap resamples.
-
-    Args:
-        differences: one an image.
-        draws: number of resamples.
-        seed: seed of the resampling.
-
-    Returns:
-        Mean, lower and upper end.
-    """
-    values = np.asarray(differences, dtype=float)
-    picks = np.random.default_rng(seed).integers(0, len(values), (draws, len(values)))
-    low, high = np.percentile(values[picks].mean(axis=1), (2.5, 97.5))
-    return float(values.mean()), float(low), float(high)
 
 
 def _differences(

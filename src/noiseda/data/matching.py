@@ -118,7 +118,7 @@ def matched(real: Sequence[Path], clean: Sequence[Path], kept: Path, *, seed: in
         document = json.loads(kept.read_text())
         if document["asked"] == asked:
             return Matched(tuple((kind, strength) for kind, strength in document["found"]))
-    looks = [look for look in map(looks_of, _some(real, PHOTOGRAPHS)) if look is not None]
+    looks = [look for look in map(looks_of, some(real, PHOTOGRAPHS)) if look is not None]
     if not looks:
         raise UserError(
             "--degradation.kind matched: no photograph of --real has flat places with noise, of 32 x 32 pixels and "
@@ -148,7 +148,7 @@ def simulate(clean: Sequence[Path], seed: int, count: int = SIMULATIONS) -> tupl
     """
     generator = keyed("matched", seed)
     rows, looks = [], []
-    sources = _some(clean, PHOTOGRAPHS)
+    sources = some(clean, PHOTOGRAPHS)
     for index in range(count):
         for kind, bounds in CANDIDATES.items():
             strength = log_uniform(bounds, generator)
@@ -238,8 +238,16 @@ def _middle(image: Tensor, side: int) -> Tensor:
     return image[:, top : top + side, left : left + side]
 
 
-def _some(paths: Sequence[Path], count: int) -> list[Tensor]:
-    """Photographs, at most so many, evenly spread; what cannot be read is left out, as it is from training."""
+def some(paths: Sequence[Path], count: int) -> list[Tensor]:
+    """The middle of some photographs, evenly spread over the files.
+
+    Args:
+        paths: files.
+        count: how many at most.
+
+    Returns:
+        Images (C, H, W) in [0, 1], at most 512 pixels a side; what cannot be read is left out, as it is from training.
+    """
     count = min(count, len(paths))
     found = []
     for path in (paths[index * len(paths) // count] for index in range(count)):

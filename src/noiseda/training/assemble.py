@@ -85,34 +85,46 @@ def _flag(flag: str) -> Iterator[None]:
         raise UserError(f"--{flag} {error}") from error
 
 
-def training_degradation(settings: AdaptSettings, groups: Listed, cache: Path) -> Degradation | None:
-    """What makes synthetic inputs of ``--clean``; None with ``--pairs``.
+def look(settings: AdaptSettings, groups: Listed, cache: Path) -> Matched | None:
+    """What the real photographs went through, where a run has a use for it and it can be told.
 
     Args:
         settings: the run's settings.
         groups: from :func:`list_images`.
-        cache: folder where what real photographs are matched by is kept.
+        cache: folder where what was found is kept.
 
     Raises:
-        UserError: where the real photographs cannot be matched.
+        UserError: where ``--degradation.kind matched`` is asked for and they cannot be matched.
+    """
+    if not settings.matches and not settings.is_tried:
+        return None
+    try:
+        photographs = {flag: _files(flag, groups[flag]) for flag in ("real", "clean")}
+        of = hashlib.sha256(f"{fingerprint(groups)} {settings.seed}".encode()).hexdigest()[:16]
+        kept = cache / f"matched-{of}.json"
+        if not kept.exists():
+            say("looking for what your photographs went through: half a minute")
+        return matched(**photographs, kept=kept, seed=settings.seed)
+    except UserError as error:
+        if settings.matches and settings.degradation.kind is not None:
+            raise
+        if settings.matches:
+            log.warning("%s; the clean photographs get %s noise instead", error, DEFAULTS[settings.task])
+        return None
+
+
+def training_degradation(settings: AdaptSettings, like: Matched | None) -> Degradation | None:
+    """What makes synthetic inputs of ``--clean``; None with ``--pairs``.
+
+    Args:
+        settings: the run's settings.
+        like: from :func:`look`.
     """
     if settings.clean is None:
         return None
-    kind, like = settings.degradation.kind, None
-    if settings.matches:
-        try:
-            photographs = {flag: _files(flag, groups[flag]) for flag in ("real", "clean")}
-            of = hashlib.sha256(f"{fingerprint(groups)} {settings.seed}".encode()).hexdigest()[:16]
-            kept = cache / f"matched-{of}.json"
-            if not kept.exists():
-                say("looking for what your photographs went through: half a minute")
-            like = matched(**photographs, kept=kept, seed=settings.seed)
-        except UserError as error:
-            if kind is not None:
-                raise
-            log.warning("%s; the clean photographs get %s noise instead", error, DEFAULTS[settings.task])
-        else:
-            kind = kind or f"white+{MATCHED}"
+    kind = settings.degradation.kind
+    if kind is None and settings.matches and like is not None:
+        kind = f"white+{MATCHED}"
     return degradation(settings.task, kind, settings.degradation.strength, matched=like)
 
 
@@ -127,13 +139,19 @@ def check_degradation(settings: AdaptSettings) -> None:
         degradation(settings.task, settings.degradation.kind, settings.degradation.strength, matched=unknown)
 
 
+def clean_files(groups: Listed) -> list[Path]:
+    """Files of the clean photographs; none where they lie in shards or are the targets of pairs."""
+    found = groups.get("clean", [])
+    return [] if isinstance(found, ShardSet) else [path for (path,) in found]
+
+
 def _files(flag: str, found: Groups | ShardSet) -> list[Path]:
     if isinstance(found, ShardSet):
         raise UserError(f"--degradation.kind matched looks at images in a folder: --{flag} holds shards")
     return [path for (path,) in found]
 
 
-def load_domains(settings: AdaptSettings, groups: Listed, cache: Path) -> tuple[Domains, list[Skipped]]:
+def load_domains(settings: AdaptSettings, groups: Listed, cache: Path) -> tuple[Domains, list[Skipped], Matched | None]:
     """Decode the images of the training domains; those of shards are fetched and decoded when they are drawn.
 
     Args:
@@ -142,7 +160,7 @@ def load_domains(settings: AdaptSettings, groups: Listed, cache: Path) -> tuple[
         cache: folder of the decoded images.
 
     Returns:
-        The domains, and the images that could not be used.
+        The domains, the images that could not be used, and what the real ones went through, where that was looked for.
 
     Raises:
         UserError: where none of a folder's images can be used.
@@ -165,8 +183,9 @@ def load_domains(settings: AdaptSettings, groups: Listed, cache: Path) -> tuple[
             )
             skipped += broken
     synthetic = stores["clean"] if "clean" in stores else stores["pairs"]
-    degrade = training_degradation(settings, without(groups, skipped), cache)
-    return Domains(synthetic, degrade, stores.get("real"), stores.get("reference")), skipped
+    like = look(settings, without(groups, skipped), cache)
+    degrade = training_degradation(settings, like)
+    return Domains(synthetic, degrade, stores.get("real"), stores.get("reference")), skipped, like
 
 
 def load_validation(
@@ -259,6 +278,17 @@ def check_start(settings: RestorerSettings) -> None:
         raise UserError(
             f"--restorer.start {settings.start} holds a network of {found}, but --restorer.* asks for {expected}"
         )
+
+
+def check_baseline(settings: AdaptSettings) -> None:
+    """Check that ``--baseline`` holds a network.
+
+    Raises:
+        UserError: when it cannot be read.
+    """
+    if settings.baseline is not None:
+        with _flag("baseline"):
+            read_metadata(settings.baseline)
 
 
 def build_optimizer(strategy: Strategy[Any], settings: TrainingSettings) -> torch.optim.Optimizer:

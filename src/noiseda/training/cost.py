@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from noiseda.config import AdaptSettings
 from noiseda.data.batches import Batch
-from noiseda.training.assemble import build_strategy, check_degradation, check_start, list_images
+from noiseda.training.assemble import build_strategy, check_baseline, check_degradation, check_start, list_images
 from noiseda.training.claim import check_claim
 
 
@@ -65,6 +65,7 @@ def describe(settings: AdaptSettings) -> Description:
     groups = list_images(settings)
     check_degradation(settings)
     check_start(settings.restorer)
+    check_baseline(settings)
     training, channels = settings.training, settings.restorer.channels
     # Fake tensors have a shape but no memory; FLOPs are counted from shapes.
     with FakeTensorMode(), FlopCounterMode(display=False) as counter:

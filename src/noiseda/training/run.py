@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
+from statistics import fmean
 
 import torch
 from accelerate import Accelerator
@@ -19,12 +20,12 @@ from noiseda.data.batches import Batch, DomainBatches, Domains, generator
 from noiseda.data.cache import ImageStore, Skipped
 from noiseda.data.matching import Matched
 from noiseda.errors import Interrupted, UserError
-from noiseda.evaluation.metrics import psnr
-from noiseda.inference import restore_tensor
 from noiseda.precision import autocast, memory_format
 from noiseda.training.assemble import (
     build_optimizer,
     build_strategy,
+    check_baseline,
+    clean_files,
     fingerprint,
     list_images,
     load_domains,
@@ -41,6 +42,7 @@ from noiseda.training.ship import Summary, ship, snapshot, write_weights
 from noiseda.training.state import Run, advice, resume, save
 from noiseda.training.steps import Step, Steps
 from noiseda.training.together import check_same, losing_peers, main_first
+from noiseda.training.verdict import Trial, scores, trial
 
 log = logging.getLogger(__name__)
 
@@ -71,18 +73,20 @@ def adapt(settings: AdaptSettings) -> Summary:
 def prepare(settings: AdaptSettings) -> Run:
     """Check the settings, decode the images, build the networks, and take up the last checkpoint where there is one."""
     settings.check()
+    check_baseline(settings)
     groups = list_images(settings)
     accelerator = _accelerator(settings)
     with main_first(accelerator):
         if accelerator.is_main_process:
             claim(settings, accelerator.num_processes)
         cache = settings.cache or settings.out / "cache"
-        domains, skipped = load_domains(settings, groups, cache)
+        domains, skipped, like = load_domains(settings, groups, cache)
         validation, unread = load_validation(settings, groups.get("validation", []))
     skipped += unread
     groups = without(groups, skipped)
+    tried = trial(settings, validation, like, clean_files(groups))
     if accelerator.is_main_process:
-        _warn(settings, domains, skipped)
+        _warn(settings, domains, skipped, like)
 
     strategy = build_strategy(settings)
     layout = memory_format(settings.training.memory_format, settings.training.precision, accelerator.device)
@@ -107,16 +111,15 @@ def prepare(settings: AdaptSettings) -> Run:
         accumulate=settings.training.accumulate,
     )
     files = fingerprint(groups)
-    run = Run(settings, accelerator, groups, files, batches, skipped, strategy, model, optimizer, average, validation)
+    run = Run(settings, accelerator, groups, files, batches, skipped, strategy, model, optimizer, average, tried)
     resume(run)
     check_same(accelerator, settings.out, files=files, done=run.done)
     return run
 
 
-def _warn(settings: AdaptSettings, domains: Domains, skipped: list[Skipped]) -> None:
-    for part in getattr(domains.degradation, "parts", (domains.degradation,)):
-        if isinstance(part, Matched):
-            say(f"the photographs look like {part}")
+def _warn(settings: AdaptSettings, domains: Domains, skipped: list[Skipped], like: Matched | None) -> None:
+    if like is not None:
+        say(f"the photographs look like {like}")
     for image in skipped:
         log.warning("left out: %s", image.reason)
     sources = (domains.synthetic, domains.real, domains.reference)
@@ -205,8 +208,8 @@ def fit(run: Run, stop: StopRequest) -> None:
                     journal.pictures(run.done, "synthetic", [batch.x_syn, terms.restored_syn, batch.y_syn])
                 if batch.x_real is not None and terms.restored_real is not None:
                     journal.pictures(run.done, "real", [batch.x_real, terms.restored_real])
-            if run.validation and validated:
-                _validate(run, journal)
+            if run.tried and validated:
+                _validate(run, run.tried, journal)
             if training.snapshot_every and run.done % training.snapshot_every == 0 and accelerator.is_main_process:
                 write_weights(run, snapshot(run.settings.out, run.done))
             signal_number = stop.agreed(accelerator)
@@ -300,13 +303,9 @@ def _decay(run: Run) -> float:
     return 0.5 + 0.5 * math.cos(math.pi * run.done / run.settings.training.steps)
 
 
-def _validate(run: Run, journal: Journal) -> None:
-    """Score the averaged weights on the validation pairs, and keep them where they are the best so far."""
-    precision = run.settings.training.precision
-    scores = [
-        psnr(restore_tensor(run.average.network, x, precision=precision)[None], y[None]) for x, y in run.validation
-    ]
-    mean = float(torch.cat(scores).mean())
+def _validate(run: Run, tried: Trial, journal: Journal) -> None:
+    """Score the averaged weights, and keep them where they are the best so far."""
+    mean = fmean(scores(run.average.network, tried.choosing, run.settings.training.precision))
     journal.validation(run.done, mean)
     if run.best is None or mean > run.best["psnr"]:
         run.best = {"step": run.done, "psnr": mean}

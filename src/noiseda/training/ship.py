@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from noiseda.errors import UserError
-from noiseda.restoration import save_weights
+from noiseda.restoration import load, save_weights
 from noiseda.storage import atomic
 from noiseda.training.assemble import restorer_arguments
 from noiseda.training.journal import read_log
 from noiseda.training.state import Run
+from noiseda.training.verdict import Verdict, judge
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,9 @@ class Summary:
         images: number of images used, by flag.
         skipped: images that could not be used: path and reason.
         terms: mean of each loss over the last tenth of the run.
-        validation: step and mean PSNR (dB) of the shipped weights on the validation pairs, where there are any.
+        validation: step and mean PSNR (dB) of the shipped weights on the validation pairs, else on look-alikes of the
+            user's photographs, where there are any.
+        verdict: whether to use the weights, and why: see :class:`noiseda.training.verdict.Verdict`.
         made_by: version, commit, machine of the sitting that finished the run.
     """
 
@@ -45,11 +48,12 @@ class Summary:
     skipped: list[dict[str, str]]
     terms: dict[str, float]
     validation: dict[str, float] | None
+    verdict: Verdict | None
     made_by: dict[str, str]
 
 
 def ship(run: Run) -> Summary:
-    """Write the averaged weights (the best scored ones where there are validation pairs) and the summary."""
+    """Write the averaged weights (the best scored ones where they were scored) and the summary."""
     settings = run.settings
     weights = settings.out / "restorer.safetensors"
     late = [line for line in read_log(settings.out / "log.jsonl") if line["step"] > 0.9 * settings.training.steps]
@@ -58,6 +62,14 @@ def ship(run: Run) -> Summary:
     names = [name for name in (lines[-1] if lines else {}) if name not in others]
     restorer = sum(parameter.numel() for parameter in run.strategy.restorer.parameters())
     everything = sum(parameter.numel() for parameter in run.strategy.parameters())
+    verdict = None
+    if run.accelerator.is_main_process:
+        if run.best is None:
+            write_weights(run, weights)
+        else:
+            _write(weights, (settings.out / "best.safetensors").read_bytes())
+        if run.tried is not None:
+            verdict = judge(load(weights).to(run.accelerator.device), run.tried, settings)
     summary = Summary(
         weights=weights,
         task=settings.task,
@@ -70,13 +82,10 @@ def ship(run: Run) -> Summary:
         skipped=[{"path": str(image.path), "reason": image.reason} for image in run.skipped],
         terms={name: sum(line[name] for line in lines if name in line) / len(lines) for name in names},
         validation=run.best,
+        verdict=verdict,
         made_by=run.made_by,
     )
     if run.accelerator.is_main_process:
-        if run.best is None:
-            write_weights(run, weights)
-        else:
-            _write(weights, (settings.out / "best.safetensors").read_bytes())
         text = json.dumps(dataclasses.asdict(summary), indent=2, default=str)
         _write(settings.out / "summary.json", text.encode())
     run.accelerator.wait_for_everyone()

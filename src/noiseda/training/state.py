@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
 
 from noiseda.adaptation import Strategy
 from noiseda.config import AdaptSettings
@@ -21,6 +20,7 @@ from noiseda.training.ema import MovingAverage
 from noiseda.training.journal import say
 from noiseda.training.provenance import provenance
 from noiseda.training.sharding import gather, load_module, load_optimizer, local
+from noiseda.training.verdict import Trial
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Run:
     model: torch.nn.Module  # the strategy, wrapped for several processes where there are several
     optimizer: torch.optim.Optimizer
     average: MovingAverage
-    validation: list[tuple[Tensor, Tensor]]
+    tried: Trial | None  # by which the best weights are chosen
     done: int = 0
     seconds: float = 0.0
     best: dict[str, float] | None = None
