@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
 
@@ -68,7 +69,7 @@ def signals_of(run: Path, real: Path, clean: Path, judge: Path, images: int, kep
         (path, set(NAMES) - set(found.get(path.stem, ()))) for path in sorted((run / "snapshots").glob("*.safetensors"))
     ]
     if any(names for _, names in missing):
-        wanted = set().union(*(names for _, names in missing))
+        wanted = frozenset().union(*(names for _, names in missing))
         measures = _measures(real, clean, judge, images, wanted, kept.parent.parent)
         for path, names in missing:
             network = load(path)
@@ -81,8 +82,9 @@ def signals_of(run: Path, real: Path, clean: Path, judge: Path, images: int, kep
     return {int(step): values for step, values in sorted(found.items())}
 
 
+@lru_cache(maxsize=2)
 def _measures(
-    real: Path, clean: Path, judge: Path, images: int, wanted: set[str], memory: Path
+    real: Path, clean: Path, judge: Path, images: int, wanted: frozenset[str], memory: Path
 ) -> list[Callable[[Restore], dict[str, float]]]:
     """Functions that measure a restorer, enough of them for the signals that are wanted."""
     measures: list[Callable[[Restore], dict[str, float]]] = []
