@@ -117,3 +117,17 @@ def test_simulated_images_are_kept_and_not_mixed(matrix):
     other = replace(matrix.simulated["phone"], count=1)
     with pytest.raises(UserError, match="simulated with other settings"):
         runs.render(replace(matrix, simulated={"phone": other}), "phone")
+
+
+def test_some_images_of_a_set_are_chosen(matrix):
+    few = replace(matrix, sets={"dark": replace(matrix.sets["dark"], images=1)})
+    runs.choose(few, "dark")
+    copies = sorted(path.relative_to(few.out / "chosen/dark") for path in (few.out / "chosen/dark").rglob("*.png"))
+    assert [path.as_posix() for path in copies] == ["input/1.png", "target/1.png"]
+    assert (few.out / "chosen/dark/input/1.png").read_bytes() == (matrix.data / "pairs/input/1.png").read_bytes()
+    runs.choose(matrix, "dark")
+    with pytest.raises(UserError, match=r"sets.dark.images is 9, but .*pairs holds 2"):
+        runs.choose(replace(few, sets={"dark": replace(few.sets["dark"], images=9)}), "dark")
+    (few.out / "chosen/dark/input/other.png").write_bytes(b"")
+    with pytest.raises(UserError, match=r"holds other images than sets\.dark asks for"):
+        runs.choose(few, "dark")

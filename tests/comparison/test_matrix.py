@@ -78,6 +78,23 @@ def test_what_is_wrong_is_said(matrix, change, said):
         plan_of(settings)
 
 
+def test_a_set_may_use_fewer_images_and_another_start(matrix):
+    dark = replace(matrix.sets["dark"], images=1, start={"training": {"steps": 1}})
+    settings = replace(matrix, sets={"dark": dark, "all": matrix.sets["dark"]})
+    found = by_name(settings)
+    few, every = (found[name, "noise-space", 0] for name in ("dark", "all"))
+    assert few.job.settings.real == matrix.out / "chosen/dark/input"
+    assert every.job.settings.real == matrix.data / "pairs/input"
+    assert (few.start.settings.training.steps, every.start.settings.training.steps) == (1, 3)
+    assert found["dark", "oracle", 0].job.settings.pairs == matrix.out / "chosen/dark"
+    for change, said in (
+        ({"sets": {"dark": replace(dark, images=0)}}, r"sets\.dark\.images must be at least 1, not 0"),
+        ({"sets": {"dark": dark}, "start": None}, r"sets\.dark\.start differs from a first run"),
+    ):
+        with pytest.raises(UserError, match=said):
+            replace(settings, **change).check()
+
+
 @pytest.mark.parametrize("name", presets("matrices"))
 def test_shipped_matrices_hold_up(name, tmp_path):
     """Every cell's settings parse and pass their own check, and a set's oracle exists."""

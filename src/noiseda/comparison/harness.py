@@ -105,6 +105,7 @@ def compare(settings: CompareSettings) -> CompareReport:
     console = Console(stderr=True, highlight=False, markup=False)
     found, failed = Found(), dict[str, str]()
     for name in shown(settings)[0]:
+        runs.choose(settings, name)
         _score_input(settings, name, found)
     wanted: dict[Job, Job | None] = {}
     for cell in plan:

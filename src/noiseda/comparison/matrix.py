@@ -51,6 +51,9 @@ class SetSettings:
     """Folder with input/, the unlabelled images; a target/ beside it is read only by strategies that name the folder in
     braces, as the oracle does."""
 
+    images: int | None = None
+    """How many of the images of adapt are used, evenly spread over the folder; all by default."""
+
     test: str = ""
     """Folder with input/ and target/ of equal file stems, other images of the same domain."""
 
@@ -62,6 +65,9 @@ class SetSettings:
 
     settings: dict[str, Any] = field(default_factory=dict)
     """Settings of the runs on this set, as noiseda adapt takes them: where the synthetic pairs come from."""
+
+    start: dict[str, Any] = field(default_factory=dict)
+    """Settings of the first run that differ on this set."""
 
     words: dict[str, Any] = field(default_factory=dict)
     """Values that strategies may name in braces; a strategy that names one a set lacks is left out there."""
@@ -147,6 +153,10 @@ class CompareSettings:
         for name, one in self.sets.items():
             if not one.adapt or not one.test:
                 raise UserError(f"sets.{name} needs adapt and test: folders with input/ (and target/)")
+            if one.images is not None and one.images < 1:
+                raise UserError(f"sets.{name}.images must be at least 1, not {one.images}")
+            if one.start and self.start is None:
+                raise UserError(f"sets.{name}.start differs from a first run that there is none of: give start too")
         for name, images in self.simulated.items():
             if images.scale < 1:
                 raise UserError(f"simulated.{name}.scale must be at least 1, not {images.scale}")
@@ -207,7 +217,8 @@ def cells(settings: CompareSettings) -> Iterator[Cell]:
             common = _merged(settings.settings, settings.sets[set_name].settings, {"real": "{adapt}/input"})
             start = None
             if settings.start is not None:
-                start = _job(settings, "start", f"sets.{set_name}, start", _merged(common, settings.start), words, seed)
+                first = _merged(common, settings.start, settings.sets[set_name].start)
+                start = _job(settings, "start", f"sets.{set_name}, start", first, words, seed)
             for strategy in strategies:
                 own = settings.strategies[strategy]
                 if not _names(own) <= set(words):
@@ -237,7 +248,14 @@ def words_of(settings: CompareSettings, set_name: str) -> dict[str, Any]:
     one = settings.sets[set_name]
     own = {name: fill(value, general, f"sets.{set_name}.words") for name, value in one.words.items()}
     folders = {key: fill(getattr(one, key), general, f"sets.{set_name}.{key}") for key in ("adapt", "test")}
+    if one.images is not None:
+        folders["adapt"] = str(chosen_of(settings, set_name))
     return general | own | folders
+
+
+def chosen_of(settings: CompareSettings, set_name: str) -> Path:
+    """Where the chosen images of a set that does not use all of them are kept."""
+    return settings.out / "chosen" / set_name
 
 
 def clean_of(settings: CompareSettings, set_name: str) -> Path:

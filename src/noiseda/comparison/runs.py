@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,9 +21,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from noiseda.comparison.matrix import CompareSettings, Job, SimulatedSettings
+from noiseda.comparison.matrix import CompareSettings, Job, SimulatedSettings, chosen_of
+from noiseda.comparison.scores import spread
 from noiseda.data.batches import generator
 from noiseda.data.degradations import degradation
+from noiseda.data.folders import paired_folder
 from noiseda.errors import Interrupted, UserError
 from noiseda.images import Picture, find_images, from_uint8, read, to_uint8, write
 from noiseda.settings_file import write_settings
@@ -195,6 +198,31 @@ def render(settings: CompareSettings, name: str) -> None:
             write(Picture(pixels), folder / half / f"{path.stem}.png")
     with atomic(note) as file:
         file.write(described.encode())
+
+
+def choose(settings: CompareSettings, name: str) -> None:
+    """Copy the chosen images of a set, ``input/`` and ``target/``, where not all of them are used.
+
+    Raises:
+        UserError: where there are fewer, or the folder holds others.
+    """
+    one, folder = settings.sets[name], chosen_of(settings, name)
+    if one.images is None:
+        return
+    source = Path(one.adapt.replace("{data}", str(settings.data)))
+    pairs = paired_folder(source)
+    if len(pairs) < one.images:
+        raise UserError(f"sets.{name}.images is {one.images}, but {source} holds {len(pairs)}")
+    wanted = {
+        folder / half / path.name: path
+        for index in spread(len(pairs), one.images)
+        for half, path in zip(("input", "target"), pairs[index], strict=True)
+    }
+    if {path for path in folder.glob("*/*") if path.is_file()} - set(wanted):
+        raise UserError(f"{folder} holds other images than sets.{name} asks for: remove it, or give another --out")
+    for copy, path in wanted.items():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
 
 
 def _enlarged(image: Tensor, times: int) -> Tensor:
