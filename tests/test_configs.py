@@ -64,6 +64,7 @@ def test_it_spells_out_what_the_run_computes(name):
         "also",
         "training.snapshot_every",
         "restorer.start",
+        "baseline",
         "training.device",
         "training.compile",
         "training.recompute",

@@ -10,14 +10,13 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from operator import attrgetter
 from pathlib import Path
 from typing import Literal
 
-from noiseda import strategy_settings
 from noiseda.address import Location, location
 from noiseda.choices import choices_of
 from noiseda.errors import UserError
+from noiseda.limits import check_limits
 from noiseda.strategy_settings import (
     AlignmentSettings,
     BlindSpotSettings,
@@ -131,8 +130,9 @@ class DegradationSettings:
 
     kind: str | None = None
     """Name of the degradation, or several joined by +, one of which is drawn for each image (white+3*matched: matched
-    three times as often as white); by default the task's own (denoise: white+matched, which looks at --real, without
-    it white+camera; derain: streaks; deblur: camera-shake)."""
+    three times as often as white; with --pairs, pairs+streaks: their own inputs, and streaks anew); by default the
+    task's own (denoise: white+matched, which looks at --real, without it white+camera; derain: streaks; deblur:
+    camera-shake)."""
 
     strength: tuple[float, float] | None = None
     """Range of its strength, in its own unit (white: sigma in 1/255); by default the degradation's own range."""
@@ -219,20 +219,6 @@ class ShardSettings:
 
     draws: int = 16
     """How often each image is drawn, on average, while the window moves once through all shards."""
-
-
-_POSITIVE = (
-    "training.steps", "training.batch", "training.accumulate", "training.learning_rate",
-    "training.predictor_learning_rate", "training.validate_every", "training.checkpoint_every", "training.log_every",
-    "training.picture_every", "restorer.width", "restorer.depth", "predictor.width", "predictor.blocks",
-    "predictor.stem", "max_megapixels", "cache_gigabytes", "shards.window", "shards.draws",
-    *strategy_settings.POSITIVE,
-)  # fmt: skip
-_SHARES = ("training.ema", "predictor.dropout", *strategy_settings.SHARES)
-_NOT_NEGATIVE = (
-    "objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.snapshot_every",
-    "training.workers", "seed", "look_alikes", *strategy_settings.NOT_NEGATIVE,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -360,30 +346,17 @@ class AdaptSettings:
         if (self.clean is None) == (self.pairs is None):
             given = "both were given" if self.clean else "neither was given"
             raise UserError(f"give either --clean (clean photographs) or --pairs (input/ and target/): {given}")
-        if self.pairs is not None and self.degradation != DegradationSettings():
-            raise UserError("--degradation.* applies to --clean only: --pairs brings its own degraded images")
-        for flag in _POSITIVE:
-            value = attrgetter(flag)(self)
-            if value is not None and not value > 0:
-                raise UserError(f"--{flag} must be greater than 0, not {value}")
-        for flag in _NOT_NEGATIVE:
-            value = attrgetter(flag)(self)
-            if not value >= 0:
-                raise UserError(f"--{flag} must not be negative, but is {value}")
-        for flag in _SHARES:
-            value = attrgetter(flag)(self)
-            if not 0 <= value < 1:
-                raise UserError(f"--{flag} must be at least 0 and less than 1, not {value}")
+        mixed = "pairs" in re.split(r"[+*]", self.degradation.kind or "")
+        if self.pairs is not None and self.degradation != DegradationSettings() and not mixed:
+            raise UserError(
+                "--pairs brings its own degraded images: --degradation.* applies to --clean, or as a mixture with them "
+                f"(--degradation.kind pairs+{self.degradation.kind or 'NAME'})"
+            )
+        if mixed and (self.pairs is None or self.degradation.strength is not None):
+            raise UserError("--degradation.kind pairs+… is for --pairs, and has no --degradation.strength")
+        check_limits(self)
         if not self.predictor.multipliers or min(self.predictor.multipliers) < 1:
             raise UserError(f"--predictor.multipliers needs factors of 1 and more, not {self.predictor.multipliers}")
-        for flag in ("objective.levels", *strategy_settings.LEVELS):
-            low, high = attrgetter(flag)(self)
-            if not 1 <= low <= high <= 999:
-                raise UserError(f"--{flag} must satisfy 1 <= low <= high <= 999, not {low}, {high}")
-        for flag in strategy_settings.RANGES:
-            low, high = attrgetter(flag)(self)
-            if not 0 < low <= high:
-                raise UserError(f"--{flag} must satisfy 0 < low <= high, not {low}, {high}")
         if self.transplant.bins < 2:
             raise UserError(f"--transplant.bins must be at least 2, not {self.transplant.bins}")
         adversarial = sorted({self.strategy, *self.also} & {"dann", "dsn", "pixelda", "cycada", "critic"})
@@ -394,7 +367,3 @@ class AdaptSettings:
         if self.training.patch < 16 or self.training.patch % shrink:
             least = f"at least 16 and a multiple of {shrink} (--predictor.stem x 2 per further level, and 2 per further"
             raise UserError(f"--training.patch must be {least} --restorer.depth), not {self.training.patch}")
-        for flag in strategy_settings.HALVES:
-            value = attrgetter(flag)(self)
-            if value > self.training.patch // 2:
-                raise UserError(f"--{flag} must be at most half of --training.patch {self.training.patch}, not {value}")

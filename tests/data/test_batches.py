@@ -171,3 +171,20 @@ def test_generators_are_keyed(domains: Domains) -> None:
     }
     assert len({tuple(draw) for draw in draws.values()}) == 6
     assert torch.rand(3, generator=generator(0, "a", 1)).tolist() == draws[0, "a", 1]
+
+
+def test_a_share_of_the_pairs_gets_inputs_made_anew(tmp_path: Path) -> None:
+    own, clean = images(tmp_path / "own", count=1, top=100), images(tmp_path / "clean", count=1)
+    files = [(tmp_path / "own/0.png", tmp_path / "clean/0.png")]
+    paired = decode(files, tmp_path / "cache", flag="--pairs", max_megapixels=200)[0]
+    degrade = Camera()
+    anew, kept, mixed = (batches(Domains(paired, degrade, share=share), size=40)[0] for share in (1.0, 0.0, 0.25))
+    assert len(own) == len(clean) == 1
+    assert torch.equal(kept.y_syn, anew.y_syn)
+    is_own = (mixed.x_syn == kept.x_syn).flatten(1).all(dim=1)
+    assert 22 <= int(is_own.sum()) <= 38
+    assert torch.equal(mixed.y_syn, kept.y_syn)
+    assert all((x - y).abs().mean() < 0.1 for x, y in zip(mixed.x_syn[~is_own], mixed.y_syn[~is_own], strict=True))
+    assert (kept.x_syn - kept.y_syn).abs().mean() > 0.1  # of another place altogether
+    plain = batches(Domains(paired, None), size=40)[0]
+    assert not torch.equal(plain.y_syn, kept.y_syn)  # cut without the margin

@@ -6,10 +6,12 @@ import torch
 from torch import nn
 
 from noiseda.adaptation.catalogue import STRATEGIES
-from noiseda.config import PredictorSettings, RestorerSettings
+from noiseda.config import DegradationSettings, PredictorSettings, RestorerSettings
 from noiseda.data.cache import Skipped
+from noiseda.data.rain import Streaks
 from noiseda.errors import UserError, WeightsError
 from noiseda.restoration import UNet, save_weights
+from noiseda.training import adapt
 from noiseda.training.assemble import (
     build_optimizer,
     build_strategy,
@@ -17,8 +19,10 @@ from noiseda.training.assemble import (
     list_images,
     load_domains,
     load_validation,
+    training_degradation,
     without,
 )
+from noiseda.training.cost import describe
 from tests.training.photographs import CLEAN, folder, pairs, save, small
 
 FLAGS = ("clean", "real", "pairs", "reference", "validation")
@@ -74,7 +78,7 @@ def test_a_pair_with_a_broken_half_is_left_out_and_the_half_named(where: Path, h
         (where / name / half / "1.png").write_bytes(b"")
     settings = small(where, clean=None, pairs=where / "pairs", validation=where / "validation")
     groups = list_images(settings)
-    domains, skipped = load_domains(settings, groups, where / "cache")
+    domains, skipped, _ = load_domains(settings, groups, where / "cache")
     assert len(domains.synthetic) == 1
     assert [image.path for image in skipped] == [where / "pairs" / half / "1.png"]
     validation, skipped = load_validation(settings, groups["validation"])
@@ -167,3 +171,25 @@ def test_restorer_and_predictor_have_rates_of_their_own(where: Path) -> None:
     # A teacher follows; it is not trained.
     taught = build_optimizer(build_strategy(replace(settings, strategy="mean-teacher")), settings.training)
     assert len(taught.param_groups) == 1
+
+
+def test_pairs_may_be_mixed_with_inputs_made_anew_of_their_targets(where: Path) -> None:
+    both = small(where, task="derain", clean=None, pairs=pairs(where / "pairs"))
+    mixed = replace(both, degradation=DegradationSettings(kind="pairs+3*streaks"))
+    for settings in (both, mixed):
+        settings.check()
+    assert training_degradation(both, None) == (None, 0.0)
+    assert training_degradation(mixed, None) == (Streaks(), 0.75)
+    domains, _, _ = load_domains(mixed, list_images(mixed), where / "cache")
+    assert (domains.degradation, domains.share) == (Streaks(), 0.75)
+    summary = adapt(mixed)
+    assert summary.images == {"pairs": 2, "real": 3}
+    for kind, strength, said in (
+        ("streaks", None, r"--degradation\.kind pairs\+streaks"),
+        ("pairs+streaks", (1.0, 2.0), r"has no --degradation\.strength"),
+        ("pairs+white", None, "--task derain must be one of streaks, drops, not 'white'"),
+    ):
+        with pytest.raises(UserError, match=said):
+            describe(replace(both, out=where / "no", degradation=DegradationSettings(kind=kind, strength=strength)))
+    with pytest.raises(UserError, match="is for --pairs"):
+        replace(mixed, pairs=None, clean=where / "clean").check()

@@ -15,7 +15,7 @@ from tests.training.photographs import small
 
 
 def steps(settings: AdaptSettings, where: Path, *, size: int, rank: int = 0) -> Steps:
-    domains, _ = load_domains(settings, list_images(settings), where / "cache")
+    domains, _, _ = load_domains(settings, list_images(settings), where / "cache")
     batches = DomainBatches(domains, size=size, patch=16, channels=3, seed=0, rank=rank)
     return Steps(batches, build_strategy(settings))
 

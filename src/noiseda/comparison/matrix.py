@@ -308,6 +308,7 @@ def _merged(*trees: Mapping[str, Any]) -> Tree:
 
 def _job(settings: CompareSettings, name: str, where: str, tree: Tree, words: Mapping[str, Any], seed: int) -> Job:
     filled = fill(tree, words, where)
+    asked = "look_alikes" in filled
     preset = filled.pop("config", None)
     if preset is not None:
         path = presets().get(preset, Path(preset))
@@ -332,11 +333,11 @@ def _job(settings: CompareSettings, name: str, where: str, tree: Tree, words: Ma
     # By what differs from the defaults of this version: settings that a later one adds leave finished runs finished.
     usual_values = computed(AdaptSettings())
     decisive = {key: value for key, value in computed(run).items() if value != usual_values[key]}
+    if not asked:  # the last weights are compared: no signal that is compared itself chooses them
+        decisive.pop("look_alikes", None)
     described = json.dumps([version("noiseda"), decisive], sort_keys=True)
     digest = hashlib.sha256(described.encode()).hexdigest()[:10]
-    run = replace(run, out=settings.out / "runs" / f"{name}-{digest}")
-    if "look_alikes" not in filled:  # what is compared is not chosen by a signal that is compared
-        run = replace(run, look_alikes=0)
+    run = replace(run, out=settings.out / "runs" / f"{name}-{digest}", look_alikes=run.look_alikes if asked else 0)
     try:
         run.check()
     except UserError as error:

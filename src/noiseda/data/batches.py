@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from noiseda.data.cache import Drawn
 from noiseda.data.degradations import Degradation
+from noiseda.data.draws import uniform
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,17 @@ class Domains:
 
     Attributes:
         synthetic: clean photographs, or (input, target) pairs where ``degradation`` is None.
-        degradation: what makes inputs of clean photographs.
+        degradation: what makes inputs of clean photographs, or of the targets of some pairs.
         real: real degraded images.
         reference: unpaired clean images.
+        share: of the pairs whose input is not their own but made of their target, where there is a degradation.
     """
 
     synthetic: Images
     degradation: Degradation | None
     real: Images | None = None
     reference: Images | None = None
+    share: float = 1.0
 
 
 class DomainBatches(Dataset[Batch]):
@@ -128,12 +131,12 @@ class DomainBatches(Dataset[Batch]):
         margin = 0 if degrade is None else degrade.margin
         names, patches = images.draw(sample, self.patch + 2 * margin, generator, self.channels)
         files.extend(names)
-        if degrade is None:
-            x_syn, y_syn = patches
-            return x_syn, y_syn
-        (clean,) = patches
+        *given, clean = patches
         inner = slice(margin, margin + self.patch)
-        return degrade(clean, generator)[:, inner, inner], clean[:, inner, inner]
+        y_syn = clean[:, inner, inner]
+        if degrade is None or (given and uniform((0.0, 1.0), generator) >= self.domains.share):
+            return given[0][:, inner, inner], y_syn
+        return degrade(clean, generator)[:, inner, inner], y_syn
 
     def _unlabelled(self, images: Images | None, domain: str, number: int, files: list[str]) -> Tensor | None:
         if images is None:

@@ -63,6 +63,9 @@ DEGRADATIONS: dict[str, Callable[..., Degradation]] = {
 MATCHED = "matched"
 """The name of a degradation that is found from the user's photographs (:mod:`noiseda.data.matching`)."""
 
+PAIRS = "pairs"
+"""The name, in a mixture, of what the inputs of the user's own pairs went through."""
+
 TASK_DEGRADATIONS: dict[Task, tuple[str, ...]] = {
     "denoise": ("white", "poisson-gaussian", "shot", "camera", "shrunk", "phone", MATCHED),
     "derain": ("streaks", "drops"),

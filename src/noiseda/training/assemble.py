@@ -18,7 +18,7 @@ from noiseda.address import Location, Url
 from noiseda.config import AdaptSettings, RestorerSettings, TrainingSettings
 from noiseda.data.batches import Domains, Images
 from noiseda.data.cache import Skipped, decode
-from noiseda.data.degradations import DEFAULTS, MATCHED, Degradation, degradation
+from noiseda.data.degradations import DEFAULTS, MATCHED, PAIRS, Degradation, degradation, kinds
 from noiseda.data.fetch import ShardCache
 from noiseda.data.folders import paired_folder
 from noiseda.data.matching import Matched, matched
@@ -113,19 +113,30 @@ def look(settings: AdaptSettings, groups: Listed, cache: Path) -> Matched | None
         return None
 
 
-def training_degradation(settings: AdaptSettings, like: Matched | None) -> Degradation | None:
-    """What makes synthetic inputs of ``--clean``; None with ``--pairs``.
+def training_degradation(settings: AdaptSettings, like: Matched | None) -> tuple[Degradation | None, float]:
+    """What makes synthetic inputs of clean photographs.
 
     Args:
         settings: the run's settings.
         like: from :func:`look`.
+
+    Returns:
+        The degradation, None where the inputs of ``--pairs`` are all that is used; and the share of inputs it makes.
+
+    Raises:
+        UserError: where the task has no such degradation, or it no such strength.
     """
-    if settings.clean is None:
-        return None
     kind = settings.degradation.kind
+    if settings.clean is None:
+        shares = kinds(settings.task, kind or PAIRS)
+        own, all_of_them = shares.pop(PAIRS), sum(shares.values())
+        if not shares:
+            return None, 0.0
+        others = "+".join(f"{share}*{name}" for name, share in shares.items())
+        return degradation(settings.task, others, matched=like), all_of_them / (own + all_of_them)
     if kind is None and settings.matches and like is not None:
         kind = f"white+{MATCHED}"
-    return degradation(settings.task, kind, settings.degradation.strength, matched=like)
+    return degradation(settings.task, kind, settings.degradation.strength, matched=like), 1.0
 
 
 def check_degradation(settings: AdaptSettings) -> None:
@@ -134,9 +145,7 @@ def check_degradation(settings: AdaptSettings) -> None:
     Raises:
         UserError: where the task has no such degradation, or it no such strength.
     """
-    if settings.clean is not None:
-        unknown = Matched((("white", 0.0),))
-        degradation(settings.task, settings.degradation.kind, settings.degradation.strength, matched=unknown)
+    training_degradation(settings, Matched((("white", 0.0),)))
 
 
 def clean_files(groups: Listed) -> list[Path]:
@@ -184,8 +193,8 @@ def load_domains(settings: AdaptSettings, groups: Listed, cache: Path) -> tuple[
             skipped += broken
     synthetic = stores["clean"] if "clean" in stores else stores["pairs"]
     like = look(settings, without(groups, skipped), cache)
-    degrade = training_degradation(settings, like)
-    return Domains(synthetic, degrade, stores.get("real"), stores.get("reference")), skipped, like
+    degrade, share = training_degradation(settings, like)
+    return Domains(synthetic, degrade, stores.get("real"), stores.get("reference"), share), skipped, like
 
 
 def load_validation(
