@@ -73,7 +73,7 @@ def test_processes_beside_the_first_are_silent(tmp_path: Path, capsys: pytest.Ca
     with Journal(tmp_path, steps=10, start=0, samples=8, silent=True) as journal:
         journal.note({"loss": 1.0})
         journal.line(1, 1)
-        journal.validation(1, 30.0)
+        journal.validation(1, 30.0, 30.0)
         journal.pictures(1, "real", [torch.rand(1, 3, 8, 8)])
     assert list(tmp_path.iterdir()) == []
     assert capsys.readouterr().err == ""

@@ -89,7 +89,7 @@ def test_the_best_scored_weights_are_shipped(where: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("noiseda.training.verdict.psnr", lambda *_: torch.tensor([next(scores)]))
     settings = small(where, validation=pairs(where / "validation"), validate_every=2)
     summary = adapt(settings)
-    assert summary.validation == {"step": 4, "psnr": 31.0}
+    assert summary.validation == {"step": 4, "psnr": 31.0, "score": 31.0}
     lines = {line["step"]: line["validation_psnr"] for line in read_log(settings.out / "log.jsonl") if len(line) == 2}
     assert lines == {2: 20.0, 4: 31.0, 6: 25.0}
     shipped, last = load_file(summary.weights), checkpoint(settings.out)["average"]

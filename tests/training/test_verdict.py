@@ -1,6 +1,7 @@
 """Whether to use an adapted network, told without the truth of the photographs it was adapted to."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from noiseda.adaptation.risk import Risk
 from noiseda.config import AdaptSettings, DegradationSettings, RestorerSettings
 from noiseda.errors import UserError
+from noiseda.evaluation.metrics import psnr
 from noiseda.training import adapt
 from noiseda.training.cost import describe
-from noiseda.training.verdict import Trial, judge, trial
+from noiseda.training.verdict import Standing, Trial, judge, trial, verdict
 from tests.training.photographs import pairs, small
 from tests.training.test_matched import noisy  # noqa: F401 (a fixture)
 
@@ -43,12 +46,16 @@ def tried(dark: float) -> Trial:
     [(0.5, 0.3, "better"), (0.5, 0.0, "no better"), (0.0, 0.0, "no better"), (0.1, 0.9, "worse")],
 )
 def test_it_says_whether_the_network_gains_on_the_pairs(dark: float, share: float, word: str) -> None:
-    verdict = judge(Fades(share), tried(dark), AdaptSettings())
+    trial_ = tried(dark)
+    pairs_, verdict = trial_.judging, judge(Fades(share), trial_, AdaptSettings())
     mean, low, high = verdict.gain
     assert low <= mean <= high
-    assert verdict.psnr - verdict.baseline == pytest.approx(mean)
     assert verdict.word == word
-    assert str(verdict).startswith(f"{word} than the photographs as they are. On 5 pairs of a test: ")
+    gains = [psnr((x * (1 - share))[None], y[None]) - psnr(x[None].clamp(0, 1), y[None]) for x, y in pairs_]
+    if dark:
+        assert mean == pytest.approx(float(torch.cat(gains).mean()), abs=1e-3)
+    assert str(verdict).startswith(f"{word} than the photographs as they are: by {mean:+.2f} dB (95%: ")
+    assert str(verdict).endswith(" on 5 pairs of a test")
 
 
 def test_a_run_is_judged_against_the_network_it_started_from_or_another(noisy: Path) -> None:  # noqa: F811
@@ -59,15 +66,23 @@ def test_a_run_is_judged_against_the_network_it_started_from_or_another(noisy: P
     summary = adapt(small(noisy, degradation=WHITE, look_alikes=4, restorer=from_it))
     assert summary.verdict is not None
     assert summary.verdict.than == "the network that it started from"
-    assert summary.verdict.pairs == "4 clean photographs degraded as yours look"
+    assert " on 4 clean photographs degraded as yours look, and an estimated squared error " in summary.verdict.because
+    assert summary.verdict.because.endswith(" on 2 of yours")
     assert summary.validation is not None
     written = json.loads((noisy / "out/summary.json").read_text())["verdict"]
     assert written["word"] == summary.verdict.word
     assert written["gain"] == list(summary.verdict.gain)
-    other = adapt(small(noisy, degradation=WHITE, look_alikes=4, baseline=start.weights, out=noisy / "other"))
+    other_settings = small(
+        noisy, degradation=WHITE, look_alikes=4, baseline=start.weights, out=noisy / "other", cache=noisy / "out/cache"
+    )
+    other = adapt(other_settings)
     assert other.verdict is not None
-    assert other.verdict.than == f"{start.weights}, which it is compared with"
-    assert other.verdict.baseline == pytest.approx(summary.verdict.baseline)
+    assert other.verdict.than == str(start.weights)
+    learnt = adapt(
+        small(noisy, strategy="sure", degradation=WHITE, look_alikes=4, restorer=from_it, out=noisy / "sure")
+    )
+    assert learnt.verdict is not None
+    assert "estimated" not in learnt.verdict.because  # it learnt from the estimate
 
 
 def test_pairs_for_choosing_are_others_than_those_for_judging(noisy: Path) -> None:  # noqa: F811
@@ -75,19 +90,19 @@ def test_pairs_for_choosing_are_others_than_those_for_judging(noisy: Path) -> No
 
     settings = small(noisy, look_alikes=3)
     like = Matched((("white", 30.0),))
-    made = trial(settings, [], like, sorted((noisy / "clean").iterdir()))
+    made = trial(settings, [], like, sorted((noisy / "clean").iterdir()), [])
     assert made is not None
     assert len(made.choosing) == len(made.judging) == 3
     assert not any(torch.equal(x, other) for x, _ in made.choosing for other, _ in made.judging)
     mine = [(torch.zeros(3, 8, 8), torch.ones(3, 8, 8))]
-    assert trial(settings, mine, like, []) == Trial(mine, mine, "pairs of --validation")
-    assert trial(settings, [], None, []) is None
+    assert trial(settings, mine, like, [], []) == Trial(mine, mine, "pairs of --validation")
+    assert trial(settings, [], None, [], []) is None
 
 
 def test_validation_pairs_take_the_place_of_look_alikes(noisy: Path, capfd: pytest.CaptureFixture[str]) -> None:  # noqa: F811
     summary = adapt(small(noisy, degradation=WHITE, validation=pairs(noisy / "validation")))
     assert summary.verdict is not None
-    assert summary.verdict.pairs == "2 pairs of --validation"
+    assert summary.verdict.because.endswith(" on 2 pairs of --validation")
     assert "the photographs look like" not in capfd.readouterr().err
     assert not [*(noisy / "out/cache").glob("matched-*")]
 
@@ -107,3 +122,20 @@ def test_a_baseline_that_is_no_network_is_named_before_anything_is_done(noisy: P
             with pytest.raises(UserError, match=f"--baseline .*{name}"):
                 run(settings)
     assert not (noisy / "out").exists()
+
+
+def test_two_witnesses_count_alike() -> None:
+    """The estimated error halved is 3.01 dB; with 1 dB on the pairs, 2.0 in the mean. Noise weighs by its deviation."""
+    before = Standing([30.0, 32.0], Risk((0.004, 0.001), (0.04, 0.0025)))
+    after = Standing([31.0, 33.0], Risk((0.002, 0.0005), (0.04, 0.0025)))
+    found = verdict(after, before, "another", "pairs")
+    assert found.gain[0] == pytest.approx((1 + 3.0103) / 2, abs=1e-4)
+    assert found.word == "better"
+    assert "50% smaller on 2 of yours" in str(found)
+    assert verdict(before, after, "another", "pairs").word == "worse"
+    assert after.score - before.score == pytest.approx(1 + 3.0103, abs=1e-4)
+    torn = verdict(Standing([29.0, 31.0], after.error), before, "another", "pairs")
+    assert torn.gain[0] == pytest.approx((-1 + 3.0103) / 2, abs=1e-4)
+    # An estimate below zero is no error at all, not a gain without end.
+    none = verdict(Standing([30.0, 32.0], Risk((-1.0, -1.0), (0.04, 0.0025))), before, "another", "pairs")
+    assert none.gain[0] == pytest.approx(5 * math.log10(0.02 / (0.01 * 0.125)), abs=1e-3)

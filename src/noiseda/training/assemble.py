@@ -148,9 +148,9 @@ def check_degradation(settings: AdaptSettings) -> None:
     training_degradation(settings, Matched((("white", 0.0),)))
 
 
-def clean_files(groups: Listed) -> list[Path]:
-    """Files of the clean photographs; none where they lie in shards or are the targets of pairs."""
-    found = groups.get("clean", [])
+def files_of(groups: Listed, flag: str) -> list[Path]:
+    """Files of a flag's images; none where it is not given, or they lie in shards."""
+    found = groups.get(flag, [])
     return [] if isinstance(found, ShardSet) else [path for (path,) in found]
 
 

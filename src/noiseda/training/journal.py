@@ -126,11 +126,19 @@ class Journal:
             left = (self.steps - done) * self.samples / rate
             say(f"step {done}/{self.steps}  {terms}  {rate:.1f} samples/s  {_clock(left)} left")
 
-    def validation(self, done: int, psnr: float) -> None:
-        """Write the mean PSNR of the validation pairs after ``done`` steps."""
+    def validation(self, done: int, psnr: float, score: float) -> None:
+        """Write how the weights after ``done`` steps do.
+
+        Args:
+            done: number of steps done.
+            psnr: mean over the pairs they are tried on, in dB.
+            score: by which the best are chosen, in dB; the same where there are pairs alone.
+        """
         if not self.silent:
-            self._write({"step": done, "validation_psnr": psnr})
-            say(f"step {done}/{self.steps}  validation {psnr:.3f} dB", bar=self._bar)
+            more = {} if score == psnr else {"score": score}
+            self._write({"step": done, "validation_psnr": psnr, **more})
+            told = "".join(f"  {name} {value:.3f}" for name, value in more.items())
+            say(f"step {done}/{self.steps}  validation {psnr:.3f} dB{told}", bar=self._bar)
 
     def pictures(self, done: int, domain: str, images: list[Tensor]) -> None:
         """Show images (B, C, H, W) side by side in TensorBoard: input, restored, and the target where there is one."""

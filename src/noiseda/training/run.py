@@ -25,7 +25,7 @@ from noiseda.training.assemble import (
     build_optimizer,
     build_strategy,
     check_baseline,
-    clean_files,
+    files_of,
     fingerprint,
     list_images,
     load_domains,
@@ -42,7 +42,7 @@ from noiseda.training.ship import Summary, ship, snapshot, write_weights
 from noiseda.training.state import Run, advice, resume, save
 from noiseda.training.steps import Step, Steps
 from noiseda.training.together import check_same, losing_peers, main_first
-from noiseda.training.verdict import Trial, scores, trial
+from noiseda.training.verdict import Trial, standing, trial
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def prepare(settings: AdaptSettings) -> Run:
         validation, unread = load_validation(settings, groups.get("validation", []))
     skipped += unread
     groups = without(groups, skipped)
-    tried = trial(settings, validation, like, clean_files(groups))
+    tried = trial(settings, validation, like, files_of(groups, "clean"), files_of(groups, "real"))
     if accelerator.is_main_process:
         _warn(settings, domains, skipped, like)
 
@@ -305,9 +305,9 @@ def _decay(run: Run) -> float:
 
 def _validate(run: Run, tried: Trial, journal: Journal) -> None:
     """Score the averaged weights, and keep them where they are the best so far."""
-    mean = fmean(scores(run.average.network, tried.choosing, run.settings.training.precision))
-    journal.validation(run.done, mean)
-    if run.best is None or mean > run.best["psnr"]:
-        run.best = {"step": run.done, "psnr": mean}
+    found = standing(run.average.network, tried.choosing, tried.error, run.settings.training.precision)
+    journal.validation(run.done, fmean(found.psnr), found.score)
+    if run.best is None or found.score > run.best.get("score", run.best["psnr"]):
+        run.best = {"step": run.done, "psnr": fmean(found.psnr), "score": found.score}
         if run.accelerator.is_main_process:
             write_weights(run, run.settings.out / "best.safetensors")

@@ -1,19 +1,31 @@
-"""Whether to use an adapted network, told without the truth of the photographs that it was adapted to."""
+"""Which weights to ship and whether to use them, told without the truth of the photographs they were adapted to.
+
+Two witnesses, each blind where the other sees (docs/results.md has how often they were right):
+
+- *look-alikes*: clean photographs degraded as the user's look. Their truth is known; but their scenes are others.
+- *estimated error*: Stein's estimate on the user's own photographs (:mod:`noiseda.adaptation.risk`). The scenes are
+  right; but it takes noise to average to zero, and must not judge a network that learnt from it.
+
+A gain is the mean of both in dB: of PSNR on the first, and of 10 log10 of the estimated squared error on the second.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
 from torch import Tensor, nn
 
+from noiseda.adaptation.risk import Risk, RiskEstimate
 from noiseda.config import AdaptSettings, Precision
 from noiseda.data.batches import generator
 from noiseda.data.look_alikes import look_alikes
 from noiseda.data.matching import Matched, some
-from noiseda.evaluation.interval import interval
+from noiseda.errors import UserError
 from noiseda.evaluation.metrics import psnr
 from noiseda.inference import restore_tensor
 from noiseda.restoration import load
@@ -21,23 +33,76 @@ from noiseda.restoration import load
 Pairs = list[tuple[Tensor, Tensor]]
 """Degraded and clean images, (C, H, W) each."""
 
+PHOTOGRAPHS = 12
+"""The user's photographs on which the error is estimated, at most; evenly spread."""
+
+DRAWS = 10_000
+"""Resamples that an interval is told by."""
+
 
 @dataclass(frozen=True)
 class Trial:
-    """Pairs that a run is tried on.
+    """What networks are tried on.
 
     Attributes:
-        choosing: by which its weights are chosen.
-        judging: by which they are told from others.
-        of: what they are, in words.
+        choosing: pairs by which a run's weights are chosen.
+        judging: pairs by which they are told from others.
+        of: what the pairs are, in words.
+        error: estimates the error on the user's own photographs; None where there is nothing to estimate it by.
     """
 
     choosing: Pairs
     judging: Pairs
     of: str
+    error: RiskEstimate | None = None
 
 
-def trial(settings: AdaptSettings, validation: Pairs, like: Matched | None, clean: Sequence[Path]) -> Trial | None:
+@dataclass(frozen=True)
+class Standing:
+    """How a network does.
+
+    Attributes:
+        psnr: on each pair, in dB.
+        error: estimated on the user's photographs.
+    """
+
+    psnr: list[float]
+    error: Risk | None
+
+    @property
+    def score(self) -> float:
+        """One figure in dB, of use beside that of another network on the same trial."""
+        if self.error is None:
+            return fmean(self.psnr)
+        return fmean(self.psnr) - 10 * math.log10(max(float(_error(self.error).mean()), _least(self.error)))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether to use a network.
+
+    Attributes:
+        word: ``better``, ``no better`` or ``worse`` than what it is compared with: whether the interval of the gain
+            lies above 0, holds it, or lies below.
+        than: what it is compared with.
+        gain: estimated, in dB, and the interval that holds 95% of its resamples over pairs and photographs.
+        because: the figures behind it, in words.
+    """
+
+    word: str
+    than: str
+    gain: tuple[float, float, float]
+    because: str
+
+    def __str__(self) -> str:
+        """The verdict and its reason, in a sentence."""
+        mean, low, high = self.gain
+        return f"{self.word} than {self.than}: by {mean:+.2f} dB (95%: {low:+.2f} to {high:+.2f}), since {self.because}"
+
+
+def trial(
+    settings: AdaptSettings, validation: Pairs, like: Matched | None, clean: Sequence[Path], real: Sequence[Path]
+) -> Trial | None:
     """What a run is tried on: the user's validation pairs, else look-alikes, other ones for choosing and for judging.
 
     Args:
@@ -45,6 +110,7 @@ def trial(settings: AdaptSettings, validation: Pairs, like: Matched | None, clea
         validation: pairs of ``--validation``.
         like: what the real photographs went through, where that is known.
         clean: files of clean photographs.
+        real: files of real ones.
 
     Returns:
         None where there are no pairs of either kind.
@@ -53,48 +119,48 @@ def trial(settings: AdaptSettings, validation: Pairs, like: Matched | None, clea
         return Trial(validation, validation, "pairs of --validation")
     if like is None or not settings.look_alikes:
         return None
-    count = settings.look_alikes
-    made = look_alikes(like, some(clean, 2 * count), 2 * count, generator(settings.seed, "look-alikes"))
-    return Trial(made[::2], made[1::2], "clean photographs degraded as yours look")
+    known = baseline_of(settings)
+    learnt = "sure" in (settings.strategy, *settings.also)
+    error = None if known is None or learnt else estimate(real, load(known), settings.seed)
+    return trial_of(like, clean, settings.look_alikes, settings.seed, error)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What was found of a network on pairs that are like the user's photographs, or theirs.
+def trial_of(like: Matched, clean: Sequence[Path], count: int, seed: int, error: RiskEstimate | None) -> Trial:
+    """Look-alikes for choosing, as many others for judging, and perhaps an estimate of the error."""
+    made = look_alikes(like, some(clean, 2 * count), 2 * count, generator(seed, "look-alikes"))
+    return Trial(made[::2], made[1::2], "clean photographs degraded as yours look", error)
 
-    Attributes:
-        word: ``better``, ``no better`` or ``worse`` than what it is compared with: whether the interval of the gain
-            lies above 0, holds it, or lies below.
-        than: what it is compared with.
-        psnr: its mean PSNR in dB.
-        baseline: that of what it is compared with.
-        gain: mean difference in dB, and the interval that holds 95% of its resamples over the pairs.
-        pairs: their number, and what they are.
+
+def estimate(real: Sequence[Path], judge: nn.Module, seed: int) -> RiskEstimate | None:
+    """What estimates the error of networks on some real photographs; None where they show no noise.
+
+    Args:
+        real: files of real photographs.
+        judge: a network that was not adapted to them, which tells how strong their noise is.
+        seed: seed of the probes.
     """
-
-    word: str
-    than: str
-    psnr: float
-    baseline: float
-    gain: tuple[float, float, float]
-    pairs: str
-
-    def __str__(self) -> str:
-        """The verdict and its reason, in two sentences."""
-        mean, low, high = self.gain
-        return (
-            f"{self.word} than {self.than}. On {self.pairs}: {self.psnr:.2f} dB, against {self.baseline:.2f} "
-            f"({mean:+.2f}, 95%: {low:+.2f} to {high:+.2f})"
+    try:
+        return RiskEstimate(
+            some(real, PHOTOGRAPHS), lambda x: restore_tensor(judge, x), generator(seed, "estimated error")
         )
+    except UserError:
+        return None
 
 
-def scores(network: nn.Module | None, pairs: Pairs, precision: Precision) -> list[float]:
-    """PSNR (dB, at most 100) of each restored image, or of the degraded one as it is."""
-    found = []
-    for x, y in pairs:
-        restored = x.clamp(0, 1) if network is None else restore_tensor(network, x, precision=precision)
-        found.append(min(100.0, float(psnr(restored[None], y[None]))))
-    return found
+def baseline_of(settings: AdaptSettings) -> Path | None:
+    """The weights that a run is compared with."""
+    return settings.baseline or settings.restorer.start
+
+
+def standing(network: nn.Module | None, pairs: Pairs, error: RiskEstimate | None, precision: Precision) -> Standing:
+    """How a network does on some pairs and photographs; or how they stand as they are (None)."""
+
+    def restore(x: Tensor) -> Tensor:
+        return x.clamp(0, 1) if network is None else restore_tensor(network, x, precision=precision)
+
+    # At most 100 dB, so that images that are equal have a difference too.
+    found = [min(100.0, float(psnr(restore(x)[None], y[None]))) for x, y in pairs]
+    return Standing(found, None if error is None else error(restore))
 
 
 def judge(network: nn.Module, tried: Trial, settings: AdaptSettings) -> Verdict:
@@ -105,15 +171,53 @@ def judge(network: nn.Module, tried: Trial, settings: AdaptSettings) -> Verdict:
         tried: from :func:`trial`.
         settings: the run's settings.
     """
-    baseline, than = settings.baseline or settings.restorer.start, "the photographs as they are"
-    other: nn.Module | None = None
-    if baseline is not None:
-        device = next(network.parameters()).device
-        other, than = load(baseline).to(device), f"{baseline}, which it is compared with"
-        if baseline == settings.restorer.start:
-            than = "the network that it started from"
-    precision = settings.training.precision
-    own, theirs = (scores(each, tried.judging, precision) for each in (network, other))
-    gain = interval([mine - their for mine, their in zip(own, theirs, strict=True)])
-    word = "better" if gain[1] > 0 else "worse" if gain[2] < 0 else "no better"
-    return Verdict(word, than, fmean(own), fmean(theirs), gain, f"{len(own)} {tried.of}")
+    known, other, than = baseline_of(settings), None, "the photographs as they are"
+    if known is not None:
+        other = load(known).to(next(network.parameters()).device)
+        than = "the network that it started from" if settings.baseline is None else str(known)
+    own, theirs = (standing(each, tried.judging, tried.error, settings.training.precision) for each in (network, other))
+    return verdict(own, theirs, than, tried.of)
+
+
+def verdict(own: Standing, theirs: Standing, than: str, of: str) -> Verdict:
+    """Tell from two standings on the same trial whether the first is better.
+
+    Args:
+        own: of the network in question.
+        theirs: of what it is compared with.
+        than: the latter's name.
+        of: what the pairs are, in words.
+    """
+    random = np.random.default_rng(0)
+
+    def resampled(*values: np.ndarray) -> list[np.ndarray]:
+        """Means over the things themselves, then over resamples of them: (1 + DRAWS,) each."""
+        count = len(values[0])
+        picks = np.vstack([np.arange(count), random.integers(0, count, (DRAWS, count))])
+        return [value[picks].mean(axis=1) for value in values]
+
+    (gain,) = resampled(np.subtract(own.psnr, theirs.psnr))
+    because = f"{fmean(own.psnr):.2f} dB against {fmean(theirs.psnr):.2f} on {len(own.psnr)} {of}"
+    if own.error is not None and theirs.error is not None:
+        mine, before = (
+            np.maximum(each, _least(own.error)) for each in resampled(_error(own.error), _error(theirs.error))
+        )
+        ratio = mine / before
+        gain = (gain - 10 * np.log10(ratio)) / 2
+        because += (
+            f", and an estimated squared error {100 * abs(1 - ratio[0]):.0f}% {'smaller' if ratio[0] < 1 else 'larger'}"
+            f" on {len(own.error.noise)} of yours"
+        )
+    low, high = np.percentile(gain[1:], (2.5, 97.5))
+    word = "better" if low > 0 else "worse" if high < 0 else "no better"
+    return Verdict(word, than, (float(gain[0]), float(low), float(high)), because)
+
+
+def _error(error: Risk) -> np.ndarray:
+    """Estimated errors, each divided by the deviation of its photograph's noise: much noise and little count alike."""
+    return np.asarray(error.restored) / np.sqrt(np.maximum(error.noise, 1e-9))
+
+
+def _least(error: Risk) -> float:
+    """What such an error is at least, since an estimate may be negative: a hundredth of that of the noise."""
+    return 0.01 * float(np.sqrt(np.maximum(error.noise, 1e-9)).mean())
