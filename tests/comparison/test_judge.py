@@ -1,14 +1,17 @@
 """The verdict of ``noiseda judge`` on networks whose quality is known."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from noiseda import cli
 from noiseda.adaptation.risk import Risk
 from noiseda.comparison.judge import Verdict, judge
+from noiseda.data import matching
 from noiseda.errors import UserError
 from noiseda.images import Picture, write
-from noiseda.restoration import UNet
+from noiseda.restoration import UNet, load
 from noiseda.restoration.weights import save_weights
 from tests.adaptation.test_risk import photographs
 
@@ -84,3 +87,27 @@ def test_bad_input_is_named(place, tmp_path):
     write(Picture(torch.zeros(3, 80, 80)), tmp_path / "black" / "b.png")
     with pytest.raises(UserError, match="black: no flat place with noise"):
         judge(weights, weights, tmp_path / "black")
+
+
+def test_clean_photographs_are_a_second_witness(place, capsys, monkeypatch):
+    monkeypatch.setattr(matching.simulate, "__defaults__", (4,))
+    (place / "clean").mkdir(exist_ok=True)
+    for index, image in enumerate(photographs()[0]):
+        write(Picture(image.clamp(0, 1)), place / "clean" / f"{index}.png")
+    state = load(place / "baseline.safetensors").state_dict()
+    last = [name for name, value in state.items() if value.shape == (3,)][-1]
+    ruined = {**state, last: state[last] + 0.1}  # too bright
+    save_weights(
+        place / "ruined.safetensors",
+        ruined,
+        architecture="unet",
+        arguments={"width": 8, "depth": 2, "channels": 3},
+        task="denoise",
+    )
+    arguments = [str(place / f"{name}.safetensors") for name in ("baseline", "ruined")]
+    assert cli.main(["judge", *arguments, str(place / "photos"), "--clean", str(place / "clean")]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"baseline.safetensors is better than {place / 'ruined.safetensors'}: by +" in said
+    assert "on 32 clean photographs degraded as yours look, and an estimated squared error" in said
+    again = judge(*map(Path, reversed(arguments)), place / "photos", clean=place / "clean")
+    assert again.word == "worse"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -11,12 +12,15 @@ from rich.console import Console
 
 from noiseda.adaptation.risk import Risk, RiskEstimate
 from noiseda.comparison.scores import spread
+from noiseda.config import AdaptSettings
 from noiseda.data.batches import generator
+from noiseda.data.matching import matched
 from noiseda.errors import UserError
 from noiseda.evaluation.interval import interval
 from noiseda.images import find_images, read
 from noiseda.inference import restore_tensor
-from noiseda.restoration import load
+from noiseda.restoration import Restorer, load
+from noiseda.training import verdict as two_witnesses
 
 
 @dataclass(frozen=True)
@@ -54,19 +58,23 @@ class Verdict:
         return self.gain[1] > 0
 
 
-def judge(adapted: Path, baseline: Path, real: Path, *, photographs: int = 12, seed: int = 0) -> Verdict:
+def judge(
+    adapted: Path, baseline: Path, real: Path, *, clean: Path | None = None, photographs: int = 12, seed: int = 0
+) -> Verdict | two_witnesses.Verdict:
     """Tell, without ground truth, whether an adapted network is better on some photographs than another one.
 
     The squared error of both is estimated from the photographs alone (Stein's unbiased risk estimate, with the noise of
-    their flat places; docs/method.md). It is made for noise: rain and blur it does not see. How often it was right,
-    docs/results.md tells. It must not judge a network trained with ``--strategy sure``, which learnt from it.
+    their flat places; docs/method.md). It is made for noise: rain and blur it does not see. With clean photographs,
+    both are also tried on these, degraded as yours look, and the verdict is that of ``noiseda adapt``. How often it was
+    right, docs/results.md tells. It must not judge a network trained with ``--strategy sure``, which learnt from it.
 
     Args:
         adapted: weights file of the network in question.
         baseline: weights file it is compared with, such as that of ``--strategy synthetic``; it was not adapted to the
             photographs, and tells how strong their noise is.
         real: folder of degraded photographs, best such that neither network was trained on.
-        photographs: how many of them are looked at, evenly spread.
+        clean: folder of clean photographs, of anything.
+        photographs: how many of your photographs the error is estimated on, evenly spread.
         seed: seed of the noise they are probed with.
 
     Raises:
@@ -76,6 +84,10 @@ def judge(adapted: Path, baseline: Path, real: Path, *, photographs: int = 12, s
         raise UserError(f"--photographs must be at least 2, not {photographs}")
     networks = [load(path) for path in (adapted, baseline)]
     paths = find_images(real)
+    if clean is not None:
+        told = _two_witnesses(networks, paths, find_images(clean), str(baseline), photographs, seed)
+        Console(highlight=False).print(f"[bold]{adapted}[/bold] is {told}", soft_wrap=True)
+        return told
     images = [read(paths[index]).pixels for index in spread(len(paths), photographs)]
     if len(images) < 2:
         raise UserError(f"{real} holds 1 photograph, expected at least 2")
@@ -86,6 +98,18 @@ def judge(adapted: Path, baseline: Path, real: Path, *, photographs: int = 12, s
     verdict = Verdict(*(estimate(lambda x, network=network: restore_tensor(network, x)) for network in networks))  # type: ignore[misc]
     _show(verdict, adapted, baseline, len(images))
     return verdict
+
+
+def _two_witnesses(
+    networks: list[Restorer], real: list[Path], clean: list[Path], baseline: str, photographs: int, seed: int
+) -> two_witnesses.Verdict:
+    """The verdict of ``noiseda adapt``, of two networks."""
+    with tempfile.TemporaryDirectory() as folder:
+        like = matched(real, clean, Path(folder) / "matched.json", seed=seed)
+    error = two_witnesses.estimate(real, networks[1], seed, photographs)
+    tried = two_witnesses.trial_of(like, clean, AdaptSettings().look_alikes, seed, error)
+    own, theirs = (two_witnesses.standing(network, tried.judging, error, "auto") for network in networks)
+    return two_witnesses.verdict(own, theirs, baseline, tried.of)
 
 
 def _show(verdict: Verdict, adapted: Path, baseline: Path, count: int) -> None:

@@ -82,8 +82,8 @@ class Verdict:
     """Whether to use a network.
 
     Attributes:
-        word: ``better``, ``no better`` or ``worse`` than what it is compared with: whether the interval of the gain
-            lies above 0, holds it, or lies below.
+        word: ``better``, ``not shown to be better`` or ``worse`` than what it is compared with: whether the interval of
+            the gain lies above 0, holds it, or lies below.
         than: what it is compared with.
         gain: estimated, in dB, and the interval that holds 95% of its resamples over pairs and photographs.
         because: the figures behind it, in words.
@@ -131,17 +131,18 @@ def trial_of(like: Matched, clean: Sequence[Path], count: int, seed: int, error:
     return Trial(made[::2], made[1::2], "clean photographs degraded as yours look", error)
 
 
-def estimate(real: Sequence[Path], judge: nn.Module, seed: int) -> RiskEstimate | None:
+def estimate(real: Sequence[Path], judge: nn.Module, seed: int, photographs: int = PHOTOGRAPHS) -> RiskEstimate | None:
     """What estimates the error of networks on some real photographs; None where they show no noise.
 
     Args:
         real: files of real photographs.
         judge: a network that was not adapted to them, which tells how strong their noise is.
         seed: seed of the probes.
+        photographs: how many of them are looked at, evenly spread.
     """
     try:
         return RiskEstimate(
-            some(real, PHOTOGRAPHS), lambda x: restore_tensor(judge, x), generator(seed, "estimated error")
+            some(real, photographs), lambda x: restore_tensor(judge, x), generator(seed, "estimated error")
         )
     except UserError:
         return None
@@ -209,7 +210,7 @@ def verdict(own: Standing, theirs: Standing, than: str, of: str) -> Verdict:
             f" on {len(own.error.noise)} of yours"
         )
     low, high = np.percentile(gain[1:], (2.5, 97.5))
-    word = "better" if low > 0 else "worse" if high < 0 else "no better"
+    word = "better" if low > 0 else "worse" if high < 0 else "not shown to be better"
     return Verdict(word, than, (float(gain[0]), float(low), float(high)), because)
 
 

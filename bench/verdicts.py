@@ -1,0 +1,110 @@
+"""How often the verdict that needs no truth is right: all networks of a comparison, against the truth.
+
+    python -m bench.verdicts --config denoise --data DIR --out runs/compare-denoise --sets polyu,sidd-small --seeds 0
+
+Every finished row of the comparison is judged against the reference of its set and seed as ``noiseda adapt`` judges
+(--baseline: the reference), and the verdict is held against the difference of their true PSNR on the test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections import Counter
+from pathlib import Path
+from statistics import fmean
+
+import torch
+from scipy.stats import spearmanr
+
+from noiseda import cli
+from noiseda.comparison.matrix import CompareSettings, cells, clean_of, weights_of, words_of
+from noiseda.data.matching import matched
+from noiseda.images import find_images
+from noiseda.restoration import load
+from noiseda.training.verdict import Verdict, estimate, standing, trial_of, verdict
+
+APART = 0.05
+"""Difference of PSNR (dB) from which one network counts as better than another."""
+
+LOOK_ALIKES = 32
+
+
+def main() -> None:
+    """Judge, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", default="denoise")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the comparison")
+    parser.add_argument("--sets", type=lambda text: text.split(","), required=True)
+    parser.add_argument("--seeds", type=lambda text: [*map(int, text.split(","))], default=[0])
+    parser.add_argument("--without", type=lambda text: text.split(","), default=[], help="rows to leave out")
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    words = ["compare", "--config", given.config, "--data", str(given.data), "--out", str(given.out)]
+    settings = dataclasses.replace(CompareSettings(**cli.parse(words)[1]), seeds=given.seeds, only_sets=given.sets)
+    found: list[tuple[str, str, int, float, Verdict]] = []
+    for name in given.sets:
+        for seed in given.seeds:
+            found += _judged(settings, name, seed, given.without)
+    print(_table(found))
+
+
+def _judged(
+    settings: CompareSettings, name: str, seed: int, without: list[str]
+) -> list[tuple[str, str, int, float, Verdict]]:
+    finished = {
+        cell.strategy: cell.job
+        for cell in cells(settings)
+        if (cell.set, cell.seed) == (name, seed) and weights_of(cell.job).exists() and cell.strategy not in without
+    }
+    test = Path(words_of(settings, name)["test"])
+    truth = {
+        row: _psnr(settings.out / "scores" / job.name / f"{'-'.join(test.parts[-2:])}.json")
+        for row, job in finished.items()
+    }
+    real = find_images(Path(words_of(settings, name)["adapt"]) / "input")
+    clean = find_images(clean_of(settings, name))
+    reference = load(weights_of(finished[settings.reference]))
+    like = matched(real, clean, settings.out / "cache" / f"verdict-{name}-{seed}.json", seed=seed)
+    tried = trial_of(like, clean, LOOK_ALIKES, seed, estimate(real, reference, seed))
+    before = standing(reference, tried.judging, tried.error, "auto")
+    rows = []
+    for row, job in finished.items():
+        if row != settings.reference and truth[row] is not None:
+            own = standing(load(weights_of(job)), tried.judging, tried.error, "auto")
+            gain = truth[row] - truth[settings.reference]
+            rows.append((name, row, seed, gain, verdict(own, before, settings.reference, tried.of)))
+    return rows
+
+
+def _psnr(path: Path) -> float | None:
+    if not path.exists():
+        return None
+    return fmean(image["psnr"] for image in json.loads(path.read_text())["scores"].values())
+
+
+def _table(found: list[tuple[str, str, int, float, Verdict]]) -> str:
+    lines = [
+        "| set | row | seed | true gain, dB | estimated (95%) | verdict |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    counts: dict[str, Counter[str]] = {}
+    for name, row, seed, gain, told in sorted(found, key=lambda one: (one[0], one[2], -one[3])):
+        mean, low, high = told.gain
+        lines.append(
+            f"| {name} | {row} | {seed} | {gain:+.2f} | {mean:+.2f} ({low:+.2f} to {high:+.2f}) | {told.word} |"
+        )
+        truly = "better" if gain > APART else "worse" if gain < -APART else "the same"
+        counts.setdefault(name, Counter())[f"{told.word}, truly {truly}"] += 1
+    for name, of in counts.items():
+        rank = spearmanr(*zip(*((gain, told.gain[0]) for one, _, _, gain, told in found if one == name), strict=True))
+        text = "; ".join(f"{words}: {count}" for words, count in sorted(of.items()))
+        lines += ["", f"{name} (rank correlation {rank.statistic:.2f}): {text}"]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
