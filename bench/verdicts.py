@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the comparison")
     parser.add_argument("--sets", type=lambda text: text.split(","), required=True)
     parser.add_argument("--seeds", type=lambda text: [*map(int, text.split(","))], default=[0])
+    parser.add_argument("--only", type=lambda text: text.split(","), default=[], help="rows to judge; all by default")
     parser.add_argument("--without", type=lambda text: text.split(","), default=[], help="rows to leave out")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
@@ -48,17 +49,20 @@ def main() -> None:
     found: list[tuple[str, str, int, float, Verdict]] = []
     for name in given.sets:
         for seed in given.seeds:
-            found += _judged(settings, name, seed, given.without)
+            found += _judged(settings, name, seed, given.only, given.without)
     print(_table(found))
 
 
 def _judged(
-    settings: CompareSettings, name: str, seed: int, without: list[str]
+    settings: CompareSettings, name: str, seed: int, only: list[str], without: list[str]
 ) -> list[tuple[str, str, int, float, Verdict]]:
     finished = {
         cell.strategy: cell.job
         for cell in cells(settings)
-        if (cell.set, cell.seed) == (name, seed) and weights_of(cell.job).exists() and cell.strategy not in without
+        if (cell.set, cell.seed) == (name, seed)
+        and weights_of(cell.job).exists()
+        and cell.strategy not in without
+        and (not only or cell.strategy in {*only, settings.reference})
     }
     test = Path(words_of(settings, name)["test"])
     truth = {
