@@ -11,12 +11,14 @@ from torch import Tensor, nn
 
 from noiseda.adaptation.risk import Risk
 from noiseda.config import AdaptSettings, DegradationSettings, RestorerSettings
+from noiseda.data.matching import Matched
 from noiseda.errors import UserError
 from noiseda.evaluation.metrics import psnr
+from noiseda.restoration import UNet
 from noiseda.training import adapt
 from noiseda.training.cost import describe
-from noiseda.training.verdict import Standing, Trial, judge, trial, verdict
-from tests.training.photographs import pairs, small
+from noiseda.training.verdict import Standing, Trial, estimate, judge, trial, trial_of, verdict
+from tests.training.photographs import CLEAN, REAL, pairs, save, small
 from tests.training.test_matched import noisy  # noqa: F401 (a fixture)
 
 WHITE = DegradationSettings(kind="white")
@@ -91,8 +93,6 @@ def test_a_run_is_judged_against_the_network_it_started_from_or_another(noisy: P
 
 
 def test_pairs_for_choosing_are_others_than_those_for_judging(noisy: Path) -> None:  # noqa: F811
-    from noiseda.data.matching import Matched
-
     settings = small(noisy, look_alikes=3)
     like = Matched((("white", 30.0),))
     made = trial(settings, [], like, sorted((noisy / "clean").iterdir()), [])
@@ -144,3 +144,16 @@ def test_two_witnesses_count_alike() -> None:
     # An estimate below zero is no error at all, not a gain without end.
     none = verdict(Standing([30.0, 32.0], Risk((-1.0, -1.0), (0.04, 0.0025))), before, "another", "pairs")
     assert none.gain[0] == pytest.approx(5 * math.log10(0.02 / (0.01 * 0.125)), abs=1e-3)
+
+
+def test_grey_photographs_among_others_and_small_ones_do_no_harm(noisy: Path) -> None:  # noqa: F811
+    network = UNet(width=4, depth=2)
+    files = [save(noisy / "mixed/grey.png", REAL[:160, :160, 0]), *sorted((noisy / "real").iterdir())]
+    error = estimate(files, network, 0)
+    assert error is not None
+    assert len(error(lambda x: x).noise) == 3
+    tiny = [save(noisy / f"tiny/{side}.png", CLEAN[:side, :side]) for side in (6, 40)]
+    like = Matched((("camera", 3000.0),))
+    assert trial(small(noisy, look_alikes=2), [], like, tiny, []) is None
+    some_large = trial_of(like, [*tiny, *sorted((noisy / "clean").iterdir())], 2, 0, None)
+    assert all(x.shape == y.shape == (3, 128, 128) for x, y in some_large.judging)

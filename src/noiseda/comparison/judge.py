@@ -108,6 +108,8 @@ def _two_witnesses(
         like = matched(real, clean, Path(folder) / "matched.json", seed=seed)
     error = two_witnesses.estimate(real, networks[1], seed, photographs)
     tried = two_witnesses.trial_of(like, clean, AdaptSettings().look_alikes, seed, error)
+    if not tried.judging:
+        raise UserError(f"--clean holds no photograph of at least {two_witnesses.SMALLEST} x {two_witnesses.SMALLEST}")
     own, theirs = (two_witnesses.standing(network, tried.judging, error, "auto") for network in networks)
     return two_witnesses.verdict(own, theirs, baseline, tried.of)
 

@@ -36,6 +36,9 @@ Pairs = list[tuple[Tensor, Tensor]]
 PHOTOGRAPHS = 12
 """The user's photographs on which the error is estimated, at most; evenly spread."""
 
+SMALLEST = 64
+"""Smallest side, in pixels, of the clean photographs that look-alikes are cut from."""
+
 DRAWS = 10_000
 """Resamples that an interval is told by."""
 
@@ -122,12 +125,14 @@ def trial(
     known = baseline_of(settings)
     learnt = "sure" in (settings.strategy, *settings.also)
     error = None if known is None or learnt else estimate(real, load(known), settings.seed)
-    return trial_of(like, clean, settings.look_alikes, settings.seed, error)
+    tried = trial_of(like, clean, settings.look_alikes, settings.seed, error)
+    return tried if tried.judging else None
 
 
 def trial_of(like: Matched, clean: Sequence[Path], count: int, seed: int, error: RiskEstimate | None) -> Trial:
     """Look-alikes for choosing, as many others for judging, and perhaps an estimate of the error."""
-    made = look_alikes(like, some(clean, 2 * count), 2 * count, generator(seed, "look-alikes"))
+    large = [image for image in some(clean, 2 * count) if min(image.shape[-2:]) >= SMALLEST]
+    made = look_alikes(like, large, 2 * count, generator(seed, "look-alikes")) if large else []
     return Trial(made[::2], made[1::2], "clean photographs degraded as yours look", error)
 
 
@@ -140,10 +145,11 @@ def estimate(real: Sequence[Path], judge: nn.Module, seed: int, photographs: int
         seed: seed of the probes.
         photographs: how many of them are looked at, evenly spread.
     """
+    chosen = some(real, photographs)
+    channels = max((len(image) for image in chosen), default=3)
+    chosen = [image.expand(channels, -1, -1) for image in chosen]  # grey ones among others
     try:
-        return RiskEstimate(
-            some(real, photographs), lambda x: restore_tensor(judge, x), generator(seed, "estimated error")
-        )
+        return RiskEstimate(chosen, lambda x: restore_tensor(judge, x), generator(seed, "estimated error"))
     except UserError:
         return None
 
