@@ -5,27 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from noiseda.config import AdaptSettings, DegradationSettings
 from noiseda.data import matching
 from noiseda.errors import UserError
 from noiseda.training import adapt
 from noiseda.training.cost import describe
-from tests.training.photographs import CLEAN, folder, save, small
+from tests.training.photographs import folder, small
 
 MATCHED = DegradationSettings(kind="white+matched")
-
-
-@pytest.fixture
-def noisy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Clean and real photographs large enough to have flat places; few simulations."""
-    monkeypatch.setattr(matching.simulate, "__defaults__", (2,))
-    folder(tmp_path / "clean", count=2, height=200, width=200)
-    noise = 20 * torch.randn(200, 200, 3, generator=torch.Generator().manual_seed(0)).numpy()
-    for index in range(2):
-        save(tmp_path / f"real/{index}.png", (CLEAN[:200, :200] + noise).clip(0, 255).astype("uint8"))
-    return tmp_path
 
 
 @pytest.mark.parametrize("strategy", ["noise-space", "synthetic"])

@@ -19,7 +19,6 @@ from noiseda.training import adapt
 from noiseda.training.cost import describe
 from noiseda.training.verdict import Standing, Trial, estimate, judge, trial, trial_of, verdict
 from tests.training.photographs import CLEAN, REAL, pairs, save, small
-from tests.training.test_matched import noisy  # noqa: F401 (a fixture)
 
 WHITE = DegradationSettings(kind="white")
 
@@ -65,7 +64,7 @@ def test_it_says_whether_the_network_gains_on_the_pairs(dark: float, share: floa
     assert str(verdict).endswith(" on 5 pairs of a test")
 
 
-def test_a_run_is_judged_against_the_network_it_started_from_or_another(noisy: Path) -> None:  # noqa: F811
+def test_a_run_is_judged_against_the_network_it_started_from_or_another(noisy: Path) -> None:
     start = adapt(small(noisy, strategy="synthetic", degradation=WHITE, out=noisy / "start"))
     assert start.verdict is None
     assert start.validation is None
@@ -92,7 +91,7 @@ def test_a_run_is_judged_against_the_network_it_started_from_or_another(noisy: P
     assert "estimated" not in learnt.verdict.because  # it learnt from the estimate
 
 
-def test_pairs_for_choosing_are_others_than_those_for_judging(noisy: Path) -> None:  # noqa: F811
+def test_pairs_for_choosing_are_others_than_those_for_judging(noisy: Path) -> None:
     settings = small(noisy, look_alikes=3)
     like = Matched((("white", 30.0),))
     made = trial(settings, [], like, sorted((noisy / "clean").iterdir()), [])
@@ -104,7 +103,7 @@ def test_pairs_for_choosing_are_others_than_those_for_judging(noisy: Path) -> No
     assert trial(settings, [], None, [], []) is None
 
 
-def test_validation_pairs_take_the_place_of_look_alikes(noisy: Path, capfd: pytest.CaptureFixture[str]) -> None:  # noqa: F811
+def test_validation_pairs_take_the_place_of_look_alikes(noisy: Path, capfd: pytest.CaptureFixture[str]) -> None:
     summary = adapt(small(noisy, degradation=WHITE, validation=pairs(noisy / "validation")))
     assert summary.verdict is not None
     assert summary.verdict.because.endswith(" on 2 pairs of --validation")
@@ -112,14 +111,14 @@ def test_validation_pairs_take_the_place_of_look_alikes(noisy: Path, capfd: pyte
     assert not [*(noisy / "out/cache").glob("matched-*")]
 
 
-def test_nothing_is_told_where_nothing_is_wanted_or_can_be(noisy: Path) -> None:  # noqa: F811
+def test_nothing_is_told_where_nothing_is_wanted_or_can_be(noisy: Path) -> None:
     assert adapt(small(noisy, degradation=WHITE, look_alikes=0, out=noisy / "none")).verdict is None
     for changes in ({"task": "deblur"}, {"look_alikes": 0}, {"strategy": "synthetic"}, {"real": None}):
         assert not replace(small(noisy, degradation=WHITE), **changes).is_tried
     assert small(noisy, degradation=WHITE).is_tried
 
 
-def test_a_baseline_that_is_no_network_is_named_before_anything_is_done(noisy: Path) -> None:  # noqa: F811
+def test_a_baseline_that_is_no_network_is_named_before_anything_is_done(noisy: Path) -> None:
     (noisy / "broken.safetensors").write_bytes(b"no")
     for name in ("missing.safetensors", "broken.safetensors"):
         settings = small(noisy, baseline=noisy / name)
@@ -146,7 +145,7 @@ def test_two_witnesses_count_alike() -> None:
     assert none.gain[0] == pytest.approx(5 * math.log10(0.02 / (0.01 * 0.125)), abs=1e-3)
 
 
-def test_grey_photographs_among_others_and_small_ones_do_no_harm(noisy: Path) -> None:  # noqa: F811
+def test_grey_photographs_among_others_and_small_ones_do_no_harm(noisy: Path) -> None:
     network = UNet(width=4, depth=2)
     files = [save(noisy / "mixed/grey.png", REAL[:160, :160, 0]), *sorted((noisy / "real").iterdir())]
     error = estimate(files, network, 0)
