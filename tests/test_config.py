@@ -77,12 +77,14 @@ UNUSUAL = AdaptSettings(
     degradation=DegradationSettings(kind="streaks", strength=(0.1, 1.0)),
     training=TrainingSettings(
         steps=10, batch=3, patch=32, learning_rate=1e-6, predictor_learning_rate=3e-4, decay="constant", accumulate=2,
-        clip=0.0, ema=0.0, precision="fp32", memory_format="channels_first", validate_every=1,
+        clip=0.0, ema=0.0, forgetting=None, precision="fp32", memory_format="channels_first", validate_every=1,
         checkpoint_every=2, log_every=3, picture_every=4, snapshot_every=5, workers=2, device="cpu", compile=True,
         recompute=True, shard=True,
     ),
     shards=ShardSettings(window=2, draws=5),
-    neighbor2neighbor=strategy_settings.Neighbor2NeighborSettings(weight=1.0, consistency=0.0, synthetic=False),
+    neighbor2neighbor=strategy_settings.Neighbor2NeighborSettings(
+        weight=1.0, consistency=0.0, synthetic=False, start=0.0
+    ),
     mean_teacher=strategy_settings.MeanTeacherSettings(weight=0.5, ramp=0.0, decay=0.9, sigma=5.0, views=8),
     blind_spot=strategy_settings.BlindSpotSettings(
         width=16, blocks=1, train_stride=4, test_stride=3, refinements=2, start=0.3, weight=0.5, ramp=0.0,
@@ -175,7 +177,8 @@ POSITIVE = [
     "blind_spot.test_stride", "score.square", "sure.step",
 ]  # fmt: skip
 NOT_NEGATIVE = [
-    "objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.workers", "seed",
+    "objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.forgetting",
+    "training.workers", "seed",
     "look_alikes", "neighbor2neighbor.weight", "neighbor2neighbor.consistency", "mean_teacher.weight",
     "mean_teacher.ramp",
     "mean_teacher.sigma", "blind_spot.blocks", "blind_spot.weight", "blind_spot.ramp", "blind_spot.refinements",
@@ -184,6 +187,7 @@ NOT_NEGATIVE = [
 SHARES = [
     "training.ema",
     "predictor.dropout",
+    "neighbor2neighbor.start",
     "mean_teacher.decay",
     "blind_spot.start",
     "transplant.decay",

@@ -233,7 +233,8 @@ def _adapted(settings: AdaptSettings) -> str:
     if settings.dry_run:
         return str(training.describe(settings))
     summary = training.adapt(settings)
-    told = f"verdict: {summary.verdict}\n" if summary.verdict else ""
+    told = f"{summary.kept}\n" if summary.kept else ""
+    told += f"verdict: {summary.verdict}\n" if summary.verdict else ""
     return f"{told}adapted network: {summary.weights}\nsummary: {summary.weights.parent / 'summary.json'}"
 
 

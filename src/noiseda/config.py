@@ -170,6 +170,11 @@ class TrainingSettings:
     ema: float = 0.999
     """Decay of the moving average of the weights, which is what is validated and shipped (the paper: 0.9999)."""
 
+    forgetting: float | None = 0.1
+    """Largest loss of PSNR, in dB, on synthetic pairs of the kind trained on: the weights shipped lie as far as that
+    allows on the way from those before the real images were learnt from (Wortsman et al. 2022) to the last; null: all
+    the way. Of no effect where there are none before: without --restorer.start, in strategies without a head start."""
+
     precision: Precision = "auto"
     """Arithmetic of the networks: bf16 autocast, fp32, or auto (bf16 where the processor has it)."""
 
@@ -256,7 +261,7 @@ class AdaptSettings:
 
     strategy: StrategyChoice = "auto"
     """noise-space lets a diffusion model judge; synthetic trains on synthetic pairs alone; the others are other ways of
-    adapting (docs/method.md). auto: synthetic where these pairs are matched to --real, else noise-space."""
+    adapting (docs/method.md). auto: neighbor2neighbor where pairs are matched to --real, else noise-space."""
 
     also: list[StrategyName] = field(default_factory=list)
     """Strategies to add to it: their losses are summed, the restorer is one."""
@@ -304,7 +309,7 @@ class AdaptSettings:
                 found = location(value) if name in ("real", "clean", "pairs", "reference") else Path(value)
                 object.__setattr__(self, name, found)
         if self.strategy == "auto":
-            object.__setattr__(self, "strategy", "synthetic" if self.matches else "noise-space")
+            object.__setattr__(self, "strategy", "neighbor2neighbor" if self.matches else "noise-space")
 
     @property
     def adapts(self) -> bool:

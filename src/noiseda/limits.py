@@ -20,8 +20,8 @@ _POSITIVE = (
 )  # fmt: skip
 _SHARES = ("training.ema", "predictor.dropout", *strategy_settings.SHARES)
 _NOT_NEGATIVE = (
-    "objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.snapshot_every",
-    "training.workers", "seed", "look_alikes", *strategy_settings.NOT_NEGATIVE,
+    "objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.forgetting",
+    "training.snapshot_every", "training.workers", "seed", "look_alikes", *strategy_settings.NOT_NEGATIVE,
 )  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def check_limits(settings: AdaptSettings) -> None:
             raise UserError(f"--{flag} must be greater than 0, not {value}")
     for flag in _NOT_NEGATIVE:
         value = attrgetter(flag)(settings)
-        if not value >= 0:
+        if value is not None and not value >= 0:
             raise UserError(f"--{flag} must not be negative, but is {value}")
     for flag in _SHARES:
         value = attrgetter(flag)(settings)

@@ -20,6 +20,10 @@ class Neighbor2NeighborSettings:
     synthetic: bool = True
     """Learn from synthetic pairs too; without, from the real images alone, as in the paper."""
 
+    start: float = 0.67
+    """Share of the run in which synthetic pairs are learnt from alone, before the real images are; there the learning
+    rate starts anew. 0 (the paper), or without synthetic pairs: from the first step on."""
+
 
 @dataclass(frozen=True)
 class MeanTeacherSettings:
@@ -330,8 +334,8 @@ NOT_NEGATIVE = (
 """Settings that must not be negative."""
 
 SHARES = (
-    "mean_teacher.decay", "blind_spot.start", "transplant.decay", "flat_noise.flat", "flat_noise.start", "sure.flat",
-    "sure.start",
+    "neighbor2neighbor.start", "mean_teacher.decay", "blind_spot.start", "transplant.decay", "flat_noise.flat",
+    "flat_noise.start", "sure.flat", "sure.start",
 )  # fmt: skip
 """Settings that must be at least 0 and less than 1."""
 

@@ -30,9 +30,10 @@ def settings(tmp_path):
 
 
 def step(strategy, optimizer, one, seed=0):
-    """One step of training; returns its values."""
+    """One step of training, late in the run; returns its values."""
+    strategy.at(0.9)
     terms = strategy(one, strategy.draw(one.y_syn, torch.Generator().manual_seed(seed)))
-    values = strategy.losses(terms, 0.5)
+    values = strategy.losses(terms, 0.9)
     optimizer.zero_grad()
     values["loss"].backward()
     optimizer.step()
@@ -92,6 +93,7 @@ def test_it_dry_runs_and_starts_from_the_same_restorer(settings, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_autocast_changes_its_errors_by_little_and_never_their_type(settings, name):
     strategy, one = build_strategy(replace(settings, strategy=name)), batch()
+    strategy.at(0.9)
     draws = strategy.draw(one.y_syn, torch.Generator().manual_seed(0))
     exact = strategy(one, draws).errors
     with torch.autocast("cpu", torch.bfloat16):
@@ -131,6 +133,7 @@ def test_real_images_send_a_finite_gradient_into_the_restorer(settings, name):
     with torch.no_grad():
         for parameter in strategy.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+    strategy.at(1.0)
     one, found = batch(), []
     for x_real in (one.x_real, one.x_real.flip(0).square()):
         other = replace(one, x_real=x_real)

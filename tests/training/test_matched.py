@@ -57,7 +57,7 @@ def test_it_needs_photographs_in_a_folder_and_no_strength(noisy: Path) -> None:
 
 def test_without_a_strategy_matched_pairs_need_no_diffusion_model(noisy: Path) -> None:
     by_hand = AdaptSettings(clean=noisy / "clean", real=noisy / "real")
-    assert (by_hand.matches, by_hand.strategy) == (True, "synthetic")
+    assert (by_hand.matches, by_hand.strategy) == (True, "neighbor2neighbor")
     assert AdaptSettings().strategy == "noise-space"
     for settings in (
         replace(by_hand, strategy="auto", degradation=DegradationSettings(kind="white")),
@@ -66,4 +66,4 @@ def test_without_a_strategy_matched_pairs_need_no_diffusion_model(noisy: Path) -
         replace(by_hand, strategy="noise-space"),
     ):
         assert settings.strategy == "noise-space"
-    assert "strategy synthetic, degradation matched to the photographs" in str(describe(by_hand))
+    assert "strategy neighbor2neighbor, degradation matched to the photographs" in str(describe(by_hand))

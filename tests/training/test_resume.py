@@ -110,6 +110,7 @@ CASES: dict[str, dict[str, Any]] = {
     "contrast": {},
     "no contrast, all channels shuffled": {"objective": ObjectiveSettings(contrast=False, shuffle="channels")},
     "synthetic only": {"strategy": "synthetic"},
+    "real images late": {"strategy": "neighbor2neighbor"},
     "paired": {"clean": None, "pairs": "pairs"},
     "unpaired reference": {"reference": "clean"},
     "grey": {"restorer": RestorerSettings(width=4, depth=2, channels=1)},

@@ -15,8 +15,10 @@ from noiseda.data.matching import Matched
 from noiseda.errors import UserError
 from noiseda.evaluation.metrics import psnr
 from noiseda.restoration import UNet
+from noiseda.strategy_settings import Neighbor2NeighborSettings
 from noiseda.training import adapt
 from noiseda.training.cost import describe
+from noiseda.training.journal import read_log
 from noiseda.training.verdict import Standing, Trial, estimate, judge, trial, trial_of, verdict
 from tests.training.photographs import CLEAN, REAL, pairs, save, small
 
@@ -156,3 +158,26 @@ def test_grey_photographs_among_others_and_small_ones_do_no_harm(noisy: Path) ->
     assert trial(small(noisy, look_alikes=2), [], like, tiny, []) is None
     some_large = trial_of(like, [*tiny, *sorted((noisy / "clean").iterdir())], 2, 0, None)
     assert all(x.shape == y.shape == (3, 128, 128) for x, y in some_large.judging)
+
+
+def test_a_run_that_learns_late_is_judged_by_both_witnesses(noisy: Path) -> None:
+    """Weights from before have not been asked what they are on the photographs, so that they cannot be the best."""
+    late = Neighbor2NeighborSettings(start=0.5)
+    settings = small(
+        noisy, strategy="neighbor2neighbor", neighbor2neighbor=late, degradation=WHITE, look_alikes=4, validate_every=1
+    )
+    summary = adapt(settings)
+    assert summary.verdict is not None
+    assert summary.verdict.than == "the photographs as they are"
+    assert "an estimated squared error" in summary.verdict.because
+    lines = [line for line in read_log(settings.out / "log.jsonl") if "validation_psnr" in line]
+    assert [line["step"] for line in lines if "score" not in line] == [1, 2, 3]
+    both = {line["step"]: line["score"] for line in lines if "score" in line}
+    assert list(both) == [3, 4, 5, 6]
+    assert summary.validation is not None
+    assert summary.validation["step"] == max(both, key=lambda step: both[step])
+    again = adapt(settings)
+    assert again.verdict == summary.verdict, "also where the run is looked at again"
+    mine = adapt(replace(settings, validation=pairs(noisy / "validation"), out=noisy / "mine"))
+    assert mine.verdict is not None
+    assert "estimated" not in mine.verdict.because

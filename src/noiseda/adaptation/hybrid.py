@@ -50,6 +50,16 @@ class Hybrid(Strategy[tuple[Any, ...]]):
     def _parts(self) -> Sequence[Strategy[Any]]:
         return list(self.parts)  # type: ignore[arg-type]
 
+    @property
+    def begins(self) -> float:
+        """When the first of its parts does."""
+        return min(part.begins for part in self._parts())
+
+    def at(self, progress: float) -> None:
+        """Tell each part."""
+        for part in self._parts():
+            part.at(progress)
+
     def draw(self, y_syn: Tensor, generator: torch.Generator) -> tuple[Any, ...]:
         """The draws of each part, one after the other."""
         return tuple(part.draw(y_syn, generator) for part in self._parts())

@@ -46,6 +46,14 @@ class Strategy(nn.Module, ABC, Generic[Draws]):
     wants_real: bool = False
     wants_reference: bool = False
 
+    @property
+    def begins(self) -> float:
+        """Share of the run after which the real images are learnt from; before, synthetic pairs alone are."""
+        return 0.0
+
+    def at(self, progress: float) -> None:
+        """Told before each step what share of the run is done, in [0, 1]; of use to what begins late."""
+
     @abstractmethod
     def draw(self, y_syn: Tensor, generator: torch.Generator) -> Draws:
         """Draw all random numbers of one step, for targets of (B, C, H, W)."""

@@ -22,6 +22,14 @@ from noiseda.settings_file import computed, flatten, presets, read_settings, to_
 
 Tree = dict[str, Any]
 
+UNLESS_ASKED: dict[str, Any] = {
+    "look_alikes": 0,
+    "neighbor2neighbor": {"start": 0.0},
+    "training": {"forgetting": None},
+}
+"""What runs of a comparison have in place of the usual defaults: each is what was published, and its last weights are
+compared; no signal that is compared itself chooses them."""
+
 
 @dataclass(frozen=True)
 class SimulatedSettings:
@@ -308,11 +316,9 @@ def _merged(*trees: Mapping[str, Any]) -> Tree:
 
 def _job(settings: CompareSettings, name: str, where: str, tree: Tree, words: Mapping[str, Any], seed: int) -> Job:
     filled = fill(tree, words, where)
-    asked = "look_alikes" in filled
     preset = filled.pop("config", None)
-    if preset is not None:
-        path = presets().get(preset, Path(preset))
-        filled = _merged(read_settings(path), filled)
+    base: Tree = {} if preset is None else read_settings(presets().get(preset, Path(preset)))
+    filled = _merged(base, UNLESS_ASKED, filled)
     start = filled.get("restorer", {}).pop("start", None)
     run = _parsed(json.dumps(filled, sort_keys=True), where)  # the same for all seeds
     run = replace(
@@ -331,13 +337,11 @@ def _job(settings: CompareSettings, name: str, where: str, tree: Tree, words: Ma
             predictor=usual.predictor,
         )
     # By what differs from the defaults of this version: settings that a later one adds leave finished runs finished.
-    usual_values = computed(AdaptSettings())
+    usual_values = computed(AdaptSettings()) | flatten(UNLESS_ASKED)
     decisive = {key: value for key, value in computed(run).items() if value != usual_values[key]}
-    if not asked:  # the last weights are compared: no signal that is compared itself chooses them
-        decisive.pop("look_alikes", None)
     described = json.dumps([version("noiseda"), decisive], sort_keys=True)
     digest = hashlib.sha256(described.encode()).hexdigest()[:10]
-    run = replace(run, out=settings.out / "runs" / f"{name}-{digest}", look_alikes=run.look_alikes if asked else 0)
+    run = replace(run, out=settings.out / "runs" / f"{name}-{digest}")
     try:
         run.check()
     except UserError as error:

@@ -154,6 +154,12 @@ def files_of(groups: Listed, flag: str) -> list[Path]:
     return [] if isinstance(found, ShardSet) else [path for (path,) in found]
 
 
+def pairs_of(groups: Listed) -> Groups:
+    """Files of ``--pairs``, (input, target); none where it is not given, or they lie in shards."""
+    found = groups.get("pairs", [])
+    return [] if isinstance(found, ShardSet) else found
+
+
 def _files(flag: str, found: Groups | ShardSet) -> list[Path]:
     if isinstance(found, ShardSet):
         raise UserError(f"--degradation.kind matched looks at images in a folder: --{flag} holds shards")

@@ -71,13 +71,18 @@ def describe(settings: AdaptSettings) -> Description:
     with FakeTensorMode(), FlopCounterMode(display=False) as counter:
         strategy = build_strategy(replace(settings, restorer=replace(settings.restorer, start=None)))
         images = torch.rand(1, channels, training.patch, training.patch)
-        terms = strategy(Batch(images, images, images, images, ()), strategy.draw(images, torch.Generator()))
-        forward = counter.get_total_flops()
-        torch.autograd.backward(strategy.losses(terms, 0.5)["loss"])
-        sample = counter.get_total_flops()
+        batch, draws = Batch(images, images, images, images, ()), strategy.draw(images, torch.Generator())
+        totals = [0]
+        for progress in (0.0, 1.0) if strategy.begins else (1.0,):  # before the real images are learnt from, and after
+            strategy.at(progress)
+            terms = strategy(batch, draws)
+            forward = counter.get_total_flops() - totals[-1]
+            torch.autograd.backward(strategy.losses(terms, 0.5)["loss"])
+            totals.append(counter.get_total_flops())
+        early, sample = totals[1], totals[-1] - totals[-2]
     restorer = sum(parameter.numel() for parameter in strategy.restorer.parameters())
     everything = sum(parameter.numel() for parameter in strategy.parameters())
-    samples = training.batch * training.accumulate
+    samples, begins = training.batch * training.accumulate, strategy.begins
     return Description(
         settings=settings,
         images={flag: len(found) for flag, found in groups.items()},
@@ -85,5 +90,5 @@ def describe(settings: AdaptSettings) -> Description:
         forward_gmac=forward / 2e9,
         sample_tflop=sample / 1e12,
         samples=samples,
-        run_pflop=training.steps * samples * sample / 1e15,
+        run_pflop=training.steps * samples * (begins * early + (1 - begins) * sample) / 1e15,
     )

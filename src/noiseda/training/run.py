@@ -14,13 +14,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from noiseda.adaptation import Terms
-from noiseda.config import AdaptSettings
+from noiseda.config import AdaptSettings, TrainingSettings
 from noiseda.data.ahead import Ahead
 from noiseda.data.batches import Batch, DomainBatches, Domains, generator
 from noiseda.data.cache import ImageStore, Skipped
 from noiseda.data.matching import Matched
 from noiseda.errors import Interrupted, UserError
 from noiseda.precision import autocast, memory_format
+from noiseda.restoration import load
 from noiseda.training.assemble import (
     build_optimizer,
     build_strategy,
@@ -36,13 +37,14 @@ from noiseda.training.claim import claim, samples_a_step
 from noiseda.training.ema import MovingAverage
 from noiseda.training.interrupt import StopRequest, leave_signals
 from noiseda.training.journal import Journal, say
+from noiseda.training.memory import earlier_weights, first_step
 from noiseda.training.optimizer import clip_gradients, gradient_norm
 from noiseda.training.sharding import shard
 from noiseda.training.ship import Summary, ship, snapshot, write_weights
 from noiseda.training.state import Run, advice, resume, save
 from noiseda.training.steps import Step, Steps
 from noiseda.training.together import check_same, losing_peers, main_first
-from noiseda.training.verdict import Trial, standing, trial
+from noiseda.training.verdict import Trial, standing, trial, with_estimate
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +115,9 @@ def prepare(settings: AdaptSettings) -> Run:
     files = fingerprint(groups)
     run = Run(settings, accelerator, groups, files, batches, skipped, strategy, model, optimizer, average, tried)
     resume(run)
+    if run.tried and run.strategy.begins > 0 and run.done >= first_step(run.strategy.begins, settings.training.steps):
+        earlier = load(earlier_weights(settings.out)).to(accelerator.device)
+        run.tried = with_estimate(run.tried, settings, files_of(groups, "real"), earlier)
     check_same(accelerator, settings.out, files=files, done=run.done)
     return run
 
@@ -181,8 +186,10 @@ def fit(run: Run, stop: StopRequest) -> None:
     with journal, ahead:
         last_line = run.done
         while run.done < training.steps:
+            progress = run.done / training.steps
+            run.strategy.at(progress)
             for group in run.optimizer.param_groups:
-                group["lr"] = group["peak"] * _decay(run)
+                group["lr"] = group["peak"] * _decay(training, progress, run.strategy.begins)
             terms, batch = _step(run, stream, journal, measured)
             run.average.update(run.strategy.restorer, run.done)
             run.done += 1
@@ -212,6 +219,8 @@ def fit(run: Run, stop: StopRequest) -> None:
                 _validate(run, run.tried, journal)
             if training.snapshot_every and run.done % training.snapshot_every == 0 and accelerator.is_main_process:
                 write_weights(run, snapshot(run.settings.out, run.done))
+            if run.done == first_step(run.strategy.begins, training.steps):
+                _turn(run, journal)
             signal_number = stop.agreed(accelerator)
             if kept or signal_number:
                 measured.read()
@@ -222,6 +231,17 @@ def fit(run: Run, stop: StopRequest) -> None:
                     say(f"stopped after step {run.done}; the same command continues from here")
                 raise Interrupted(signal_number)
             journal.advance(run.done)
+
+
+def _turn(run: Run, journal: Journal) -> None:
+    """From here on the real images are learnt from: keep what was learnt before, and ask the second witness too."""
+    if run.accelerator.is_main_process:
+        write_weights(run, earlier_weights(run.settings.out))
+    if run.tried:
+        tried = with_estimate(run.tried, run.settings, files_of(run.groups, "real"), run.average.network)
+        if tried is not run.tried:  # scores with one witness and with two do not compare
+            run.tried, run.best = tried, None
+            _validate(run, tried, journal)
 
 
 def _step(run: Run, stream: Iterator[Step], journal: Journal, measured: Measured) -> tuple[Terms, Batch]:
@@ -296,11 +316,16 @@ class Measured:
             self._journal.note(values)
 
 
-def _decay(run: Run) -> float:
-    """Factor of the learning rate at the step to come."""
-    if run.settings.training.decay == "constant":
+def _decay(training: TrainingSettings, progress: float, begins: float) -> float:
+    """Factor of the learning rate at the step to come; it starts anew where the real images begin to be learnt from.
+
+    >>> [round(_decay(TrainingSettings(), progress, 0.5), 3) for progress in (0.0, 0.25, 0.5, 0.75)]
+    [1.0, 0.5, 1.0, 0.5]
+    """
+    if training.decay == "constant":
         return 1.0
-    return 0.5 + 0.5 * math.cos(math.pi * run.done / run.settings.training.steps)
+    share = progress / begins if progress < begins else (progress - begins) / (1 - begins)
+    return 0.5 + 0.5 * math.cos(math.pi * share)
 
 
 def _validate(run: Run, tried: Trial, journal: Journal) -> None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from noiseda.errors import UserError
-from noiseda.restoration import load, save_weights
+from noiseda.restoration import Restorer, load, save_weights
 from noiseda.storage import atomic
-from noiseda.training.assemble import restorer_arguments
+from noiseda.training.assemble import files_of, pairs_of, restorer_arguments
 from noiseda.training.journal import read_log
+from noiseda.training.memory import Kept, earlier_weights, first_step, is_kept, keep, known_pairs
 from noiseda.training.state import Run
 from noiseda.training.verdict import Verdict, judge
 
@@ -33,6 +34,8 @@ class Summary:
         terms: mean of each loss over the last tenth of the run.
         validation: step and mean PSNR (dB) of the shipped weights on the validation pairs, else on look-alikes of the
             user's photographs, where there are any.
+        kept: how far the adaptation was followed, and what it cost of what the network knew before: see
+            :class:`noiseda.training.memory.Kept`; None where there was nothing before, or nothing was to be kept.
         verdict: whether to use the weights, and why: see :class:`noiseda.training.verdict.Verdict`.
         made_by: version, commit, machine of the sitting that finished the run.
     """
@@ -48,12 +51,17 @@ class Summary:
     skipped: list[dict[str, str]]
     terms: dict[str, float]
     validation: dict[str, float] | None
+    kept: Kept | None
     verdict: Verdict | None
     made_by: dict[str, str]
 
 
 def ship(run: Run) -> Summary:
-    """Write the averaged weights (the best scored ones where they were scored) and the summary."""
+    """Write the averaged weights (the best scored ones where they were scored) and the summary.
+
+    Where the run began with weights that knew something, or came to have such, the weights written lie on the way from
+    these as far as ``--training.forgetting`` allows.
+    """
     settings = run.settings
     weights = settings.out / "restorer.safetensors"
     late = [line for line in read_log(settings.out / "log.jsonl") if line["step"] > 0.9 * settings.training.steps]
@@ -62,12 +70,16 @@ def ship(run: Run) -> Summary:
     names = [name for name in (lines[-1] if lines else {}) if name not in others]
     restorer = sum(parameter.numel() for parameter in run.strategy.restorer.parameters())
     everything = sum(parameter.numel() for parameter in run.strategy.parameters())
-    verdict = None
+    kept = verdict = None
     if run.accelerator.is_main_process:
-        if run.best is None:
-            write_weights(run, weights)
+        best = settings.out / "best.safetensors"
+        network = run.average.network if run.best is None else load(best).to(run.accelerator.device)
+        assert isinstance(network, Restorer)
+        network, kept = _keep(run, network)
+        if run.best is None or (kept and kept.share < 1):
+            write_weights(run, weights, network)
         else:
-            _write(weights, (settings.out / "best.safetensors").read_bytes())
+            _write(weights, best.read_bytes())
         if run.tried is not None:
             verdict = judge(load(weights).to(run.accelerator.device), run.tried, settings)
     summary = Summary(
@@ -82,6 +94,7 @@ def ship(run: Run) -> Summary:
         skipped=[{"path": str(image.path), "reason": image.reason} for image in run.skipped],
         terms={name: sum(line[name] for line in lines if name in line) / len(lines) for name in names},
         validation=run.best,
+        kept=kept,
         verdict=verdict,
         made_by=run.made_by,
     )
@@ -90,6 +103,21 @@ def ship(run: Run) -> Summary:
         _write(settings.out / "summary.json", text.encode())
     run.accelerator.wait_for_everyone()
     return summary
+
+
+def _keep(run: Run, network: Restorer) -> tuple[Restorer, Kept | None]:
+    """Take the network to ship back towards what it was before, as far as what it knew then asks for."""
+    settings, begins = run.settings, run.strategy.begins
+    allowed = settings.training.forgetting
+    step = run.done if run.best is None else int(run.best["step"])
+    if allowed is None or not is_kept(settings, begins) or step <= first_step(begins, settings.training.steps):
+        return network, None
+    pairs = known_pairs(settings, files_of(run.groups, "clean"), pairs_of(run.groups))
+    if not pairs:  # in shards
+        return network, None
+    earlier = earlier_weights(settings.out) if begins > 0 else settings.restorer.start
+    assert earlier is not None, "is_kept says so"
+    return keep(load(earlier).to(run.accelerator.device), network, pairs, allowed, settings.training.precision)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -109,13 +137,13 @@ def snapshot(out: Path, step: int) -> Path:
     return out / "snapshots" / f"{step:06}.safetensors"
 
 
-def write_weights(run: Run, path: Path) -> None:
-    """Write the averaged weights with their description."""
+def write_weights(run: Run, path: Path, network: Restorer | None = None) -> None:
+    """Write the averaged weights, or those of another network of the run, with their description."""
     settings = run.settings
     path.parent.mkdir(exist_ok=True)
     save_weights(
         path,
-        run.average.network.state_dict(),
+        (network or run.average.network).state_dict(),
         architecture="unet",
         arguments=restorer_arguments(settings.restorer),
         task=settings.task,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -123,10 +123,28 @@ def trial(
     if like is None or not settings.look_alikes:
         return None
     known = baseline_of(settings)
-    learnt = "sure" in (settings.strategy, *settings.also)
-    error = None if known is None or learnt else estimate(real, load(known), settings.seed)
+    error = None if known is None or not _estimates(settings) else estimate(real, load(known), settings.seed)
     tried = trial_of(like, clean, settings.look_alikes, settings.seed, error)
     return tried if tried.judging else None
+
+
+def with_estimate(tried: Trial, settings: AdaptSettings, real: Sequence[Path], network: nn.Module) -> Trial:
+    """The same trial with the second witness, where it lacked a network to tell by how strong the noise is.
+
+    Args:
+        tried: from :func:`trial`.
+        settings: the run's settings.
+        real: files of real photographs.
+        network: what the run has come to before it learns from these.
+    """
+    if tried.error is not None or settings.validation is not None or not _estimates(settings):
+        return tried
+    return replace(tried, error=estimate(real, network, settings.seed))
+
+
+def _estimates(settings: AdaptSettings) -> bool:
+    """Whether the error may be estimated: not of what learns from the estimate."""
+    return "sure" not in (settings.strategy, *settings.also)
 
 
 def trial_of(like: Matched, clean: Sequence[Path], count: int, seed: int, error: RiskEstimate | None) -> Trial:

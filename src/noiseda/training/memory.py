@@ -1,0 +1,159 @@
+"""What a network knew before it was adapted, and how much of it to give up.
+
+Between the weights before the adaptation and those after it lies a line, and networks along it forget less than they
+gain (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022). What was known has its truth: clean
+photographs under the degradation that the network was trained on. So the weights to ship can be taken as far along that
+line as ``--training.forgetting`` allows.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+import torch
+
+from noiseda.config import AdaptSettings, Precision
+from noiseda.data.batches import generator
+from noiseda.data.degradations import DEFAULTS, MATCHED, degradation, kinds
+from noiseda.data.look_alikes import SIDE, look_alikes
+from noiseda.data.matching import some
+from noiseda.images import read
+from noiseda.restoration import Restorer
+from noiseda.training.verdict import Pairs, standing
+
+COUNT = 32
+"""Synthetic pairs that what is known is measured on."""
+
+SHARES = tuple(share / 10 for share in range(10, 0, -1))
+"""How far along the line networks are tried, the whole way first."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What became of a network's knowledge.
+
+    Attributes:
+        share: how far the shipped weights lie on the way from those before the adaptation (0) to the last (1).
+        before: mean PSNR on synthetic pairs before the adaptation, in dB.
+        after: that of the shipped weights.
+        last: that of the last weights.
+    """
+
+    share: float
+    before: float
+    after: float
+    last: float
+
+    def __str__(self) -> str:
+        """In a sentence, for the end of a run."""
+        told = f"on what it knew before: {self.after - self.before:+.2f} dB"
+        if self.share < 1:
+            told += f", at {self.share:.0%} of the way to the last weights (theirs: {self.last - self.before:+.2f} dB)"
+        return told
+
+
+def earlier_weights(out: Path) -> Path:
+    """Where a run keeps the weights before the real images began to be learnt from.
+
+    >>> earlier_weights(Path("runs/adapt")).as_posix()
+    'runs/adapt/before.safetensors'
+    """
+    return out / "before.safetensors"
+
+
+def first_step(begins: float, steps: int) -> int:
+    """The number of steps done when the share ``begins`` of a run is.
+
+    >>> first_step(0.67, 1000), first_step(0.0, 1000)
+    (670, 0)
+    """
+    return math.ceil(round(begins * steps, 6))
+
+
+def is_kept(settings: AdaptSettings, begins: float) -> bool:
+    """Whether a run has weights from before it learnt from real images, and shall keep what they knew.
+
+    Args:
+        settings: the run's settings.
+        begins: the strategy's.
+    """
+    earlier = begins > 0 or settings.restorer.start is not None
+    return settings.training.forgetting is not None and settings.looks and earlier
+
+
+def known_pairs(settings: AdaptSettings, clean: Sequence[Path], pairs: Sequence[tuple[Path, ...]]) -> Pairs:
+    """Synthetic pairs of the kind that a run trains on, leaving out what is made to look like the real images.
+
+    Args:
+        settings: the run's settings.
+        clean: files of clean photographs, to be degraded.
+        pairs: (input, target) files, in place of these.
+
+    Returns:
+        Pairs (C, S, S), S at most 128, in [0, 1]; none where there is nothing to make them of.
+    """
+    if pairs:
+        chosen = [pairs[index * len(pairs) // COUNT] for index in range(min(COUNT, len(pairs)))]
+        return [_middle(*(read(path).pixels for path in pair)) for pair in chosen]
+    images = some(clean, COUNT)
+    if not images:
+        return []
+    usual = "white" if settings.matches else DEFAULTS[settings.task]  # "white" is what stands beside "matched"
+    names = [name for name in kinds(settings.task, settings.degradation.kind or usual) if name != MATCHED]
+    degrade = degradation(settings.task, "+".join(names) or usual, settings.degradation.strength)
+    return look_alikes(degrade, images, COUNT, generator(settings.seed, "known pairs"))
+
+
+def keep(old: Restorer, new: Restorer, pairs: Pairs, allowed: float, precision: Precision) -> tuple[Restorer, Kept]:
+    """Go from one network to another as far as what the first knew allows.
+
+    Args:
+        old: the network before the adaptation.
+        new: the adapted one, of the same architecture.
+        pairs: synthetic pairs, from :func:`known_pairs`.
+        allowed: largest loss of mean PSNR on them, in dB.
+        precision: arithmetic in which they are restored.
+
+    Returns:
+        The network with weights between those of both, on the device of ``new``; and what it keeps.
+    """
+
+    def known(network: Restorer) -> float:
+        return fmean(standing(network, pairs, None, precision).psnr)
+
+    start, last = known(old), known(new)
+    after = last
+    mixed = copy.deepcopy(new)
+    for share in SHARES:
+        if share < 1:
+            blend(old, new, share, into=mixed)
+            after = known(mixed)
+        if after >= start - allowed:
+            return mixed, Kept(share, start, after, last)
+    blend(old, new, 0.0, into=mixed)
+    return mixed, Kept(0.0, start, start, last)
+
+
+@torch.no_grad()
+def blend(old: Restorer, new: Restorer, share: float, *, into: Restorer) -> None:
+    """Write (1 - share) * old + share * new, parameters and floating-point buffers, into a third network."""
+    theirs, own = old.state_dict(), new.state_dict()
+    into.load_state_dict(
+        {
+            name: torch.lerp(theirs[name].to(value.device), value, share) if value.is_floating_point() else value
+            for name, value in own.items()
+        }
+    )
+
+
+def _middle(*images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The middle of a pair, at most 128 pixels a side."""
+    x, y = torch.broadcast_tensors(*images)  # type: ignore[no-untyped-call]
+    height, width = x.shape[-2:]
+    top, left = max(0, (height - SIDE) // 2), max(0, (width - SIDE) // 2)
+    return x[..., top : top + SIDE, left : left + SIDE], y[..., top : top + SIDE, left : left + SIDE]

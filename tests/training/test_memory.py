@@ -1,0 +1,158 @@
+"""How far an adaptation is followed, given what the network knew before."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from noiseda.config import DegradationSettings, RestorerSettings
+from noiseda.data.noise import White
+from noiseda.evaluation.metrics import psnr
+from noiseda.inference import restore_tensor
+from noiseda.restoration import Restorer, load
+from noiseda.strategy_settings import Neighbor2NeighborSettings
+from noiseda.training import adapt, memory
+from noiseda.training.memory import blend, keep, known_pairs
+from tests.training.photographs import CLEAN, pairs, save, small
+
+
+class Brightens(Restorer):
+    """Adds a constant, which is its only weight: every loss along a line of networks is known by hand."""
+
+    channels, stride = 3, 1
+
+    def __init__(self, by: float) -> None:
+        super().__init__()
+        self.by = nn.Parameter(torch.tensor(by))
+
+    def restore(self, images: torch.Tensor) -> torch.Tensor:
+        return images + self.by
+
+
+KNOWN = [(torch.full((3, 8, 8), 0.4), torch.full((3, 8, 8), 0.5))]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "share"),
+    [(0.0, 0.0), (1.6, 0.1), (6.0, 0.4), (6.9, 0.6), (8.95, 0.9), (100.0, 1.0)],
+    # 0.02 off before, 0.06 after: with share s, 0.02 + 0.04 s, and so 20 log10(1 + 2 s) dB lost
+)
+def test_it_goes_as_far_as_the_loss_allows(allowed: float, share: float) -> None:
+    old, new = Brightens(0.08), Brightens(0.04)
+    network, kept = keep(old, new, KNOWN, allowed, "fp32")
+    assert kept.share == pytest.approx(share)
+    assert network.by.item() == pytest.approx(0.08 - 0.04 * share)
+    assert (old.by.item(), new.by.item()) == pytest.approx((0.08, 0.04)), "both are left as they were"
+    assert kept.before == pytest.approx(33.979, abs=1e-2)
+    assert kept.last == pytest.approx(24.437, abs=1e-2)
+    assert kept.before - kept.after == pytest.approx(20 * torch.tensor(1 + 2 * share).log10().item(), abs=1e-2)
+    assert kept.before - kept.after <= allowed
+    assert (f"{share:.0%} of the way" in str(kept)) == (share < 1)
+    assert f"{kept.after - kept.before:+.2f} dB" in str(kept)
+
+
+def test_a_network_that_gained_is_followed_all_the_way() -> None:
+    network, kept = keep(Brightens(0.04), Brightens(0.1), KNOWN, 0.0, "fp32")
+    assert (network.by.item(), kept.share) == pytest.approx((0.1, 1.0))
+    assert kept.after > kept.before + 10
+
+
+def test_buffers_are_blended_too_and_counters_are_taken_from_the_later_one() -> None:
+    def network(mean: float, count: int) -> nn.BatchNorm2d:
+        norm = nn.BatchNorm2d(3)
+        norm.running_mean.fill_(mean)
+        norm.num_batches_tracked.fill_(count)
+        return norm
+
+    mixed = network(0.0, 0)
+    blend(network(1.0, 5), network(3.0, 9), 0.25, into=mixed)  # type: ignore[arg-type]
+    assert mixed.running_mean.tolist() == pytest.approx([1.5] * 3)
+    assert mixed.num_batches_tracked.item() == 9
+
+
+def test_known_pairs_are_of_the_kind_trained_on_but_not_matched(tmp_path: Path) -> None:
+    for index in range(2):
+        save(tmp_path / f"clean/{index}.png", CLEAN[:200, 100 * index : 100 * index + 200])
+    files = sorted((tmp_path / "clean").iterdir())
+    settings = small(tmp_path)
+    white = DegradationSettings(kind="white+3*matched")
+    made = known_pairs(replace(settings, degradation=white), files, [])
+    assert len(made) == memory.COUNT
+    assert all(x.shape == y.shape == (3, 128, 128) for x, y in made)
+    again = known_pairs(replace(settings, degradation=DegradationSettings(kind="white")), files, [])
+    assert all(torch.equal(x, other) for (x, _), (other, _) in zip(made, again, strict=True))
+    usual = known_pairs(replace(settings, degradation=DegradationSettings()), files, [])
+    assert all(torch.equal(x, other) for (x, _), (other, _) in zip(made, usual, strict=True)), "matched, beside white"
+    weak = known_pairs(replace(settings, degradation=DegradationSettings(kind="white", strength=(1.0, 1.0))), files, [])
+    assert max((x - y).abs().max() for x, y in weak) < 8 / 255
+    assert White().strength[1] > 8
+    assert not known_pairs(settings, [], [])
+
+
+def test_of_pairs_the_middle_is_taken(tmp_path: Path) -> None:
+    pairs(tmp_path / "pairs", count=2, size=160)
+    files = [(tmp_path / f"pairs/input/{i}.png", tmp_path / f"pairs/target/{i}.png") for i in range(2)]
+    (x, y), _ = known_pairs(small(tmp_path, pairs=tmp_path / "pairs", clean=None), [], files)
+    assert x.shape == y.shape == (3, 128, 128)
+    target = torch.from_numpy(CLEAN[16:144, 216:344]).permute(2, 0, 1) / 255
+    torch.testing.assert_close(y, target)
+    assert (x - y / 2).abs().max() < 1 / 255
+
+
+WHITE = DegradationSettings(kind="white")
+LATE = Neighbor2NeighborSettings(weight=1e4, start=0.5)
+
+
+def test_a_run_keeps_the_weights_before_the_real_images_and_goes_no_further_than_allowed(where: Path) -> None:
+    settings = small(where, strategy="neighbor2neighbor", neighbor2neighbor=LATE, degradation=WHITE, learning_rate=0.02)
+    bold = adapt(replace(settings, training=replace(settings.training, forgetting=None), out=where / "bold"))
+    assert bold.kept is None
+    careful = adapt(replace(settings, training=replace(settings.training, forgetting=0.01)))
+    kept = careful.kept
+    assert kept is not None
+    assert kept.share < 1
+    assert kept.before - kept.after <= 0.01 < kept.before - kept.last
+    assert json.loads((settings.out / "summary.json").read_text())["kept"]["share"] == kept.share
+    before, last, shipped = (
+        load_file(path) for path in (where / "out/before.safetensors", bold.weights, careful.weights)
+    )
+    for name, value in shipped.items():
+        torch.testing.assert_close(value, torch.lerp(before[name], last[name], kept.share))
+    # The weights before are those of a shorter run on synthetic pairs alone.
+    alone_settings = small(where, strategy="synthetic", degradation=WHITE, learning_rate=0.02, steps=3)
+    short = adapt(replace(alone_settings, out=where / "short"))
+    alone = load_file(short.weights)
+    assert all(torch.equal(alone[name], value) for name, value in before.items())
+    assert adapt(replace(settings, training=replace(settings.training, forgetting=0.01))).kept == kept, "run again"
+
+
+def test_a_run_from_given_weights_keeps_what_they_knew(where: Path) -> None:
+    start = adapt(small(where, strategy="synthetic", degradation=WHITE, out=where / "start"))
+    assert start.kept is None
+    from_it = RestorerSettings(width=4, depth=2, start=start.weights)
+    own = Neighbor2NeighborSettings(weight=1e4, start=0.0)
+    settings = small(
+        where, strategy="neighbor2neighbor", neighbor2neighbor=own, degradation=WHITE, restorer=from_it, forgetting=0.0
+    )
+    kept = adapt(replace(settings, training=replace(settings.training, learning_rate=0.05))).kept
+    assert kept is not None
+    assert kept.share < 1
+    assert kept.after >= kept.before
+    assert not (where / "out/before.safetensors").exists()
+    plain = replace(settings, strategy="synthetic", out=where / "plain")
+    assert adapt(plain).kept is None, "nothing was learnt from real images"
+
+
+def test_what_is_kept_is_measured_on_the_pairs_that_are_said(where: Path) -> None:
+    """The figures of the summary, computed again from its files."""
+    settings = small(where, strategy="neighbor2neighbor", neighbor2neighbor=LATE, degradation=WHITE, forgetting=100.0)
+    summary = adapt(settings)
+    known = known_pairs(settings, sorted((where / "clean").iterdir()), [])
+    for path, value in ((where / "out/before.safetensors", "before"), (summary.weights, "after")):
+        network = load(path)
+        mean = sum(float(psnr(restore_tensor(network, x)[None], y[None])) for x, y in known) / len(known)
+        assert mean == pytest.approx(getattr(summary.kept, value), abs=1e-3)
