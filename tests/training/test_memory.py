@@ -43,7 +43,7 @@ KNOWN = [(torch.full((3, 8, 8), 0.4), torch.full((3, 8, 8), 0.5))]
 )
 def test_it_goes_as_far_as_the_loss_allows(allowed: float, share: float) -> None:
     old, new = Brightens(0.08), Brightens(0.04)
-    network, kept = keep(old, new, KNOWN, allowed, "fp32")
+    network, kept = keep([old], new, KNOWN, allowed, "fp32")
     assert kept.share == pytest.approx(share)
     assert network.by.item() == pytest.approx(0.08 - 0.04 * share)
     assert (old.by.item(), new.by.item()) == pytest.approx((0.08, 0.04)), "both are left as they were"
@@ -55,8 +55,19 @@ def test_it_goes_as_far_as_the_loss_allows(allowed: float, share: float) -> None
     assert f"{kept.after - kept.before:+.2f} dB" in str(kept)
 
 
+@pytest.mark.parametrize(("between", "share"), [(0.09, 0.65), (0.06, 0.25), (0.08, 0.5)])
+def test_what_came_first_counts_beside_what_came_between(between: float, share: float) -> None:
+    """The better of both is 0.01, 0.02 and 0.02 off; four times, one and a half times, and as much is allowed."""
+    allowed = {0.09: 12.05, 0.06: 3.53, 0.08: 0.01}[between]
+    network, kept = keep([Brightens(0.08), Brightens(between)], Brightens(0.0), KNOWN, allowed, "fp32")
+    assert kept.share == pytest.approx(share)
+    first, second = (0.08, between) if share < 0.5 else (between, 0.0)
+    assert network.by.item() == pytest.approx(first + (second - first) * (2 * share % 1))
+    assert kept.before == pytest.approx(-20 * torch.tensor(0.1 - max(0.08, between)).log10().item(), abs=1e-2)
+
+
 def test_a_network_that_gained_is_followed_all_the_way() -> None:
-    network, kept = keep(Brightens(0.04), Brightens(0.1), KNOWN, 0.0, "fp32")
+    network, kept = keep([Brightens(0.04)], Brightens(0.1), KNOWN, 0.0, "fp32")
     assert (network.by.item(), kept.share) == pytest.approx((0.1, 1.0))
     assert kept.after > kept.before + 10
 

@@ -29,8 +29,8 @@ from noiseda.training.verdict import Pairs, standing
 COUNT = 32
 """Synthetic pairs that what is known is measured on."""
 
-SHARES = tuple(share / 10 for share in range(10, 0, -1))
-"""How far along the line networks are tried, the whole way first."""
+STEPS = 10
+"""Steps from one network to the next."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Kept:
     """What became of a network's knowledge.
 
     Attributes:
-        share: how far the shipped weights lie on the way from those before the adaptation (0) to the last (1).
-        before: mean PSNR on synthetic pairs before the adaptation, in dB.
+        share: how far the shipped weights lie on the way from the earliest (0) to the last (1).
+        before: mean PSNR on synthetic pairs before the adaptation, in dB; of two earlier networks, that of the better.
         after: that of the shipped weights.
         last: that of the last weights.
     """
@@ -109,34 +109,38 @@ def known_pairs(settings: AdaptSettings, clean: Sequence[Path], pairs: Sequence[
     return look_alikes(degrade, images, COUNT, generator(settings.seed, "known pairs"))
 
 
-def keep(old: Restorer, new: Restorer, pairs: Pairs, allowed: float, precision: Precision) -> tuple[Restorer, Kept]:
-    """Go from one network to another as far as what the first knew allows.
+def keep(
+    earlier: Sequence[Restorer], last: Restorer, pairs: Pairs, allowed: float, precision: Precision
+) -> tuple[Restorer, Kept]:
+    """Go from one network to another as far as what the earlier ones knew allows.
 
     Args:
-        old: the network before the adaptation.
-        new: the adapted one, of the same architecture.
+        earlier: networks that the adapted one came from, the first of them first: the start of the run, and what it was
+            before the real images were learnt from.
+        last: the adapted one, of the same architecture.
         pairs: synthetic pairs, from :func:`known_pairs`.
-        allowed: largest loss of mean PSNR on them, in dB.
+        allowed: largest loss of mean PSNR on them, in dB, from the best of the earlier ones.
         precision: arithmetic in which they are restored.
 
     Returns:
-        The network with weights between those of both, on the device of ``new``; and what it keeps.
+        The network with weights between those of two neighbours on that way, on the device of ``last``; and what it
+        keeps.
     """
 
     def known(network: Restorer) -> float:
         return fmean(standing(network, pairs, None, precision).psnr)
 
-    start, last = known(old), known(new)
-    after = last
-    mixed = copy.deepcopy(new)
-    for share in SHARES:
-        if share < 1:
-            blend(old, new, share, into=mixed)
-            after = known(mixed)
-        if after >= start - allowed:
-            return mixed, Kept(share, start, after, last)
-    blend(old, new, 0.0, into=mixed)
-    return mixed, Kept(0.0, start, start, last)
+    way = [*earlier, last]
+    figures = [known(network) for network in earlier]
+    before, after = max(figures), known(last)
+    mixed, adapted = copy.deepcopy(last), after
+    far = STEPS * len(earlier)
+    while after < before - allowed and far > 0:
+        far -= 1
+        leg, step = divmod(far, STEPS)
+        blend(way[leg], way[leg + 1], step / STEPS, into=mixed)
+        after = known(mixed)
+    return mixed, Kept(far / (STEPS * len(earlier)), before, after, adapted)
 
 
 @torch.no_grad()

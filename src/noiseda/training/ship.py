@@ -115,9 +115,9 @@ def _keep(run: Run, network: Restorer) -> tuple[Restorer, Kept | None]:
     pairs = known_pairs(settings, files_of(run.groups, "clean"), pairs_of(run.groups))
     if not pairs:  # in shards
         return network, None
-    earlier = earlier_weights(settings.out) if begins > 0 else settings.restorer.start
-    assert earlier is not None, "is_kept says so"
-    return keep(load(earlier).to(run.accelerator.device), network, pairs, allowed, settings.training.precision)
+    files = [path for path in (settings.restorer.start, earlier_weights(settings.out) if begins > 0 else None) if path]
+    earlier = [load(path).to(run.accelerator.device) for path in files]
+    return keep(earlier, network, pairs, allowed, settings.training.precision)
 
 
 def _write(path: Path, content: bytes) -> None:
