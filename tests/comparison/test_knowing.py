@@ -3,8 +3,12 @@
 import math
 
 import pytest
+import skimage.data
+import torch
 
-from noiseda.comparison.knowing import NAMES, Point, agreement, markdown
+from noiseda.comparison.knowing import NAMES, PAIRS, Point, agreement, markdown, on_look_alikes, task_of
+from noiseda.images import Picture, write
+from noiseda.restoration import UNet, save_weights
 
 GOOD, BAD, MIDDLE, *OTHERS = NAMES
 
@@ -65,3 +69,20 @@ def test_a_signal_that_could_not_be_measured_ranks_nothing():
     assert found[NAMES[0]]["rank"] == pytest.approx(1)
     assert math.isnan(found[NAMES[-1]]["rank"])
     assert f"| {NAMES[-1]} | +nan, nan, +nan, - |" in markdown({"rain": found})
+
+
+def test_look_alikes_of_rain_are_what_the_usual_degradation_makes(tmp_path):
+    for name, photograph in (("clean", skimage.data.astronaut()), ("real", skimage.data.chelsea())):
+        (tmp_path / name).mkdir()
+        pixels = torch.from_numpy(photograph[:256, :256].copy()).permute(2, 0, 1) / 255
+        write(Picture(pixels), tmp_path / f"{name}/0.png")
+    weights = tmp_path / "rain.safetensors"
+    save_weights(weights, UNet(width=4, depth=2).state_dict(), architecture="unet", arguments={}, task="derain")
+    assert task_of(weights) == "derain"
+    measure = on_look_alikes(tmp_path / "real", tmp_path / "clean", tmp_path, task_of(weights))
+    seen = []
+    found = measure(lambda x: seen.append(x) or x)["look-alikes"]
+    assert len(seen) == PAIRS
+    assert -35 < found < -15, "rain, of which nothing is taken away"
+    assert measure(torch.zeros_like)["look-alikes"] > found + 3, "black is worse"
+    assert not [*tmp_path.glob("matched-*")], "nothing was matched"

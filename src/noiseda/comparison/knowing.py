@@ -17,7 +17,9 @@ from torch import Tensor
 
 from noiseda.adaptation.risk import Restore, RiskEstimate
 from noiseda.comparison.scores import spread
+from noiseda.config import Task
 from noiseda.data.batches import generator
+from noiseda.data.degradations import Degradation, degradation
 from noiseda.data.look_alikes import look_alikes
 from noiseda.data.matching import matched
 from noiseda.errors import UserError
@@ -27,7 +29,7 @@ from noiseda.evaluation.metrics import psnr
 from noiseda.evaluation.niqe import Niqe
 from noiseda.images import find_images, read
 from noiseda.inference import restore_tensor
-from noiseda.restoration import load
+from noiseda.restoration import load, read_metadata
 from noiseda.storage import atomic
 
 SIDE = 256
@@ -109,15 +111,28 @@ def _measures(
         else:
             measures.append(lambda restore: {"estimated risk": risk(restore).mean})
     if "look-alikes" in wanted:
-        measures.append(_on_look_alikes(real, clean, memory))
+        measures.append(on_look_alikes(real, clean, memory, task_of(judge)))
     return measures
 
 
-def _on_look_alikes(real: Path, clean: Path, memory: Path) -> Callable[[Restore], dict[str, float]]:
-    """Minus the mean PSNR on look-alikes; not a number where nothing can be matched."""
+def task_of(weights: Path) -> Task:
+    """What a network was trained to restore, as its file says."""
+    found: Task = read_metadata(weights).get("task", "denoise")  # type: ignore[assignment]
+    return found
+
+
+def on_look_alikes(real: Path, clean: Path, memory: Path, task: Task) -> Callable[[Restore], dict[str, float]]:
+    """Minus the mean PSNR on look-alikes; not a number where nothing can be matched.
+
+    Rain and blur are not matched to photographs: their look-alikes are what the task's usual degradation makes.
+    """
     of = hashlib.sha256(f"{real} {clean}".encode()).hexdigest()[:16]
+    like: Degradation
     try:
-        like = matched(find_images(real), find_images(clean), memory / f"matched-{of}.json", seed=0)
+        if task == "denoise":
+            like = matched(find_images(real), find_images(clean), memory / f"matched-{of}.json", seed=0)
+        else:
+            like = degradation(task)
     except UserError:
         return lambda restore: {"look-alikes": math.nan}
     pairs = look_alikes(like, _some(clean, PAIRS), PAIRS, generator("look-alikes", str(real)))
