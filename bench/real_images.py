@@ -50,8 +50,8 @@ class Experiment:
 EXPERIMENTS = (
     Experiment("sidd-small", "denoise", f"--clean {WHITE}", "denoising/sidd-small/adapt/input", "denoising/sidd-small/test", "rgb", more="--degradation.kind white"),
     Experiment("polyu", "denoise", f"--clean {WHITE}", "denoising/polyu/adapt/input", "denoising/polyu/test", "rgb", more="--degradation.kind white"),
-    Experiment("rain-drops (simulated)", "derain", "--pairs deraining/rain100l/train", "@drops/adapt", "@drops/test", "derain-y"),
-    Experiment("rain100l (synthetic test)", "derain", "--pairs deraining/rain100l/train", "deraining/real-internet/input", "deraining/rain100l/test", "derain-y"),
+    Experiment("rain-drops (simulated)", "derain", "--pairs deraining/rain100l/train", "@drops/adapt", "@drops/test", "derain-y", more="--degradation.kind pairs"),
+    Experiment("rain100l (synthetic test)", "derain", "--pairs deraining/rain100l/train", "deraining/real-internet/input", "deraining/rain100l/test", "derain-y", more="--degradation.kind pairs"),
     Experiment("levin", "deblur", f"--clean {WHITE}", "deblurring/levin/adapt/input", "deblurring/levin/test", "deblur", "psnr_best_shift", "--restorer.channels 1"),
 )  # fmt: skip
 

@@ -131,8 +131,8 @@ class DegradationSettings:
     kind: str | None = None
     """Name of the degradation, or several joined by +, one of which is drawn for each image (white+3*matched: matched
     three times as often as white; with --pairs, pairs+streaks: their own inputs, and streaks anew); by default the
-    task's own (denoise: white+matched, which looks at --real, without it white+camera; derain: streaks; deblur:
-    camera-shake)."""
+    task's own (denoise: white+matched, which looks at --real, without it white+camera; derain: streaks, with --pairs
+    pairs+streaks; deblur: camera-shake)."""
 
     strength: tuple[float, float] | None = None
     """Range of its strength, in its own unit (white: sigma in 1/255); by default the degradation's own range."""

@@ -178,7 +178,9 @@ def test_pairs_may_be_mixed_with_inputs_made_anew_of_their_targets(where: Path) 
     mixed = replace(both, degradation=DegradationSettings(kind="pairs+3*streaks"))
     for settings in (both, mixed):
         settings.check()
-    assert training_degradation(both, None) == (None, 0.0)
+    assert training_degradation(both, None) == (Streaks(), 0.5), "the default for rain"
+    assert training_degradation(replace(both, degradation=DegradationSettings(kind="pairs")), None) == (None, 0.0)
+    assert training_degradation(replace(both, task="deblur"), None) == (None, 0.0)
     assert training_degradation(mixed, None) == (Streaks(), 0.75)
     domains, _, _ = load_domains(mixed, list_images(mixed), where / "cache")
     assert (domains.degradation, domains.share) == (Streaks(), 0.75)

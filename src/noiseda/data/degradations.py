@@ -78,6 +78,11 @@ DEFAULTS: dict[Task, str] = {"denoise": "white+camera", "derain": "streaks", "de
 (docs/results.md has what was measured)."""
 
 
+PAIRED: dict[Task, str] = {"denoise": PAIRS, "derain": f"{PAIRS}+streaks", "deblur": PAIRS}
+"""What the inputs of the user's own pairs are mixed with where nothing is asked for: a network for rain that knows two
+renderings does better on a third (docs/results.md)."""
+
+
 @dataclass(frozen=True)
 class Mixture:
     """One of several degradations for each image.

@@ -18,7 +18,7 @@ from noiseda.address import Location, Url
 from noiseda.config import AdaptSettings, RestorerSettings, TrainingSettings
 from noiseda.data.batches import Domains, Images
 from noiseda.data.cache import Skipped, decode
-from noiseda.data.degradations import DEFAULTS, MATCHED, PAIRS, Degradation, degradation, kinds
+from noiseda.data.degradations import DEFAULTS, MATCHED, PAIRED, PAIRS, Degradation, degradation, kinds
 from noiseda.data.fetch import ShardCache
 from noiseda.data.folders import paired_folder
 from noiseda.data.matching import Matched, matched
@@ -128,7 +128,7 @@ def training_degradation(settings: AdaptSettings, like: Matched | None) -> tuple
     """
     kind = settings.degradation.kind
     if settings.clean is None:
-        shares = kinds(settings.task, kind or PAIRS)
+        shares = kinds(settings.task, kind or PAIRED[settings.task])
         own, all_of_them = shares.pop(PAIRS), sum(shares.values())
         if not shares:
             return None, 0.0
