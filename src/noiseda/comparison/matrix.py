@@ -25,7 +25,7 @@ Tree = dict[str, Any]
 UNLESS_ASKED: dict[str, Any] = {
     "look_alikes": 0,
     "neighbor2neighbor": {"start": 0.0},
-    "training": {"forgetting": None},
+    "training": {"forgetting": None, "decay": "cosine"},
 }
 """What runs of a comparison have in place of the usual defaults: each is what was published, and its last weights are
 compared; no signal that is compared itself chooses them."""

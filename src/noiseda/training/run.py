@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from noiseda.adaptation import Terms
-from noiseda.config import AdaptSettings, TrainingSettings
+from noiseda.config import AdaptSettings
 from noiseda.data.ahead import Ahead
 from noiseda.data.batches import Batch, DomainBatches, Domains, generator
 from noiseda.data.cache import ImageStore, Skipped
@@ -189,7 +189,7 @@ def fit(run: Run, stop: StopRequest) -> None:
             progress = run.done / training.steps
             run.strategy.at(progress)
             for group in run.optimizer.param_groups:
-                group["lr"] = group["peak"] * _decay(training, progress, run.strategy.begins)
+                group["lr"] = group["peak"] * _decay(run.settings, progress, run.strategy.begins)
             terms, batch = _step(run, stream, journal, measured)
             run.average.update(run.strategy.restorer, run.done)
             run.done += 1
@@ -316,13 +316,14 @@ class Measured:
             self._journal.note(values)
 
 
-def _decay(training: TrainingSettings, progress: float, begins: float) -> float:
+def _decay(settings: AdaptSettings, progress: float, begins: float) -> float:
     """Factor of the learning rate at the step to come; it starts anew where the real images begin to be learnt from.
 
-    >>> [round(_decay(TrainingSettings(), progress, 0.5), 3) for progress in (0.0, 0.25, 0.5, 0.75)]
+    >>> [round(_decay(AdaptSettings(), progress, 0.5), 3) for progress in (0.0, 0.25, 0.5, 0.75)]
     [1.0, 0.5, 1.0, 0.5]
     """
-    if training.decay == "constant":
+    usual = "cosine" if settings.restorer.start is None else "constant"
+    if (usual if settings.training.decay == "auto" else settings.training.decay) == "constant":
         return 1.0
     share = progress / begins if progress < begins else (progress - begins) / (1 - begins)
     return 0.5 + 0.5 * math.cos(math.pi * share)
