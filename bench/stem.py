@@ -47,7 +47,7 @@ def main() -> None:
         common = f"--clean {data / WHITE} --cache {out / 'cache'} --seed {seed}"
         start = out / f"start-{seed}"
         train(f"{common} --strategy synthetic --training.steps {arguments.start}", start)
-        onward = f"{common} --restorer.start {start / 'restorer.safetensors'} --training.steps {arguments.steps} --training.learning_rate 3e-4"
+        onward = f"{common} --restorer.start {start / 'restorer.safetensors'} --training.decay cosine --training.forgetting null --training.steps {arguments.steps} --training.learning_rate 3e-4"
         real = f"--real {polyu / 'adapt/input'} --training.predictor_learning_rate 1e-3"
         arms = {"synthetic": f"{onward} --strategy synthetic"}
         arms |= {f"stem {stem}": f"{onward} {real} --predictor.stem {stem}" for stem in arguments.stems.split(",")}
