@@ -21,8 +21,8 @@ class Neighbor2NeighborSettings:
     """Learn from synthetic pairs too; without, from the real images alone, as in the paper."""
 
     start: float = 0.67
-    """Share of the run in which synthetic pairs are learnt from alone, before the real images are; there the learning
-    rate starts anew. 0 (the paper), or without synthetic pairs: from the first step on."""
+    """Share of the run in which synthetic pairs are learnt from alone, before the real images are; 0 (the paper), or
+    without synthetic pairs: from the first step on."""
 
 
 @dataclass(frozen=True)

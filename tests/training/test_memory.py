@@ -119,7 +119,8 @@ LATE = Neighbor2NeighborSettings(weight=1e4, start=0.5)
 
 
 def test_a_run_keeps_the_weights_before_the_real_images_and_goes_no_further_than_allowed(where: Path) -> None:
-    settings = small(where, strategy="neighbor2neighbor", neighbor2neighbor=LATE, degradation=WHITE, learning_rate=0.02)
+    usual = {"degradation": WHITE, "learning_rate": 0.002, "decay": "constant", "ema": 0.0}
+    settings = small(where, strategy="neighbor2neighbor", neighbor2neighbor=LATE, steps=8, **usual)
     bold = adapt(replace(settings, training=replace(settings.training, forgetting=None), out=where / "bold"))
     assert bold.kept is None
     careful = adapt(replace(settings, training=replace(settings.training, forgetting=0.01)))
@@ -134,8 +135,7 @@ def test_a_run_keeps_the_weights_before_the_real_images_and_goes_no_further_than
     for name, value in shipped.items():
         torch.testing.assert_close(value, torch.lerp(before[name], last[name], kept.share))
     # The weights before are those of a shorter run on synthetic pairs alone.
-    alone_settings = small(where, strategy="synthetic", degradation=WHITE, learning_rate=0.02, steps=3)
-    short = adapt(replace(alone_settings, out=where / "short"))
+    short = adapt(small(where, strategy="synthetic", steps=4, out=where / "short", **usual))
     alone = load_file(short.weights)
     assert all(torch.equal(alone[name], value) for name, value in before.items())
     assert adapt(replace(settings, training=replace(settings.training, forgetting=0.01))).kept == kept, "run again"

@@ -189,7 +189,7 @@ def fit(run: Run, stop: StopRequest) -> None:
             progress = run.done / training.steps
             run.strategy.at(progress)
             for group in run.optimizer.param_groups:
-                group["lr"] = group["peak"] * _decay(run.settings, progress, run.strategy.begins)
+                group["lr"] = group["peak"] * _decay(run.settings, progress)
             terms, batch = _step(run, stream, journal, measured)
             run.average.update(run.strategy.restorer, run.done)
             run.done += 1
@@ -316,17 +316,16 @@ class Measured:
             self._journal.note(values)
 
 
-def _decay(settings: AdaptSettings, progress: float, begins: float) -> float:
-    """Factor of the learning rate at the step to come; it starts anew where the real images begin to be learnt from.
+def _decay(settings: AdaptSettings, progress: float) -> float:
+    """Factor of the learning rate at the step to come.
 
-    >>> [round(_decay(AdaptSettings(), progress, 0.5), 3) for progress in (0.0, 0.25, 0.5, 0.75)]
-    [1.0, 0.5, 1.0, 0.5]
+    >>> [round(_decay(AdaptSettings(), progress), 3) for progress in (0.0, 0.5, 0.75)]
+    [1.0, 0.5, 0.146]
     """
     usual = "cosine" if settings.restorer.start is None else "constant"
     if (usual if settings.training.decay == "auto" else settings.training.decay) == "constant":
         return 1.0
-    share = progress / begins if progress < begins else (progress - begins) / (1 - begins)
-    return 0.5 + 0.5 * math.cos(math.pi * share)
+    return 0.5 + 0.5 * math.cos(math.pi * progress)
 
 
 def _validate(run: Run, tried: Trial, journal: Journal) -> None:
