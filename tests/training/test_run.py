@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from noiseda.adaptation import SyntheticOnly, Terms
-from noiseda.config import DegradationSettings, ObjectiveSettings
+from noiseda.config import DegradationSettings, ObjectiveSettings, RestorerSettings
 from noiseda.data.noise import White
 from noiseda.errors import UserError
 from noiseda.restoration import load, read_metadata
@@ -104,6 +104,22 @@ def test_the_best_scored_weights_are_shipped(where: Path, monkeypatch: pytest.Mo
     adapt(replace(constant, objective=ramp_free))
     best, four = load_file(where / "six/restorer.safetensors"), load_file(where / "four/restorer.safetensors")
     assert all(torch.equal(best[key], four[key]) for key in best)
+
+
+def test_the_rate_falls_from_random_weights_and_is_constant_from_given_ones(where: Path) -> None:
+    def rates(out: Path) -> list[float]:
+        return [line["learning_rate"] for line in read_log(out / "log.jsonl")]
+
+    first = adapt(small(where, strategy="synthetic", learning_rate=0.01, out=where / "first"))
+    fallen = rates(where / "first")
+    assert fallen[0] == pytest.approx(0.01)
+    assert fallen == sorted(fallen, reverse=True)
+    assert fallen[-1] < 0.001
+    given = RestorerSettings(width=4, depth=2, start=first.weights)
+    for decay, out in (("auto", "constant"), ("cosine", "falls")):
+        adapt(small(where, strategy="synthetic", learning_rate=0.01, restorer=given, decay=decay, out=where / out))
+    assert set(rates(where / "constant")) == {0.01}
+    assert rates(where / "falls") == pytest.approx(fallen)
 
 
 def test_runs_in_one_process_do_not_disturb_one_another(where: Path) -> None:
