@@ -102,6 +102,10 @@ def test_known_pairs_are_of_the_kind_trained_on_but_not_matched(tmp_path: Path) 
     assert max((x - y).abs().max() for x, y in weak) < 8 / 255
     assert White().strength[1] > 8
     assert not known_pairs(settings, [], [])
+    tiny = save(tmp_path / "tiny.png", CLEAN[:12, :12])
+    camera = replace(settings, degradation=DegradationSettings(kind="camera"))
+    assert not known_pairs(camera, [tiny], []), "nothing is left within the margins"
+    assert len(known_pairs(camera, [tiny, files[0]], [])) == memory.COUNT
 
 
 def test_of_pairs_the_middle_is_taken(tmp_path: Path) -> None:

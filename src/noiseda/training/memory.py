@@ -29,6 +29,9 @@ from noiseda.training.verdict import Pairs, standing
 COUNT = 32
 """Synthetic pairs that what is known is measured on."""
 
+LEAST = 8
+"""Smallest side of a synthetic pair, in pixels."""
+
 STEPS = 10
 """Steps from one network to the next."""
 
@@ -99,14 +102,13 @@ def known_pairs(settings: AdaptSettings, clean: Sequence[Path], pairs: Sequence[
     """
     if pairs:
         chosen = [pairs[index * len(pairs) // COUNT] for index in range(min(COUNT, len(pairs)))]
-        return [_middle(*(read(path).pixels for path in pair)) for pair in chosen]
-    images = some(clean, COUNT)
-    if not images:
-        return []
+        largest = settings.max_megapixels
+        return [_middle(*(read(path, max_megapixels=largest).pixels for path in pair)) for pair in chosen]
     usual = "white" if settings.matches else DEFAULTS[settings.task]  # "white" is what stands beside "matched"
     names = [name for name in kinds(settings.task, settings.degradation.kind or usual) if name != MATCHED]
     degrade = degradation(settings.task, "+".join(names) or usual, settings.degradation.strength)
-    return look_alikes(degrade, images, COUNT, generator(settings.seed, "known pairs"))
+    images = [image for image in some(clean, COUNT) if min(image.shape[-2:]) >= 2 * degrade.margin + LEAST]
+    return look_alikes(degrade, images, COUNT, generator(settings.seed, "known pairs")) if images else []
 
 
 def keep(
