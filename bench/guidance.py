@@ -12,7 +12,9 @@ something, it asks for blur.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
@@ -20,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from noiseda.adaptation.noise_space import NoiseSpace
+from noiseda.adaptation.noise_space import NoiseDraws, NoiseSpace
 from noiseda.adaptation.shuffle import shuffle
 from noiseda.cli import parse
 from noiseda.config import AdaptSettings
@@ -53,6 +55,13 @@ def another(images: Tensor) -> Tensor:
 CHANGES: dict[str, Callable[[Tensor], Tensor]] = {"noisier": noisier, "blurred": blurred, "another": another}
 
 
+def error_of(strategy: NoiseSpace, y_syn: Tensor, draws: NoiseDraws, syn: Tensor, real: Tensor) -> Tensor:
+    """The predictor's error, given both restored images."""
+    conditions = shuffle(syn, real, draws.order)
+    found: Tensor = strategy.denoiser(y_syn, conditions, draws.eps, draws.alpha_bar)
+    return found.mean()
+
+
 def measure(folder: Path) -> None:
     """Print the table of one run."""
     _, arguments = parse(["adapt", "--config", str(folder / "settings.yaml")])
@@ -78,12 +87,7 @@ def measure(folder: Path) -> None:
             assert batch.x_real is not None, "noise-space adaptation has real images in its batches"
             with torch.no_grad():
                 syn, real = strategy.restorer(torch.cat([batch.x_syn, batch.x_real])).float().chunk(2)
-
-            def error(syn: Tensor, real: Tensor) -> Tensor:
-                conditions = shuffle(syn, real, draws.order)  # noqa: B023 (called at once)
-                found: Tensor = strategy.denoiser(batch.y_syn, conditions, draws.eps, alpha_bar)  # noqa: B023
-                return found.mean()
-
+            error = partial(error_of, strategy, batch.y_syn, dataclasses.replace(draws, alpha_bar=alpha_bar))
             parts = [part.clone().requires_grad_() for part in (syn, real)]
             whole = error(*parts)
             into_syn, into_real = (gradient.norm() for gradient in torch.autograd.grad(whole, parts))

@@ -80,7 +80,7 @@ def test_buffers_are_blended_too_and_counters_are_taken_from_the_later_one() -> 
         return norm
 
     mixed = network(0.0, 0)
-    blend(network(1.0, 5), network(3.0, 9), 0.25, into=mixed)  # type: ignore[arg-type]
+    blend(network(1.0, 5), network(3.0, 9), 0.25, into=mixed)
     assert mixed.running_mean.tolist() == pytest.approx([1.5] * 3)
     assert mixed.num_batches_tracked.item() == 9
 

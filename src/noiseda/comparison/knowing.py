@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
+from typing import cast
 
 import torch
 from scipy.stats import spearmanr
@@ -117,8 +118,7 @@ def _measures(
 
 def task_of(weights: Path) -> Task:
     """What a network was trained to restore, as its file says."""
-    found: Task = read_metadata(weights).get("task", "denoise")  # type: ignore[assignment]
-    return found
+    return cast(Task, read_metadata(weights).get("task", "denoise"))
 
 
 def on_look_alikes(real: Path, clean: Path, memory: Path, task: Task) -> Callable[[Restore], dict[str, float]]:

@@ -16,14 +16,16 @@ from pathlib import Path
 from statistics import fmean
 
 import torch
+from torch import nn
 
 from noiseda.config import AdaptSettings, Precision
 from noiseda.data.batches import generator
 from noiseda.data.degradations import DEFAULTS, MATCHED, degradation, kinds
 from noiseda.data.look_alikes import SIDE, look_alikes
 from noiseda.data.matching import some
-from noiseda.images import read
+from noiseda.evaluation.label_free import centre
 from noiseda.restoration import Restorer
+from noiseda.training.assemble import load_validation
 from noiseda.training.verdict import Pairs, standing
 
 COUNT = 32
@@ -78,15 +80,15 @@ def first_step(begins: float, steps: int) -> int:
     return math.ceil(round(begins * steps, 6))
 
 
-def is_kept(settings: AdaptSettings, begins: float) -> bool:
-    """Whether a run has weights from before it learnt from real images, and shall keep what they knew.
+def earlier_files(settings: AdaptSettings, begins: float) -> list[Path]:
+    """Weights of a run from before it learnt from real images, the first of them first; none where it has none.
 
     Args:
         settings: the run's settings.
         begins: the strategy's.
     """
-    earlier = begins > 0 or settings.restorer.start is not None
-    return settings.training.forgetting is not None and settings.looks and earlier
+    files = (settings.restorer.start, earlier_weights(settings.out) if begins > 0 else None)
+    return [path for path in files if path is not None] if settings.looks else []
 
 
 def known_pairs(settings: AdaptSettings, clean: Sequence[Path], pairs: Sequence[tuple[Path, ...]]) -> Pairs:
@@ -102,8 +104,7 @@ def known_pairs(settings: AdaptSettings, clean: Sequence[Path], pairs: Sequence[
     """
     if pairs:
         chosen = [pairs[index * len(pairs) // COUNT] for index in range(min(COUNT, len(pairs)))]
-        largest = settings.max_megapixels
-        return [_middle(*(read(path, max_megapixels=largest).pixels for path in pair)) for pair in chosen]
+        return [(centre(x, SIDE), centre(y, SIDE)) for x, y in load_validation(settings, chosen)[0]]
     usual = "white" if settings.matches else DEFAULTS[settings.task]  # "white" is what stands beside "matched"
     names = [name for name in kinds(settings.task, settings.degradation.kind or usual) if name != MATCHED]
     degrade = degradation(settings.task, "+".join(names) or usual, settings.degradation.strength)
@@ -146,7 +147,7 @@ def keep(
 
 
 @torch.no_grad()
-def blend(old: Restorer, new: Restorer, share: float, *, into: Restorer) -> None:
+def blend(old: nn.Module, new: nn.Module, share: float, *, into: nn.Module) -> None:
     """Write (1 - share) * old + share * new, parameters and floating-point buffers, into a third network."""
     theirs, own = old.state_dict(), new.state_dict()
     into.load_state_dict(
@@ -155,11 +156,3 @@ def blend(old: Restorer, new: Restorer, share: float, *, into: Restorer) -> None
             for name, value in own.items()
         }
     )
-
-
-def _middle(*images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The middle of a pair, at most 128 pixels a side."""
-    x, y = torch.broadcast_tensors(*images)  # type: ignore[no-untyped-call]
-    height, width = x.shape[-2:]
-    top, left = max(0, (height - SIDE) // 2), max(0, (width - SIDE) // 2)
-    return x[..., top : top + SIDE, left : left + SIDE], y[..., top : top + SIDE, left : left + SIDE]

@@ -12,7 +12,7 @@ from noiseda.restoration import Restorer, load, save_weights
 from noiseda.storage import atomic
 from noiseda.training.assemble import files_of, pairs_of, restorer_arguments
 from noiseda.training.journal import read_log
-from noiseda.training.memory import Kept, earlier_weights, first_step, is_kept, keep, known_pairs
+from noiseda.training.memory import Kept, earlier_files, first_step, keep, known_pairs
 from noiseda.training.state import Run
 from noiseda.training.verdict import Verdict, judge
 
@@ -108,14 +108,13 @@ def ship(run: Run) -> Summary:
 def _keep(run: Run, network: Restorer) -> tuple[Restorer, Kept | None]:
     """Take the network to ship back towards what it was before, as far as what it knew then asks for."""
     settings, begins = run.settings, run.strategy.begins
-    allowed = settings.training.forgetting
+    allowed, files = settings.training.forgetting, earlier_files(settings, begins)
     step = run.done if run.best is None else int(run.best["step"])
-    if allowed is None or not is_kept(settings, begins) or step <= first_step(begins, settings.training.steps):
+    if allowed is None or not files or step <= first_step(begins, settings.training.steps):
         return network, None
     pairs = known_pairs(settings, files_of(run.groups, "clean"), pairs_of(run.groups))
     if not pairs:  # in shards
         return network, None
-    files = [path for path in (settings.restorer.start, earlier_weights(settings.out) if begins > 0 else None) if path]
     earlier = [load(path).to(run.accelerator.device) for path in files]
     return keep(earlier, network, pairs, allowed, settings.training.precision)
 
