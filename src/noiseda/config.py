@@ -262,7 +262,7 @@ class AdaptSettings:
 
     strategy: StrategyChoice = "auto"
     """noise-space lets a diffusion model judge; synthetic trains on synthetic pairs alone; the others are other ways of
-    adapting (docs/method.md). auto: neighbor2neighbor where pairs are matched to --real, else noise-space."""
+    adapting (docs/method.md). auto: neighbor2neighbor where noise is matched to --real, else noise-space."""
 
     also: list[StrategyName] = field(default_factory=list)
     """Strategies to add to it: their losses are summed, the restorer is one."""
@@ -310,7 +310,8 @@ class AdaptSettings:
                 found = location(value) if name in ("real", "clean", "pairs", "reference") else Path(value)
                 object.__setattr__(self, name, found)
         if self.strategy == "auto":
-            object.__setattr__(self, "strategy", "neighbor2neighbor" if self.matches else "noise-space")
+            noise = self.matches and self.task == "denoise"
+            object.__setattr__(self, "strategy", "neighbor2neighbor" if noise else "noise-space")
 
     @property
     def adapts(self) -> bool:

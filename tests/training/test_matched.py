@@ -11,7 +11,7 @@ from noiseda.data import matching
 from noiseda.errors import UserError
 from noiseda.training import adapt
 from noiseda.training.cost import describe
-from tests.training.photographs import folder, small
+from tests.training.photographs import folder, pairs, small
 
 MATCHED = DegradationSettings(kind="white+matched")
 
@@ -67,3 +67,26 @@ def test_without_a_strategy_matched_pairs_need_no_diffusion_model(noisy: Path) -
     ):
         assert settings.strategy == "noise-space"
     assert "strategy neighbor2neighbor, degradation matched to the photographs" in str(describe(by_hand))
+
+
+@pytest.mark.parametrize("kind", ["matched", "camera-shake+matched"])
+def test_blur_is_matched_by_kernels_and_tried_on_them(
+    noisy: Path, kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = small(noisy, task="deblur", strategy="synthetic", degradation=DegradationSettings(kind=kind))
+    summary = adapt(replace(settings, look_alikes=2))
+    assert "the photographs look like blur of " in capfd.readouterr().err
+    (kept,) = (noisy / "out/cache").glob("matched-*.json")
+    assert len(json.loads(kept.read_text())["kernels"]) == 2
+    assert summary.images["real"] == 2
+    assert summary.verdict is not None
+    by_hand = replace(settings, strategy="auto")
+    assert by_hand.strategy == "noise-space", "Neighbor2Neighbor is for noise"
+
+
+def test_inputs_of_pairs_may_be_mixed_with_matched_ones(noisy: Path) -> None:
+    pairs(noisy / "pairs", size=200)
+    mixed = DegradationSettings(kind="pairs+matched")
+    settings = small(noisy, clean=None, pairs=noisy / "pairs", degradation=mixed, strategy="synthetic")
+    adapt(settings)
+    assert len([*(noisy / "out/cache").glob("matched-*.json")]) == 1

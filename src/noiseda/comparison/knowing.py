@@ -21,6 +21,7 @@ from noiseda.comparison.scores import spread
 from noiseda.config import Task
 from noiseda.data.batches import generator
 from noiseda.data.degradations import Degradation, degradation
+from noiseda.data.kernels import matched_blur
 from noiseda.data.look_alikes import look_alikes
 from noiseda.data.matching import matched
 from noiseda.errors import UserError
@@ -124,13 +125,15 @@ def task_of(weights: Path) -> Task:
 def on_look_alikes(real: Path, clean: Path, memory: Path, task: Task) -> Callable[[Restore], dict[str, float]]:
     """Minus the mean PSNR on look-alikes; not a number where nothing can be matched.
 
-    Rain and blur are not matched to photographs: their look-alikes are what the task's usual degradation makes.
+    Rain is not matched to photographs: its look-alikes are what the task's usual degradation makes.
     """
     of = hashlib.sha256(f"{real} {clean}".encode()).hexdigest()[:16]
     like: Degradation
     try:
         if task == "denoise":
             like = matched(find_images(real), find_images(clean), memory / f"matched-{of}.json", seed=0)
+        elif task == "deblur":
+            like = matched_blur(find_images(real), memory / f"kernels-{of}.json")
         else:
             like = degradation(task)
     except UserError:

@@ -47,7 +47,7 @@ class CameraShake:
     def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:
         """Degrade one image (C, H, W) in [0, 1]."""
         kernel = shake_kernel(uniform(self.strength, generator), generator)
-        return _exposed(clean, kernel, self.linear, self.sigma, generator)
+        return exposed(clean, kernel, self.linear, self.sigma, generator)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ class Defocus:
     def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:
         """Degrade one image (C, H, W) in [0, 1]."""
         kernel = disc_kernel(uniform(self.strength, generator))
-        return _exposed(clean, kernel, self.linear, self.sigma, generator)
+        return exposed(clean, kernel, self.linear, self.sigma, generator)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,8 +215,8 @@ def _scaled(path: Tensor, extent: float) -> Tensor:
     return centred * (extent / 2 / farthest)
 
 
-def _exposed(clean: Tensor, kernel: Tensor, linear: bool, sigma: Range, generator: torch.Generator) -> Tensor:
-    """The image blurred by a kernel, as light if asked, with noise after."""
+def exposed(clean: Tensor, kernel: Tensor, linear: bool, sigma: Range, generator: torch.Generator) -> Tensor:
+    """The image (C, H, W) blurred by a kernel (K, K), as light if asked, with white noise after, of sigma / 255."""
     if linear:
         blurred = srgb_from_linear(convolve(linear_from_srgb(clean), kernel).clamp(0, 1))
     else:

@@ -61,7 +61,8 @@ DEGRADATIONS: dict[str, Callable[..., Degradation]] = {
 """Every degradation by name; each class takes its settings, ``strength`` among them, by keyword."""
 
 MATCHED = "matched"
-"""The name of a degradation that is found from the user's photographs (:mod:`noiseda.data.matching`)."""
+"""The name of a degradation that is found from the user's photographs (noise: :mod:`noiseda.data.matching`; blur:
+:mod:`noiseda.data.kernels`)."""
 
 PAIRS = "pairs"
 """The name, in a mixture, of what the inputs of the user's own pairs went through."""
@@ -69,7 +70,7 @@ PAIRS = "pairs"
 TASK_DEGRADATIONS: dict[Task, tuple[str, ...]] = {
     "denoise": ("white", "poisson-gaussian", "shot", "camera", "shrunk", "phone", MATCHED),
     "derain": ("streaks", "drops"),
-    "deblur": ("camera-shake", "defocus", "frame-average"),
+    "deblur": ("camera-shake", "defocus", "frame-average", MATCHED),
 }
 """Names of the degradations that make sense for a task."""
 

@@ -153,7 +153,7 @@ def simulate(clean: Sequence[Path], seed: int, count: int = SIMULATIONS) -> tupl
         for kind, bounds in CANDIDATES.items():
             strength = log_uniform(bounds, generator)
             photograph = sources[index % len(sources)]
-            degraded = DEGRADATIONS[kind](strength=(strength, strength))(_middle(photograph, _SIMULATED), generator)
+            degraded = DEGRADATIONS[kind](strength=(strength, strength))(middle(photograph, _SIMULATED), generator)
             look = looks_of((degraded.clamp(0, 1) * 255).round() / 255)
             if look is not None:
                 rows.append((kind, strength))
@@ -194,7 +194,7 @@ def looks_of(image: Tensor) -> Tensor | None:
         pixels, and of chroma at 1, 2 and 4; log of the variance in darker places over that in brighter ones. Chroma is
         not a number in grey images. None where fewer than six patches are neither clipped nor without noise.
     """
-    image = _middle(image, _REAL)
+    image = middle(image, _REAL)
     if min(image.shape[-2:]) < SIDE:
         return None
     patches = F.unfold(image.expand(3, -1, -1)[None], SIDE, stride=SIDE)[0].T.reshape(-1, 3, SIDE * SIDE)
@@ -233,7 +233,8 @@ def _without_plane(patches: Tensor) -> Tensor:
     return rest
 
 
-def _middle(image: Tensor, side: int) -> Tensor:
+def middle(image: Tensor, side: int) -> Tensor:
+    """The middle of an image (C, H, W), at most ``side`` pixels a side."""
     top, left = (max(0, (length - side) // 2) for length in image.shape[-2:])
     return image[:, top : top + side, left : left + side]
 
@@ -252,7 +253,7 @@ def some(paths: Sequence[Path], count: int) -> list[Tensor]:
     found = []
     for path in (paths[index * len(paths) // count] for index in range(count)):
         try:
-            found.append(_middle(read(path).pixels, _REAL))
+            found.append(middle(read(path).pixels, _REAL))
         except ImageError:
             continue
     return found

@@ -21,6 +21,7 @@ from noiseda.data.cache import Skipped, decode
 from noiseda.data.degradations import DEFAULTS, MATCHED, PAIRED, PAIRS, Degradation, degradation, kinds
 from noiseda.data.fetch import ShardCache
 from noiseda.data.folders import paired_folder
+from noiseda.data.kernels import matched_blur
 from noiseda.data.matching import Matched, matched
 from noiseda.data.shards import ShardSet, find_shards
 from noiseda.data.stream import ShardStream
@@ -85,7 +86,7 @@ def _flag(flag: str) -> Iterator[None]:
         raise UserError(f"--{flag} {error}") from error
 
 
-def look(settings: AdaptSettings, groups: Listed, cache: Path) -> Matched | None:
+def look(settings: AdaptSettings, groups: Listed, cache: Path) -> Degradation | None:
     """What the real photographs went through, where a run has a use for it and it can be told.
 
     Args:
@@ -99,12 +100,15 @@ def look(settings: AdaptSettings, groups: Listed, cache: Path) -> Matched | None
     if not settings.matches and not settings.is_tried:
         return None
     try:
-        photographs = {flag: _files(flag, groups[flag]) for flag in ("real", "clean")}
+        real = _files("real", groups["real"])
         of = hashlib.sha256(f"{fingerprint(groups)} {settings.seed}".encode()).hexdigest()[:16]
         kept = cache / f"matched-{of}.json"
         if not kept.exists():
             say("looking for what your photographs went through: half a minute")
-        return matched(**photographs, kept=kept, seed=settings.seed)
+        if settings.task == "deblur":
+            return matched_blur(real, kept)
+        clean = "clean" if "clean" in groups else "pairs"
+        return matched(real, _files(clean, groups[clean]), kept, seed=settings.seed)
     except UserError as error:
         if settings.matches and settings.degradation.kind is not None:
             raise
@@ -113,7 +117,7 @@ def look(settings: AdaptSettings, groups: Listed, cache: Path) -> Matched | None
         return None
 
 
-def training_degradation(settings: AdaptSettings, like: Matched | None) -> tuple[Degradation | None, float]:
+def training_degradation(settings: AdaptSettings, like: Degradation | None) -> tuple[Degradation | None, float]:
     """What makes synthetic inputs of clean photographs.
 
     Args:
@@ -163,10 +167,12 @@ def pairs_of(groups: Listed) -> Groups:
 def _files(flag: str, found: Groups | ShardSet) -> list[Path]:
     if isinstance(found, ShardSet):
         raise UserError(f"--degradation.kind matched looks at images in a folder: --{flag} holds shards")
-    return [path for (path,) in found]
+    return [files[-1] for files in found]  # of pairs, the targets
 
 
-def load_domains(settings: AdaptSettings, groups: Listed, cache: Path) -> tuple[Domains, list[Skipped], Matched | None]:
+def load_domains(
+    settings: AdaptSettings, groups: Listed, cache: Path
+) -> tuple[Domains, list[Skipped], Degradation | None]:
     """Decode the images of the training domains; those of shards are fetched and decoded when they are drawn.
 
     Args:

@@ -105,7 +105,8 @@ def known_pairs(settings: AdaptSettings, clean: Sequence[Path], pairs: Sequence[
     if pairs:
         chosen = [pairs[index * len(pairs) // COUNT] for index in range(min(COUNT, len(pairs)))]
         return [(centre(x, SIDE), centre(y, SIDE)) for x, y in load_validation(settings, chosen)[0]]
-    usual = "white" if settings.matches else DEFAULTS[settings.task]  # "white" is what stands beside "matched"
+    # Of noise, white is what stands beside "matched".
+    usual = "white" if settings.matches and settings.task == "denoise" else DEFAULTS[settings.task]
     names = [name for name in kinds(settings.task, settings.degradation.kind or usual) if name != MATCHED]
     degrade = degradation(settings.task, "+".join(names) or usual, settings.degradation.strength)
     images = [image for image in some(clean, COUNT) if min(image.shape[-2:]) >= 2 * degrade.margin + LEAST]

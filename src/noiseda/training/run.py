@@ -18,7 +18,7 @@ from noiseda.config import AdaptSettings
 from noiseda.data.ahead import Ahead
 from noiseda.data.batches import Batch, DomainBatches, Domains, generator
 from noiseda.data.cache import ImageStore, Skipped
-from noiseda.data.matching import Matched
+from noiseda.data.degradations import Degradation
 from noiseda.errors import Interrupted, UserError
 from noiseda.precision import autocast, memory_format
 from noiseda.restoration import load
@@ -122,7 +122,7 @@ def prepare(settings: AdaptSettings) -> Run:
     return run
 
 
-def _warn(settings: AdaptSettings, domains: Domains, skipped: list[Skipped], like: Matched | None) -> None:
+def _warn(settings: AdaptSettings, domains: Domains, skipped: list[Skipped], like: Degradation | None) -> None:
     if like is not None:
         say(f"the photographs look like {like}")
     for image in skipped:

@@ -23,8 +23,9 @@ from torch import Tensor, nn
 from noiseda.adaptation.risk import Risk, RiskEstimate
 from noiseda.config import AdaptSettings, Precision
 from noiseda.data.batches import generator
+from noiseda.data.degradations import Degradation
 from noiseda.data.look_alikes import look_alikes
-from noiseda.data.matching import Matched, some
+from noiseda.data.matching import some
 from noiseda.errors import UserError
 from noiseda.evaluation.metrics import psnr
 from noiseda.inference import restore_tensor
@@ -104,7 +105,7 @@ class Verdict:
 
 
 def trial(
-    settings: AdaptSettings, validation: Pairs, like: Matched | None, clean: Sequence[Path], real: Sequence[Path]
+    settings: AdaptSettings, validation: Pairs, like: Degradation | None, clean: Sequence[Path], real: Sequence[Path]
 ) -> Trial | None:
     """What a run is tried on: the user's validation pairs, else look-alikes, other ones for choosing and for judging.
 
@@ -143,11 +144,11 @@ def with_estimate(tried: Trial, settings: AdaptSettings, real: Sequence[Path], n
 
 
 def _estimates(settings: AdaptSettings) -> bool:
-    """Whether the error may be estimated: not of what learns from the estimate."""
-    return "sure" not in (settings.strategy, *settings.also)
+    """Whether the error may be estimated: that of noise, and not of what learns from the estimate."""
+    return settings.task == "denoise" and "sure" not in (settings.strategy, *settings.also)
 
 
-def trial_of(like: Matched, clean: Sequence[Path], count: int, seed: int, error: RiskEstimate | None) -> Trial:
+def trial_of(like: Degradation, clean: Sequence[Path], count: int, seed: int, error: RiskEstimate | None) -> Trial:
     """Look-alikes for choosing, as many others for judging, and perhaps an estimate of the error."""
     large = [image for image in some(clean, 2 * count) if min(image.shape[-2:]) >= SMALLEST]
     made = look_alikes(like, large, 2 * count, generator(seed, "look-alikes")) if large else []
