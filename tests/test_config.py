@@ -74,7 +74,7 @@ UNUSUAL = AdaptSettings(
         weight=1e-5, ramp=0.0, conditions="real", shuffle="off", contrast=False, margin=0.0, detach_negative=True,
         schedule="cosine", levels=(100, 900),
     ),
-    degradation=DegradationSettings(kind="streaks", strength=(0.1, 1.0)),
+    degradation=DegradationSettings(kind="streaks", strength=(0.1, 1.0), smoothed=1.5),
     training=TrainingSettings(
         steps=10, batch=3, patch=32, learning_rate=1e-6, predictor_learning_rate=3e-4, decay="constant", accumulate=2,
         clip=0.0, ema=0.0, forgetting=None, precision="fp32", memory_format="channels_first", validate_every=1,
@@ -225,6 +225,7 @@ CHOICES = {
     + [("transplant.strength", value) for value in ((0.0, 1.0), (1.5, 1.0))]
     + [(flag, 25) for flag in ("blind_spot.train_stride", "blind_spot.test_stride", "score.square")]
     + [("transplant.bins", 1), ("mean_teacher.views", 3)]
+    + [("degradation.smoothed", value) for value in (0.9, NAN, float("inf"))]
     + [("training.patch", value) for value in (0, 8, 65, 68)]
     + list(CHOICES.items()),
 )

@@ -132,10 +132,20 @@ class DegradationSettings:
     """Name of the degradation, or several joined by +, one of which is drawn for each image (white+3*matched: matched
     three times as often as white; with --pairs, pairs+streaks: their own inputs, and streaks anew); by default the
     task's own (denoise: white+matched, which looks at --real, without it white+camera; derain: streaks, with --pairs
-    pairs+streaks; deblur: camera-shake)."""
+    pairs+streaks; deblur: camera-shake, or camera-shake+matched, with the kernels found in --real)."""
 
     strength: tuple[float, float] | None = None
     """Range of its strength, in its own unit (white: sigma in 1/255); by default the degradation's own range."""
+
+    smoothed: float | None = None
+    """How many times as strong as in flat places, where it is looked for, matched noise may be elsewhere: cameras
+    smooth flat places. By default what does best when tried out on copies of the network that the run starts
+    from, which takes a minute; without one, 2.5."""
+
+    @property
+    def usual(self) -> bool:
+        """Whether no other kind or strength is asked for than the task's own."""
+        return self.kind is None and self.strength is None
 
 
 @dataclass(frozen=True)
@@ -251,8 +261,8 @@ class AdaptSettings:
     """Folder with input/ and target/ to score the run on; the best scored weights are then the ones shipped."""
 
     look_alikes: int = 32
-    """Clean photographs degraded as yours look, to score the run on where there is no --validation, and as many for the
-    verdict (denoise, --clean); 0: none, and the last weights are shipped."""
+    """Clean photographs degraded as yours look, or under rain of our own, to score the run on where there is no
+    --validation, and as many for the verdict; 0: none, and the last weights are shipped."""
 
     baseline: Path | None = None
     """Weights that the verdict compares with; by default --restorer.start, else the photographs as they are."""
@@ -321,7 +331,7 @@ class AdaptSettings:
     @property
     def matches(self) -> bool:
         """Whether the degradation is found from the real photographs, as for denoising unless another is asked for."""
-        usual = self.degradation == DegradationSettings() and self.task == "denoise"
+        usual = self.degradation.usual and self.task == "denoise"
         asked = "matched" in re.split(r"[+*]", self.degradation.kind or "")
         return asked or (usual and None not in (self.clean, self.real))
 
@@ -332,8 +342,9 @@ class AdaptSettings:
 
     @property
     def is_tried(self) -> bool:
-        """Whether look-alikes of the real photographs are wanted, and may be had."""
-        can = self.task == "denoise" and self.looks and None not in (self.clean, self.real)
+        """Whether look-alikes of the real photographs are wanted, and may be had: of blur where it is matched."""
+        clean = self.clean if self.task == "denoise" else self.clean or self.pairs
+        can = self.looks and None not in (clean, self.real) and (self.matches or self.task != "deblur")
         return can and self.look_alikes > 0 and self.validation is None
 
     def check(self) -> None:
@@ -354,7 +365,7 @@ class AdaptSettings:
             given = "both were given" if self.clean else "neither was given"
             raise UserError(f"give either --clean (clean photographs) or --pairs (input/ and target/): {given}")
         mixed = "pairs" in re.split(r"[+*]", self.degradation.kind or "")
-        if self.pairs is not None and self.degradation != DegradationSettings() and not mixed:
+        if self.pairs is not None and not self.degradation.usual and not mixed:
             raise UserError(
                 "--pairs brings its own degraded images: --degradation.* applies to --clean, or as a mixture with them "
                 f"(--degradation.kind pairs+{self.degradation.kind or 'NAME'})"

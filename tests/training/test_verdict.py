@@ -181,3 +181,21 @@ def test_a_run_that_learns_late_is_judged_by_both_witnesses(noisy: Path) -> None
     mine = adapt(replace(settings, validation=pairs(noisy / "validation"), out=noisy / "mine"))
     assert mine.verdict is not None
     assert "estimated" not in mine.verdict.because
+
+
+@pytest.mark.parametrize("kind", ["clean", "pairs"])
+def test_rain_is_tried_on_rain_of_our_own(noisy: Path, kind: str) -> None:
+    pairs(noisy / "pairs", size=200)
+    given = {"clean": None, "pairs": None} | {kind: noisy / kind}
+    settings = small(noisy, task="derain", **given)
+    assert adapt(replace(settings, look_alikes=0, out=noisy / "none")).verdict is None
+    verdict = adapt(replace(settings, look_alikes=2)).verdict
+    assert verdict is not None
+    assert "clean photographs under rain of our own" in str(verdict)
+    assert not settings.matches
+
+
+def test_blur_is_tried_where_it_is_matched_alone(noisy: Path) -> None:
+    settings = small(noisy, task="deblur")
+    assert not settings.is_tried
+    assert replace(settings, degradation=DegradationSettings(kind="matched")).is_tried

@@ -28,7 +28,7 @@ SIDE = 256
 """Largest side, in pixels, of the part of a photograph that is looked at."""
 
 FLAT = 0.05
-"""Share of the tiles, the flattest relative to their noise, that show what noise is."""
+"""Share of the tiles that show what noise is, where nothing else is said."""
 
 STEP = 0.2
 """How much more noise the photographs are probed with, as a share of what they have."""
@@ -59,23 +59,26 @@ class RiskEstimate:
         photographs: degraded images (C, H, W) in [0, 1]; of each, the middle, at most 256 x 256 pixels, is used.
         judge: a restorer that was not adapted to them, which tells how strong noise is where.
         generator: source of every draw.
+        flat: share of the tiles, the flattest relative to their noise, that show what noise is.
 
     Raises:
         UserError: where none has a side of at least 64 pixels, or no flat place shows what their noise is.
     """
 
-    def __init__(self, photographs: Sequence[Tensor], judge: Restore, generator: torch.Generator) -> None:
+    def __init__(
+        self, photographs: Sequence[Tensor], judge: Restore, generator: torch.Generator, *, flat: float = FLAT
+    ) -> None:
         used = [_middle(image) for image in photographs if min(image.shape[-2:]) >= TILE]
         if not used:
             raise UserError(f"no photograph is at least {TILE} x {TILE} pixels: the noise in them cannot be measured")
         tiles = [_tiles(image) for image in used]
         together = torch.cat(tiles)
-        noise = RealNoise(channels=len(used[0]), patch=TILE, share=FLAT)
+        noise = RealNoise(channels=len(used[0]), patch=TILE, share=flat)
         with torch.no_grad():
             estimate = torch.cat([_tiles(judge(image)) for image in used])
-            flat, _ = noise.observe(together, estimate)
+            found, _ = noise.observe(together, estimate)
             noise.settle()
-            if not flat.any():
+            if not found.any():
                 raise UserError(
                     "no flat place with noise in it was found: there is nothing to tell what their noise is"
                 )

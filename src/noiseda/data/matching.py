@@ -35,7 +35,8 @@ CANDIDATES: dict[str, Range] = {
 noise was in the light, whether it then went through demosaicing and a phone's smoothing, or neither."""
 
 SMOOTHED = 2.5
-"""Cameras smooth flat places, so that noise elsewhere is up to so many times as strong as it looks there."""
+"""Cameras smooth flat places, so that noise elsewhere is up to so many times as strong as it looks there; some do
+not, which is tried out (:mod:`noiseda.training.scout`)."""
 
 PROCESSED = ("camera", "phone")
 """Candidates whose noise has gone through a camera; variance rises with their strength, an ISO number."""
@@ -65,9 +66,11 @@ class Matched:
 
     Attributes:
         found: candidates and strengths, each as likely as the others.
+        smoothed: up to how many times as strong as it looks noise that went through a camera is made.
     """
 
     found: tuple[tuple[str, float], ...]
+    smoothed: float = SMOOTHED
 
     @property
     def margin(self) -> int:
@@ -78,7 +81,7 @@ class Matched:
         """Degrade one image (C, H, W) in [0, 1]."""
         kind, strength = self.found[integer(0, len(self.found) - 1, generator)]
         if kind in PROCESSED:
-            strength = min(strength * log_uniform((1.0, SMOOTHED), generator) ** 2, CANDIDATES[kind][1])
+            strength = min(strength * log_uniform((1.0, self.smoothed), generator) ** 2, CANDIDATES[kind][1])
         return DEGRADATIONS[kind](strength=(strength, strength))(clean, generator)
 
     def __str__(self) -> str:
@@ -89,7 +92,8 @@ class Matched:
             strengths = sorted(strength for other, strength in self.found if other == kind)
             low, middle, high = map(_short, (strengths[0], median(strengths), strengths[-1]))
             parts.append(f"{kind} {100 * count / len(self.found):.0f}% (strength {low} to {high}, median {middle})")
-        return ", ".join(parts)
+        up_to = f"; up to {_short(self.smoothed)} times as strong where it is not flat"
+        return ", ".join(parts) + (up_to if self.smoothed > 1 and counts.keys() & set(PROCESSED) else "")
 
 
 def _short(number: float) -> str:

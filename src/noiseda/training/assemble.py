@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from noiseda.images import SUFFIXES, find_images, read
 from noiseda.restoration import Restorer, UNet, load, read_metadata
 from noiseda.training.journal import say
 from noiseda.training.optimizer import Adam
+from noiseda.training.scout import smoothing
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +99,7 @@ def look(settings: AdaptSettings, groups: Listed, cache: Path) -> Degradation | 
     Raises:
         UserError: where ``--degradation.kind matched`` is asked for and they cannot be matched.
     """
-    if not settings.matches and not settings.is_tried:
+    if settings.task == "derain" or not (settings.matches or settings.is_tried):
         return None
     try:
         real = _files("real", groups["real"])
@@ -107,8 +109,15 @@ def look(settings: AdaptSettings, groups: Listed, cache: Path) -> Degradation | 
             say("looking for what your photographs went through: half a minute")
         if settings.task == "deblur":
             return matched_blur(real, kept)
-        clean = "clean" if "clean" in groups else "pairs"
-        return matched(real, _files(clean, groups[clean]), kept, seed=settings.seed)
+        flag = "clean" if "clean" in groups else "pairs"
+        clean = _files(flag, groups[flag])
+        like = matched(real, clean, kept, seed=settings.seed)
+        smoothed = settings.degradation.smoothed
+        start = settings.restorer.start
+        if smoothed is None and settings.matches and start is not None:
+            kept = cache / f"smoothed-{of}.json"
+            smoothed = smoothing(like, real, clean, start, kept, seed=settings.seed, say=say)
+        return like if smoothed is None else replace(like, smoothed=smoothed)
     except UserError as error:
         if settings.matches and settings.degradation.kind is not None:
             raise

@@ -31,6 +31,7 @@ from noiseda.training.assemble import (
     list_images,
     load_domains,
     load_validation,
+    pairs_of,
     without,
 )
 from noiseda.training.claim import claim, samples_a_step
@@ -86,7 +87,8 @@ def prepare(settings: AdaptSettings) -> Run:
         validation, unread = load_validation(settings, groups.get("validation", []))
     skipped += unread
     groups = without(groups, skipped)
-    tried = trial(settings, validation, like, files_of(groups, "clean"), files_of(groups, "real"))
+    clean = files_of(groups, "clean") or [target for _, target in pairs_of(groups)]
+    tried = trial(settings, validation, like, clean, files_of(groups, "real"))
     if accelerator.is_main_process:
         _warn(settings, domains, skipped, like)
 

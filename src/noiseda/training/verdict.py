@@ -2,7 +2,8 @@
 
 Two witnesses, each blind where the other sees (docs/results.md has how often they were right):
 
-- *look-alikes*: clean photographs degraded as the user's look. Their truth is known; but their scenes are others.
+- *look-alikes*: clean photographs degraded as the user's look. Their truth is known; but their scenes are others. Rain
+  has this witness alone, and is not made to look like the user's: it is the streaks of :mod:`noiseda.data.rain`.
 - *estimated error*: Stein's estimate on the user's own photographs (:mod:`noiseda.adaptation.risk`). The scenes are
   right; but it takes noise to average to zero, and must not judge a network that learnt from it.
 
@@ -20,10 +21,10 @@ from statistics import fmean
 import numpy as np
 from torch import Tensor, nn
 
-from noiseda.adaptation.risk import Risk, RiskEstimate
+from noiseda.adaptation.risk import FLAT, Risk, RiskEstimate
 from noiseda.config import AdaptSettings, Precision
 from noiseda.data.batches import generator
-from noiseda.data.degradations import Degradation
+from noiseda.data.degradations import Degradation, degradation
 from noiseda.data.look_alikes import look_alikes
 from noiseda.data.matching import some
 from noiseda.errors import UserError
@@ -121,11 +122,14 @@ def trial(
     """
     if validation:
         return Trial(validation, validation, "pairs of --validation")
+    of = "clean photographs degraded as yours look"
+    if like is None and settings.task == "derain" and settings.is_tried:
+        like, of = degradation("derain"), "clean photographs under rain of our own"
     if like is None or not settings.look_alikes:
         return None
     known = baseline_of(settings)
     error = None if known is None or not _estimates(settings) else estimate(real, load(known), settings.seed)
-    tried = trial_of(like, clean, settings.look_alikes, settings.seed, error)
+    tried = replace(trial_of(like, clean, settings.look_alikes, settings.seed, error), of=of)
     return tried if tried.judging else None
 
 
@@ -150,12 +154,15 @@ def _estimates(settings: AdaptSettings) -> bool:
 
 def trial_of(like: Degradation, clean: Sequence[Path], count: int, seed: int, error: RiskEstimate | None) -> Trial:
     """Look-alikes for choosing, as many others for judging, and perhaps an estimate of the error."""
-    large = [image for image in some(clean, 2 * count) if min(image.shape[-2:]) >= SMALLEST]
+    least = max(SMALLEST, 2 * like.margin + SMALLEST // 2)
+    large = [image for image in some(clean, 2 * count) if min(image.shape[-2:]) >= least]
     made = look_alikes(like, large, 2 * count, generator(seed, "look-alikes")) if large else []
     return Trial(made[::2], made[1::2], "clean photographs degraded as yours look", error)
 
 
-def estimate(real: Sequence[Path], judge: nn.Module, seed: int, photographs: int = PHOTOGRAPHS) -> RiskEstimate | None:
+def estimate(
+    real: Sequence[Path], judge: nn.Module, seed: int, photographs: int = PHOTOGRAPHS, *, flat: float = FLAT
+) -> RiskEstimate | None:
     """What estimates the error of networks on some real photographs; None where they show no noise.
 
     Args:
@@ -163,12 +170,13 @@ def estimate(real: Sequence[Path], judge: nn.Module, seed: int, photographs: int
         judge: a network that was not adapted to them, which tells how strong their noise is.
         seed: seed of the probes.
         photographs: how many of them are looked at, evenly spread.
+        flat: share of their tiles, the flattest relative to their noise, that show what noise is.
     """
     chosen = some(real, photographs)
     channels = max((len(image) for image in chosen), default=3)
     chosen = [image.expand(channels, -1, -1) for image in chosen]  # grey ones among others
     try:
-        return RiskEstimate(chosen, lambda x: restore_tensor(judge, x), generator(seed, "estimated error"))
+        return RiskEstimate(chosen, lambda x: restore_tensor(judge, x), generator(seed, "estimated error"), flat=flat)
     except UserError:
         return None
 
