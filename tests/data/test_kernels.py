@@ -7,9 +7,9 @@ import skimage.data
 import torch
 from PIL import Image
 
-from noiseda.data.blur import convolve, shake_kernel
+from noiseda.data.blur import convolve, exposed, shake_kernel
 from noiseda.data.degradations import degradation
-from noiseda.data.kernels import SIDE, MatchedBlur, extent, kernel_of, matched_blur
+from noiseda.data.kernels import SHAKEN, SIDE, MatchedBlur, extent, kernel_of, matched_blur
 from noiseda.errors import UserError
 
 
@@ -72,7 +72,12 @@ def test_nothing_is_found_where_there_is_no_edge_or_no_room(image: torch.Tensor)
     assert kernel_of(image) is None
 
 
-def test_kernels_are_drawn_in_every_orientation_and_leave_grey_as_it_is() -> None:
+def test_kernels_are_drawn_in_every_orientation_beside_shakes_and_leave_grey_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    still = torch.ones(1, 1)
+    widths = []
+    monkeypatch.setattr("noiseda.data.kernels.shake_kernel", lambda width, _: widths.append(width) or still)
     kernel = torch.zeros(5, 5)
     kernel[0, 1] = 1.0  # none of its eight orientations is another
     degrade = MatchedBlur(kernel[None], sigma=(0.0, 0.0))
@@ -80,7 +85,9 @@ def test_kernels_are_drawn_in_every_orientation_and_leave_grey_as_it_is() -> Non
     impulse[0, 5, 5] = 1.0
     generator = seeded()
     seen = {int(degrade(impulse, generator).flatten().argmax()) for _ in range(200)}
-    assert len(seen) == 8
+    assert len(seen) == 8 + 1
+    assert 70 < len(widths) < 130
+    assert widths[0] == pytest.approx(SHAKEN * extent(kernel))
     flat = torch.full((3, 40, 40), 0.3)
     torch.testing.assert_close(degrade(flat, seeded()), flat, atol=1e-5, rtol=0)
 
@@ -114,3 +121,15 @@ def test_it_is_a_degradation_of_blur() -> None:
     assert degradation("deblur", "matched", matched=kernels) is kernels
     with pytest.raises(UserError, match="needs real photographs"):
         degradation("deblur", "matched")
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_it_is_told_whether_light_or_the_values_of_pixels_were_blurred(tmp_path: Path, linear: bool) -> None:
+    real = []
+    for index, name in enumerate(("astronaut", "coffee", "rocket", "camera")):
+        array = torch.from_numpy(getattr(skimage.data, name)().copy())
+        image = (array[None] if array.ndim == 2 else array.permute(2, 0, 1))[:, 20:340, 60:380].float() / 255
+        for shake in range(2):
+            degraded = exposed(image, shake_kernel(12.0, seeded(10 * index + shake)), linear, (0.5, 0.5), seeded())
+            real.append(save(tmp_path / f"real/{name}{shake}.png", degraded[:1]))
+    assert matched_blur(real, tmp_path / "kept.json").linear == linear

@@ -12,23 +12,30 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from noiseda.data.blur import exposed
+from noiseda.data.blur import exposed, shake_kernel
+from noiseda.data.camera import linear_from_srgb
 from noiseda.data.draws import Range, integer, one_thread
-from noiseda.data.matching import PHOTOGRAPHS, middle, some
+from noiseda.data.matching import middle, some
 from noiseda.errors import UserError
 from noiseda.storage import atomic
 
 SIDE = 31
 """Side of the kernels, in pixels: what holds the shake of a hand and of the degradations named in docs."""
 
+PHOTOGRAPHS = 32
+"""Real photographs whose kernels are found, at most."""
+
 LOOKED_AT = 320
 """Largest side of the middle of a photograph that its kernel is found in."""
+
+SHAKEN = 3.9
+"""Diameter of a simulated shake that is as wide as a kernel, in units of that kernel's extent."""
 
 ROUNDS = 4
 """Kernel and sharper photograph in turn, at each scale."""
@@ -43,60 +50,106 @@ known from the truth of ``levin/adapt`` and of simulated frames (docs/results.md
 class MatchedBlur:
     """Blurs as the user's photographs are blurred, as far as could be told.
 
+    Every other image gets one of the kernels that were found, in any of its eight orientations; the others a simulated
+    shake as wide as one of these, since what is found is never quite right.
+
     Attributes:
-        kernels: (N, K, K), each as likely as the others, in any of its eight orientations.
+        kernels: (N, K, K), each as likely as the others.
+        linear: whether light was blurred, as a sensor does before its tone curve; else the values of pixels.
         sigma: range of the standard deviation of the white noise added after the blur, in 1/255.
     """
 
     kernels: Tensor
+    linear: bool = True
     sigma: Range = (0.0, 2.0)
 
     @property
     def margin(self) -> int:
-        """Half a kernel."""
-        return self.kernels.shape[-1] // 2 + 1
+        """Half the largest kernel."""
+        widest = max(self.kernels.shape[-1], SHAKEN * max(map(extent, self.kernels)))
+        return math.ceil(widest / 2) + 1
 
     @one_thread()
     def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:
         """Degrade one image (C, H, W) in [0, 1]."""
         kernel = self.kernels[integer(0, len(self.kernels) - 1, generator)]
-        kernel = kernel.rot90(integer(0, 3, generator))
-        kernel = kernel.T if integer(0, 1, generator) else kernel
-        return exposed(clean, kernel, True, self.sigma, generator)
+        if integer(0, 1, generator):
+            kernel = shake_kernel(max(1.0, SHAKEN * extent(kernel)), generator)
+        else:
+            kernel = kernel.rot90(integer(0, 3, generator))
+            kernel = kernel.T if integer(0, 1, generator) else kernel
+        return exposed(clean, kernel, self.linear, self.sigma, generator)
 
     def __str__(self) -> str:
         """How wide the kernels are: twice the standard deviation of the time spent away from their centre."""
         widths = sorted(2 * extent(kernel) for kernel in self.kernels)
         low, middle_one, high = widths[0], median(widths), widths[-1]
-        return f"blur of {low:.1f} to {high:.1f} pixels (median {middle_one:.1f}, of {len(widths)} found)"
+        what = "of light" if self.linear else "of pixel values"
+        return f"blur of {low:.1f} to {high:.1f} pixels (median {middle_one:.1f}, of {len(widths)} found), {what}"
 
 
 def matched_blur(real: Sequence[Path], kept: Path) -> MatchedBlur:
     """Find the kernels of real photographs; what was found before for the same photographs is read again.
 
     Args:
-        real: blurred photographs; 64 of them, evenly spread, are looked at.
+        real: blurred photographs; 32 of them, evenly spread, are looked at.
         kept: file for what is found.
 
     Raises:
         UserError: where no photograph is large enough, or none has edges.
     """
-    asked = {"side": SIDE, "looked_at": LOOKED_AT, "rounds": ROUNDS}
+    asked = {"side": SIDE, "looked_at": LOOKED_AT, "rounds": ROUNDS, "photographs": PHOTOGRAPHS}
     if kept.exists():
         document = json.loads(kept.read_text())
         if document["asked"] == asked:
-            return MatchedBlur(torch.tensor(document["kernels"]))
-    found = [kernel for kernel in map(kernel_of, some(real, PHOTOGRAPHS)) if kernel is not None]
+            return MatchedBlur(torch.tensor(document["kernels"]), document["linear"])
+    found = list(filter(None, map(_both, some(real, PHOTOGRAPHS))))
     if not found:
         raise UserError(
             f"--degradation.kind matched: no photograph of --real has edges, and {2 * SIDE} x {2 * SIDE} pixels: "
             "there is no blur to be found"
         )
+    linear = fmean(light.denser - values.denser for values, light in found) < 0
+    kernels = torch.stack([(light if linear else values).kernel for values, light in found])
     kept.parent.mkdir(parents=True, exist_ok=True)
     with atomic(kept) as file:
-        rows = [[[round(value, 6) for value in row] for row in kernel.tolist()] for kernel in found]
-        file.write(json.dumps({"asked": asked, "kernels": rows}).encode())
-    return MatchedBlur(torch.stack(found))
+        rows = [[[round(value, 6) for value in row] for row in kernel.tolist()] for kernel in kernels]
+        file.write(json.dumps({"asked": asked, "linear": linear, "kernels": rows}).encode())
+    return MatchedBlur(kernels, linear)
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """A kernel, and how much less sparse gradients are with the blur undone: log of |g|_1 / |g|_2, less that before."""
+
+    kernel: Tensor
+    denser: float
+
+
+def _both(image: Tensor) -> tuple[_Found, _Found] | None:
+    """What is found in the values of pixels, and in light.
+
+    Blur undone where it was done leaves the sparser gradients (normalised sparsity: Krishnan, Tay & Fergus, CVPR 2011).
+    """
+    grey = _grey(middle(image, LOOKED_AT))
+    found = []
+    for blurred in (grey, linear_from_srgb(grey)):
+        kernel = kernel_of(blurred[None])
+        if kernel is None:
+            return None
+        found.append(_Found(kernel, _sparsity(_deconvolved(blurred, kernel)) - _sparsity(blurred)))
+    return found[0], found[1]
+
+
+def _sparsity(image: Tensor) -> float:
+    gradients = _gradients(image)[:, SIDE:-SIDE, SIDE:-SIDE]
+    return float((gradients.abs().mean() / gradients.square().mean().sqrt().clamp(min=1e-6)).log())
+
+
+def _grey(image: Tensor) -> Tensor:
+    """(C, H, W) -> (H, W), Rec. 601."""
+    weights = torch.tensor([0.299, 0.587, 0.114]) if len(image) == 3 else torch.full((len(image),), 1 / len(image))
+    return torch.einsum("c,chw->hw", weights, image)
 
 
 @one_thread()
@@ -107,14 +160,12 @@ def kernel_of(image: Tensor) -> Tensor | None:
         image: (C, H, W) in [0, 1].
 
     Returns:
-        (31, 31), not negative, of sum 1, its centroid in the middle; None where the image is smaller than 62 pixels a
-        side, or flat.
+        (31, 31), not negative, of sum 1, its centroid in the middle; None where the image has no more than 62 pixels a
+        side, or is flat.
     """
-    image = middle(image, LOOKED_AT)
-    if min(image.shape[-2:]) < 2 * SIDE:
+    blurred = _grey(middle(image, LOOKED_AT))
+    if min(blurred.shape) <= 2 * SIDE:
         return None
-    weights = torch.tensor([0.299, 0.587, 0.114]) if len(image) == 3 else torch.full((len(image),), 1 / len(image))
-    blurred = torch.einsum("c,chw->hw", weights, image)
     if blurred.std() < 2 / 255:
         return None
     sharp, kernel = blurred, torch.ones(1, 1)
