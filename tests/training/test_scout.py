@@ -12,7 +12,7 @@ from noiseda.training import scout
 from noiseda.training.scout import CANDIDATES, smoothing
 from tests.training.photographs import REAL, folder
 
-LIKE = Matched((("camera", 3000.0), ("shot", 5.0)))
+LIKE = Matched((("camera", 3000.0), *[("shot", 5.0)] * 3))
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_the_factor_that_is_best_on_most_photographs_is_chosen_and_kept(
     start: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scout, "LEAST", 3)
-    rows = [(1.0, 9.0, 9.0), (5.0, 4.0, 4.0), (900.0, 5.0, 5.0)]  # the mean would choose it too: but by one photograph
+    rows = [(1.0, 4.1, 4.1), (900.0, 4.0, 4.0), (5.0, 5.0, 5.0)]  # by their mean the first would be best
     monkeypatch.setattr(scout, "estimate", estimates(rows))
     found, said = asked(start)
     assert found == CANDIDATES[1]
@@ -55,6 +55,12 @@ def test_the_factor_that_is_best_on_most_photographs_is_chosen_and_kept(
     assert asked(start) == (CANDIDATES[1], []), "read again"
     monkeypatch.setattr(scout, "estimate", estimates([(2.0, 2.0, 1.0), (3.0, 3.0, 1.0), (1.0, 1.0, 9.0)]))
     assert asked(start, Matched((("camera", 100.0),)))[0] == CANDIDATES[2], "of other noise it is asked anew"
+
+
+def test_photographs_that_do_not_agree_change_nothing(start: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scout, "LEAST", 3)
+    monkeypatch.setattr(scout, "estimate", estimates([(1.0, 2.0, 2.0), (2.0, 1.0, 2.0), (2.0, 2.0, 1.0)]))
+    assert asked(start, Matched(LIKE.found, smoothed=1.3))[0] == 1.3
 
 
 def test_copies_learn_and_the_network_itself_does_not(start: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,6 +89,6 @@ def test_where_nothing_can_be_told_it_stays_as_it_is(start: Path, why: str, monk
         monkeypatch.setattr(scout, "LEAST", 3)
     if why == "no room":
         folder(start.parent / "clean", count=3, height=40, width=40)
-    like = Matched((("shot", 5.0),)) if why == "no camera" else LIKE
+    like = Matched((("camera", 3000.0), *[("shot", 5.0)] * 4)) if why == "no camera" else LIKE
     assert asked(start, like) == (SMOOTHED, [])
     assert not (start.parent / "smoothed.json").exists()

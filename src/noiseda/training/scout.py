@@ -2,8 +2,8 @@
 
 Cameras smooth flat places, some a lot and some not at all, and in looks alone they cannot be told apart. Networks that
 learnt noise as strong as it looks, up to 1.6 and up to 2.5 times as strong can: Stein's estimate
-(:mod:`noiseda.adaptation.risk`) of their error is smallest for the right one on most of the user's own photographs
-(docs/results.md has how often). It needs a network that can already restore: the one that a run starts from.
+(:mod:`noiseda.adaptation.risk`) of their error on the user's own photographs tells which, where most of these agree
+(docs/results.md has how often they do). It needs a network that can already restore: the one that a run starts from.
 """
 
 from __future__ import annotations
@@ -33,6 +33,12 @@ from noiseda.training.verdict import SMALLEST, Pairs, estimate
 
 CANDIDATES = (1.0, 1.6, 2.5)
 """Largest factors between noise as it is and as it looks; each copy of the network sees factors from 1 to its own."""
+
+MAJORITY = 2 / 3
+"""Share of the photographs on which one of them must do best to be taken in place of the usual factor."""
+
+CAMERA = 0.25
+"""Share of what is found to have gone through a camera that makes it worth the time."""
 
 STEPS, RATE = 400, 3e-4
 """Steps of each copy, and the learning rate, which falls to zero."""
@@ -72,14 +78,15 @@ def smoothing(
         say: tells what takes so long.
 
     Returns:
-        The factor; what ``like`` has where nothing can be told: where no noise went through a camera, no clean
-        photograph is large enough, or no flat place shows the noise.
+        The factor; what ``like`` has where nothing can be told: where little noise went through a camera, no clean
+        photograph is large enough, no flat place shows the noise, or the photographs do not agree.
     """
-    if not any(kind in PROCESSED for kind, _ in like.found):
+    if sum(kind in PROCESSED for kind, _ in like.found) < CAMERA * len(like.found):
         return like.smoothed
     asked = {
         "candidates": list(CANDIDATES),
         "steps": STEPS,
+        "majority": MAJORITY,
         "found": [list(row) for row in like.found],
         "start": hashlib.sha256(start.read_bytes()).hexdigest(),
     }
@@ -99,7 +106,8 @@ def smoothing(
         _learn(one, _pool(replace(like, smoothed=factor), photographs, network.channels, seed), seed)
         errors.append(error(lambda x, one=one: restore_tensor(one, x)).restored)  # type: ignore[misc]
     best = Counter(CANDIDATES[row.index(min(row))] for row in zip(*errors, strict=True))
-    found = best.most_common(1)[0][0]
+    first, votes = best.most_common(1)[0]
+    found = first if votes >= MAJORITY * best.total() else like.smoothed
     with atomic(kept) as file:
         document = {"asked": asked, "smoothed": found, "photographs on which each is best": best}
         file.write(json.dumps(document, indent=1).encode())
