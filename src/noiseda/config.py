@@ -132,7 +132,7 @@ class DegradationSettings:
     """Name of the degradation, or several joined by +, one of which is drawn for each image (white+3*matched: matched
     three times as often as white; with --pairs, pairs+streaks: their own inputs, and streaks anew); by default the
     task's own (denoise: white+matched, which looks at --real, without it white+camera; derain: streaks, with --pairs
-    pairs+streaks; deblur: camera-shake, or camera-shake+matched, with the kernels found in --real)."""
+    pairs+streaks; deblur: camera-shake+matched, with the kernels found in --real, without it camera-shake)."""
 
     strength: tuple[float, float] | None = None
     """Range of its strength, in its own unit (white: sigma in 1/255); by default the degradation's own range."""
@@ -330,8 +330,8 @@ class AdaptSettings:
 
     @property
     def matches(self) -> bool:
-        """Whether the degradation is found from the real photographs, as for denoising unless another is asked for."""
-        usual = self.degradation.usual and self.task == "denoise"
+        """Whether the degradation is found from the real photographs: noise and blur, unless another is asked for."""
+        usual = self.degradation.usual and self.task != "derain"
         asked = "matched" in re.split(r"[+*]", self.degradation.kind or "")
         return asked or (usual and None not in (self.clean, self.real))
 

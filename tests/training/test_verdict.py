@@ -196,6 +196,6 @@ def test_rain_is_tried_on_rain_of_our_own(noisy: Path, kind: str) -> None:
 
 
 def test_blur_is_tried_where_it_is_matched_alone(noisy: Path) -> None:
-    settings = small(noisy, task="deblur")
+    settings = small(noisy, task="deblur", degradation=DegradationSettings(kind="camera-shake"))
     assert not settings.is_tried
     assert replace(settings, degradation=DegradationSettings(kind="matched")).is_tried

@@ -78,6 +78,9 @@ DEFAULTS: dict[Task, str] = {"denoise": "white+camera", "derain": "streaks", "de
 """The degradation, or the mixture, of a task where none is asked for and there are no photographs to be matched
 (docs/results.md has what was measured)."""
 
+BESIDE_MATCHED: dict[Task, str] = {"denoise": "white", "deblur": "camera-shake"}
+"""What every other image gets where the others are matched to photographs and nothing is asked for: a network that is
+to remain good at it."""
 
 PAIRED: dict[Task, str] = {"denoise": PAIRS, "derain": f"{PAIRS}+streaks", "deblur": PAIRS}
 """What the inputs of the user's own pairs are mixed with where nothing is asked for: a network for rain that knows two

@@ -19,7 +19,7 @@ from noiseda.address import Location, Url
 from noiseda.config import AdaptSettings, RestorerSettings, TrainingSettings
 from noiseda.data.batches import Domains, Images
 from noiseda.data.cache import Skipped, decode
-from noiseda.data.degradations import DEFAULTS, MATCHED, PAIRED, PAIRS, Degradation, degradation, kinds
+from noiseda.data.degradations import BESIDE_MATCHED, DEFAULTS, MATCHED, PAIRED, PAIRS, Degradation, degradation, kinds
 from noiseda.data.fetch import ShardCache
 from noiseda.data.folders import paired_folder
 from noiseda.data.kernels import matched_blur
@@ -122,7 +122,7 @@ def look(settings: AdaptSettings, groups: Listed, cache: Path) -> Degradation | 
         if settings.matches and settings.degradation.kind is not None:
             raise
         if settings.matches:
-            log.warning("%s; the clean photographs get %s noise instead", error, DEFAULTS[settings.task])
+            log.warning("%s; the clean photographs get %s instead", error, DEFAULTS[settings.task])
         return None
 
 
@@ -148,7 +148,7 @@ def training_degradation(settings: AdaptSettings, like: Degradation | None) -> t
         others = "+".join(f"{share}*{name}" for name, share in shares.items())
         return degradation(settings.task, others, matched=like), all_of_them / (own + all_of_them)
     if kind is None and settings.matches and like is not None:
-        kind = f"white+{MATCHED}"
+        kind = f"{BESIDE_MATCHED[settings.task]}+{MATCHED}"
     return degradation(settings.task, kind, settings.degradation.strength, matched=like), 1.0
 
 

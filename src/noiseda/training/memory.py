@@ -20,7 +20,7 @@ from torch import nn
 
 from noiseda.config import AdaptSettings, Precision
 from noiseda.data.batches import generator
-from noiseda.data.degradations import DEFAULTS, MATCHED, degradation, kinds
+from noiseda.data.degradations import BESIDE_MATCHED, DEFAULTS, MATCHED, degradation, kinds
 from noiseda.data.look_alikes import SIDE, look_alikes
 from noiseda.data.matching import some
 from noiseda.evaluation.label_free import centre
@@ -105,8 +105,7 @@ def known_pairs(settings: AdaptSettings, clean: Sequence[Path], pairs: Sequence[
     if pairs:
         chosen = [pairs[index * len(pairs) // COUNT] for index in range(min(COUNT, len(pairs)))]
         return [(centre(x, SIDE), centre(y, SIDE)) for x, y in load_validation(settings, chosen)[0]]
-    # Of noise, white is what stands beside "matched".
-    usual = "white" if settings.matches and settings.task == "denoise" else DEFAULTS[settings.task]
+    usual = (BESIDE_MATCHED if settings.matches else DEFAULTS)[settings.task]
     names = [name for name in kinds(settings.task, settings.degradation.kind or usual) if name != MATCHED]
     degrade = degradation(settings.task, "+".join(names) or usual, settings.degradation.strength)
     images = [image for image in some(clean, COUNT) if min(image.shape[-2:]) >= 2 * degrade.margin + LEAST]
