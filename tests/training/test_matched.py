@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from noiseda.config import AdaptSettings, DegradationSettings
+from noiseda.config import AdaptSettings, DegradationSettings, RestorerSettings
 from noiseda.data import matching
 from noiseda.errors import UserError
 from noiseda.training import adapt
@@ -41,6 +41,15 @@ def test_denoising_matches_where_nothing_else_is_asked_for(noisy: Path, caplog: 
     assert "there is nothing to match; the clean photographs get white+camera instead" in caplog.text
     with pytest.raises(UserError, match="there is nothing to match"):
         adapt(small(noisy, degradation=MATCHED, real=noisy / "smooth", out=noisy / "asked"))
+
+
+def test_weights_that_are_missing_are_named_before_anything_is_looked_at(
+    noisy: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = small(noisy, degradation=MATCHED, restorer=RestorerSettings(start=noisy / "none.safetensors"))
+    with pytest.raises(UserError, match=r"none\.safetensors does not exist"):
+        adapt(settings)
+    assert "looking for" not in capfd.readouterr().err
 
 
 def test_it_needs_photographs_in_a_folder_and_no_strength(noisy: Path) -> None:

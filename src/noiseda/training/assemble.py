@@ -112,18 +112,23 @@ def look(settings: AdaptSettings, groups: Listed, cache: Path) -> Degradation | 
         flag = "clean" if "clean" in groups else "pairs"
         clean = _files(flag, groups[flag])
         like = matched(real, clean, kept, seed=settings.seed)
-        smoothed = settings.degradation.smoothed
-        start = settings.restorer.start
-        if smoothed is None and settings.matches and start is not None:
-            kept = cache / f"smoothed-{of}.json"
-            smoothed = smoothing(like, real, clean, start, kept, seed=settings.seed, say=say)
-        return like if smoothed is None else replace(like, smoothed=smoothed)
+        return replace(like, smoothed=_smoothed(settings, like, real, clean, cache / f"smoothed-{of}.json"))
     except UserError as error:
         if settings.matches and settings.degradation.kind is not None:
             raise
         if settings.matches:
             log.warning("%s; the clean photographs get %s instead", error, DEFAULTS[settings.task])
         return None
+
+
+def _smoothed(settings: AdaptSettings, like: Matched, real: list[Path], clean: list[Path], kept: Path) -> float:
+    """How many times as strong as it looks noise may be: what is asked for, else tried out, else what is usual."""
+    start = settings.restorer.start
+    if settings.degradation.smoothed is not None:
+        return settings.degradation.smoothed
+    if start is None or not settings.matches:
+        return like.smoothed
+    return smoothing(like, real, clean, start, kept, seed=settings.seed, say=say)
 
 
 def training_degradation(settings: AdaptSettings, like: Degradation | None) -> tuple[Degradation | None, float]:

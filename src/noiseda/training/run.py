@@ -26,6 +26,7 @@ from noiseda.training.assemble import (
     build_optimizer,
     build_strategy,
     check_baseline,
+    check_start,
     files_of,
     fingerprint,
     list_images,
@@ -77,6 +78,7 @@ def prepare(settings: AdaptSettings) -> Run:
     """Check the settings, decode the images, build the networks, and take up the last checkpoint where there is one."""
     settings.check()
     check_baseline(settings)
+    check_start(settings.restorer)
     groups = list_images(settings)
     accelerator = _accelerator(settings)
     with main_first(accelerator):
