@@ -342,9 +342,9 @@ class AdaptSettings:
 
     @property
     def is_tried(self) -> bool:
-        """Whether look-alikes of the real photographs are wanted, and may be had: of blur where it is matched."""
+        """Whether look-alikes of the real photographs are wanted, and tell anything: of blur they do not."""
         clean = self.clean if self.task == "denoise" else self.clean or self.pairs
-        can = self.looks and None not in (clean, self.real) and (self.matches or self.task != "deblur")
+        can = self.looks and None not in (clean, self.real) and self.task != "deblur"
         return can and self.look_alikes > 0 and self.validation is None
 
     def check(self) -> None:

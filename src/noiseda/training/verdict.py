@@ -123,9 +123,11 @@ def trial(
     if validation:
         return Trial(validation, validation, "pairs of --validation")
     of = "clean photographs degraded as yours look"
-    if like is None and settings.task == "derain" and settings.is_tried:
+    if not settings.is_tried:
+        return None
+    if settings.task == "derain":
         like, of = degradation("derain"), "clean photographs under rain of our own"
-    if like is None or not settings.look_alikes:
+    if like is None:
         return None
     known = baseline_of(settings)
     error = None if known is None or not _estimates(settings) else estimate(real, load(known), settings.seed)
