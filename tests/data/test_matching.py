@@ -128,7 +128,10 @@ def test_it_degrades_by_what_was_found_and_widens_what_cameras_smooth() -> None:
 
 def test_it_says_what_was_found() -> None:
     found = Matched((("camera", 200.0), ("camera", 400.0), ("phone", 800.0), ("camera", 300.0)))
-    assert str(found) == ("camera 75% (strength 200 to 400, median 300), phone 25% (strength 800 to 800, median 800)")
+    text = "camera 75% (strength 200 to 400, median 300), phone 25% (strength 800 to 800, median 800)"
+    assert str(found) == f"{text}; up to 2.5 times as strong where it is not flat"
+    assert str(Matched(found.found, smoothed=1.0)) == text
+    assert str(Matched((("shot", 5.0),))) == "shot 100% (strength 5 to 5, median 5)", "what no camera smoothed"
 
 
 def test_photographs_are_looked_at_all_over_a_folder(tmp_path: Path) -> None:
