@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean, median
 
@@ -63,7 +64,7 @@ class MatchedBlur:
     linear: bool = True
     sigma: Range = (0.0, 2.0)
 
-    @property
+    @cached_property  # asked for with every patch
     def margin(self) -> int:
         """Half the largest kernel."""
         widest = max(self.kernels.shape[-1], SHAKEN * max(map(extent, self.kernels)))
