@@ -33,7 +33,7 @@ def asked(start: Path, like: Matched = LIKE, **changes: object) -> tuple[float, 
     real, clean = (sorted((start.parent / name).iterdir()) for name in ("real", "clean"))
     kept = start.parent / "smoothed.json"
     given = {"like": like, "real": real, "clean": clean, "start": start, "kept": kept, "seed": 0} | changes
-    return smoothing(**given, say=said.append), said  # type: ignore[arg-type]
+    return smoothing(**given, say=said.append), said
 
 
 def estimates(rows: list[tuple[float, ...]]) -> object:

@@ -99,7 +99,8 @@ def matched_blur(real: Sequence[Path], kept: Path) -> MatchedBlur:
     Raises:
         UserError: where no photograph is large enough, or none has edges.
     """
-    asked = {"side": SIDE, "looked_at": LOOKED_AT, "rounds": ROUNDS, "photographs": PHOTOGRAPHS}
+    weights = [_SMOOTHING, _RIDGE, _SMALL, _DECONVOLUTION]
+    asked = {"sizes": [SIDE, LOOKED_AT, PHOTOGRAPHS], "rounds": ROUNDS, "weights": weights}
     if kept.exists():
         document = json.loads(kept.read_text())
         if document["asked"] == asked:
@@ -165,9 +166,7 @@ def kernel_of(image: Tensor) -> Tensor | None:
         side, or is flat.
     """
     blurred = _grey(middle(image, LOOKED_AT))
-    if min(blurred.shape) <= 2 * SIDE:
-        return None
-    if blurred.std() < 2 / 255:
+    if min(blurred.shape) <= 2 * SIDE or blurred.std() < 2 / 255:
         return None
     sharp, kernel = blurred, torch.ones(1, 1)
     scales = math.ceil(2 * math.log2(SIDE / 3))

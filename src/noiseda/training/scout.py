@@ -14,6 +14,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -85,8 +86,8 @@ def smoothing(
         return like.smoothed
     asked = {
         "candidates": list(CANDIDATES),
-        "steps": STEPS,
-        "majority": MAJORITY,
+        "learning": [STEPS, RATE, PATCH, BATCH, POOL],
+        "voting": [PHOTOGRAPHS, FLAT, MAJORITY],
         "found": [list(row) for row in like.found],
         "start": hashlib.sha256(start.read_bytes()).hexdigest(),
     }
@@ -104,7 +105,7 @@ def smoothing(
     for factor in CANDIDATES:
         one = copy.deepcopy(network)
         _learn(one, _pool(replace(like, smoothed=factor), photographs, network.channels, seed), seed)
-        errors.append(error(lambda x, one=one: restore_tensor(one, x)).restored)  # type: ignore[misc]
+        errors.append(error(partial(restore_tensor, one)).restored)
     best = Counter(CANDIDATES[row.index(min(row))] for row in zip(*errors, strict=True))
     first, votes = best.most_common(1)[0]
     found = first if votes >= MAJORITY * best.total() else like.smoothed
@@ -131,7 +132,7 @@ def _learn(network: Restorer, pool: Pairs, seed: int) -> None:
         with autocast("auto", x.device):
             restored = network(x)
         optimizer.zero_grad()
-        charbonnier(restored.float(), y).mean().backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(charbonnier(restored.float(), y).mean())
         optimizer.step()
         falling.step()
     network.eval()
