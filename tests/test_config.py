@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from noiseda import cli, config, strategy_settings
+from noiseda import cli, config, restorer_settings, strategy_settings
 from noiseda.address import Url
 from noiseda.config import (
     AdaptSettings,
@@ -68,7 +68,9 @@ UNUSUAL = AdaptSettings(
     cache=Path("/tmp/cache"),
     cache_gigabytes=0.5,
     max_megapixels=12.5,
-    restorer=RestorerSettings(width=32, depth=3, channels=1, start=Path("start.safetensors")),
+    restorer=RestorerSettings(
+        network="unet-tiny", width=32, depth=3, channels=1, start=Path("start.safetensors"), freeze=["down.*"]
+    ),
     predictor=PredictorSettings(width=16, multipliers=[1, 2, 3], blocks=2, stem=2, attention=True, dropout=0.1),
     objective=ObjectiveSettings(
         weight=1e-5, ramp=0.0, conditions="real", shuffle="off", contrast=False, margin=0.0, detach_negative=True,
@@ -133,7 +135,7 @@ def parse(*words):
 
 def test_every_setting_is_explained():
     """A string stands below every field, which is where ``--help`` finds it; a section is explained by its class."""
-    sources = [inspect.getsource(module) for module in (config, strategy_settings)]
+    sources = [inspect.getsource(module) for module in (config, restorer_settings, strategy_settings)]
     classes = [n for source in sources for n in ast.parse(source).body if isinstance(n, ast.ClassDef)]
     assert {section.name for section in classes} == {"AdaptSettings", *(kind.__name__ for kind in SECTIONS.values())}
     for section in classes:
@@ -150,7 +152,7 @@ def test_every_setting_is_a_flag_whose_help_is_its_docstring():
     text, words = " ".join(words), set(words)
     for flag in flatten(to_tree(VALID)):
         assert {f"--{flag}", f"--{flag.replace('_', '-')}"} & words
-    assert "Channels of the first stage; each further stage has twice as many" in text
+    assert "Channels of its first stage; by default the network's own" in text
 
 
 def test_settings_are_immutable():
@@ -286,7 +288,12 @@ def test_settings_come_back_from_their_file(tmp_path, settings):
 
 def test_the_unusual_settings_are_unusual():
     usual, unusual = flatten(to_tree(AdaptSettings())), flatten(to_tree(UNUSUAL))
-    assert {flag for flag in usual if usual[flag] == unusual[flag]} == {"pairs", "dry_run"}
+    assert {flag for flag in usual if usual[flag] == unusual[flag]} == {
+        "pairs",
+        "dry_run",
+        "restorer.blocks",  # not of this network
+        "restorer.weights",  # not beside a start
+    }
 
 
 def test_types_survive_the_command_line():

@@ -64,6 +64,11 @@ def test_it_spells_out_what_the_run_computes(name):
         "also",
         "training.snapshot_every",
         "restorer.start",
+        "restorer.weights",
+        "restorer.freeze",
+        "restorer.width",  # the network's own
+        "restorer.depth",
+        "restorer.blocks",
         "baseline",
         "training.device",
         "training.compile",

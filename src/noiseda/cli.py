@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -152,7 +153,7 @@ def parse(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
     if "-h" in rest or "--help" in rest:
         raise Answer(leaf.format_help().rstrip())
     try:
-        given = leaf.parse_args(wording.spell(_with_preset(rest, kind), leaf))
+        given = leaf.parse_args(wording.spell(_in_full(_with_preset(rest, kind), command), leaf))
     except jsonargparse.ArgumentError as error:
         raise UserError(wording.refusal(str(error), rest, leaf)) from error
     arguments: dict[str, Any] = leaf.instantiate(given).as_dict()
@@ -204,6 +205,14 @@ def _with_preset(words: Sequence[str], kind: str) -> list[str]:
         read_settings(path)
         found[index if equals else index + 1] = f"--config={path}" if equals else str(path)
     return found
+
+
+def _in_full(words: Sequence[str], command: str) -> list[str]:
+    """Put the settings' own names in the place of those for short: --network, --network.width, --weights."""
+    if command != "adapt":
+        return list(words)
+    full = [re.sub(r"^--network\.(?=\w)", "--restorer.", word) for word in words]
+    return [re.sub(r"^--(network|weights)(?==|$)", r"--restorer.\1", word) for word in full]
 
 
 def _call(command: str, arguments: dict[str, Any]) -> object:

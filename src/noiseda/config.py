@@ -17,6 +17,7 @@ from noiseda.address import Location, location
 from noiseda.choices import choices_of
 from noiseda.errors import UserError
 from noiseda.limits import check_limits
+from noiseda.restorer_settings import RestorerSettings as RestorerSettings
 from noiseda.strategy_settings import (
     AlignmentSettings,
     BlindSpotSettings,
@@ -46,23 +47,6 @@ StrategyName = Literal[
 StrategyChoice = Literal["auto", StrategyName]
 Precision = Literal["auto", "fp32", "bf16"]
 MemoryFormat = Literal["auto", "channels_last", "channels_first"]
-
-
-@dataclass(frozen=True)
-class RestorerSettings:
-    """The restoration network: a U-Net, image -> image."""
-
-    width: int = 24
-    """Channels of the first stage; each further stage has twice as many (the paper: 64)."""
-
-    depth: int = 4
-    """Number of stages (the paper: 4)."""
-
-    channels: Literal[1, 3] = 3
-    """Colour channels of the images it restores: 3 (RGB) or 1 (grey)."""
-
-    start: Path | None = None
-    """Weights file of noiseda to start from, instead of random weights; its architecture must be the one set here."""
 
 
 @dataclass(frozen=True)
@@ -319,6 +303,7 @@ class AdaptSettings:
             if isinstance(value, str):
                 found = location(value) if name in ("real", "clean", "pairs", "reference") else Path(value)
                 object.__setattr__(self, name, found)
+        object.__setattr__(self, "restorer", self.restorer.settled())
         if self.strategy == "auto":
             noise = self.matches and self.task == "denoise"
             object.__setattr__(self, "strategy", "neighbor2neighbor" if noise else "noise-space")
@@ -373,6 +358,7 @@ class AdaptSettings:
         if mixed and (self.pairs is None or self.degradation.strength is not None):
             raise UserError("--degradation.kind pairs+… is for --pairs, and has no --degradation.strength")
         check_limits(self)
+        self.restorer.check()
         if not self.predictor.multipliers or min(self.predictor.multipliers) < 1:
             raise UserError(f"--predictor.multipliers needs factors of 1 and more, not {self.predictor.multipliers}")
         if self.transplant.bins < 2:
@@ -381,7 +367,8 @@ class AdaptSettings:
         if self.training.shard and adversarial:
             raise UserError(f"--training.shard is for large predictors, and not for --strategy {adversarial[0]}")
         shrink = self.predictor.stem * 2 ** (len(self.predictor.multipliers) - 1)
-        shrink = math.lcm(shrink, 2 ** (self.restorer.depth - 1))
+        if self.restorer.network.startswith("unet"):
+            shrink = math.lcm(shrink, 2 ** ((self.restorer.depth or 1) - 1))
         if self.training.patch < 16 or self.training.patch % shrink:
             least = f"at least 16 and a multiple of {shrink} (--predictor.stem x 2 per further level, and 2 per further"
             raise UserError(f"--training.patch must be {least} --restorer.depth), not {self.training.patch}")

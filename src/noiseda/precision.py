@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 
 import torch
+from torch import nn
 
 from noiseda.config import MemoryFormat, Precision
 
@@ -37,3 +39,10 @@ def memory_format(wanted: MemoryFormat, precision: Precision, device: torch.devi
     if wanted == "auto":
         wanted = "channels_first" if device.type == "cpu" and not in_bf16(precision, device) else "channels_last"
     return torch.channels_last if wanted == "channels_last" else torch.contiguous_format
+
+
+def lay_out(network: nn.Module, order: torch.memory_format) -> None:
+    """Put the weights of a network that have four dimensions into an order in memory; others have but one."""
+    for tensor in chain(network.parameters(), network.buffers()):
+        if tensor.ndim == 4:
+            tensor.data = tensor.data.to(memory_format=order)

@@ -1,3 +1,3 @@
-from noiseda.evaluation.torchvision_schema import import_torchvision
+from noiseda.restoration.torchvision_schema import import_torchvision
 
 import_torchvision()  # before the oracles, torchmetrics and piq, import it

@@ -43,9 +43,12 @@ def test_any_size_is_padded_to_a_multiple_and_cropped_back(height, width, channe
 @settings(max_examples=60, deadline=None)
 def test_padding_is_numpys(height, width, multiple):
     images = torch.rand(1, 1, height, width)
-    down, right = -height % multiple, -width % multiple
-    mode = "reflect" if down < height and right < width else "edge"
-    expected = np.pad(images.numpy(), ((0, 0), (0, 0), (0, down), (0, right)), mode=mode)
+    expected = images.numpy()
+    for axis, length in ((2, height), (3, width)):  # as far as the image can be mirrored, then the border
+        added = -length % multiple
+        mirrored = min(added, length - 1)
+        for mode, count in (("reflect", mirrored), ("edge", added - mirrored)):
+            expected = np.pad(expected, [(0, count if side == axis else 0) for side in range(4)], mode=mode)
     np.testing.assert_array_equal(pad_to_multiple(images, multiple).numpy(), expected)
 
 

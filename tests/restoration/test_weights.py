@@ -162,8 +162,40 @@ def test_a_pickle_is_refused_and_never_unpickled(tmp_path, name, kind):
         path.write_bytes(pickle.dumps(content, protocol=kind))
     else:
         torch.save(content, path, _use_new_zipfile_serialization=kind == "zip")
-    refuses(path, "pickled PyTorch file", "refused")
+    refuses(path, "pickle of more than weights", "refused")
     assert not trace.exists()
+
+
+@pytest.mark.parametrize("wrapper", [None, "params", "params_ema", "state_dict", "model"])
+@pytest.mark.parametrize("name", ["model.pth", "model.pt", "model.ckpt"])
+def test_a_pickle_of_weights_alone_is_taken(tmp_path, name, wrapper):
+    path, unet = tmp_path / name, network()
+    state = unet.state_dict()
+    torch.save(state if wrapper is None else {wrapper: state, "epoch": 3}, path)
+    images = torch.rand(1, 3, 9, 17)
+    assert torch.equal(load(path)(images), unet.eval()(images))
+
+
+def test_the_averaged_weights_are_taken_where_there_are_both(tmp_path):
+    path = tmp_path / "model.pth"
+    torch.save({"params": network(0).state_dict(), "params_ema": network(1).state_dict()}, path)
+    assert torch.equal(load(path).head.weight, network(1).head.weight)
+
+
+@pytest.mark.parametrize("content", [torch.zeros(3), [torch.zeros(3)], {}, {"a": 1}, {"params": {"a": "b"}}])
+def test_a_pickle_without_weights_by_name_is_refused(tmp_path, content):
+    path = tmp_path / "model.pth"
+    torch.save(content, path)
+    refuses(path, "no weights by name", "params_ema")
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_a_truncated_pickle_is_refused(tmp_path, share):
+    path = tmp_path / "model.pth"
+    torch.save(network().state_dict(), path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    refuses(path, "pickle")
 
 
 @pytest.mark.parametrize("protocol", [0, 1])
@@ -184,10 +216,30 @@ def test_a_header_as_long_as_a_pickle_begins_is_no_pickle(path, high):
     assert read_metadata(path)["format"] == "noiseda/1"
 
 
-@pytest.mark.parametrize("metadata", [None, {"format": "pt"}, {"format": "noiseda/2"}])
-def test_safetensors_of_others_are_refused(path, metadata):
+@pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
+def test_weights_without_a_description_are_told_by_their_names_and_shapes(path, metadata):
     save_file(network().state_dict(), path, metadata=metadata)
-    refuses(path, "was not written by noiseda", "noiseda/1")
+    assert load(path).arguments == {**ARGUMENTS, "channels": 3}
+    with pytest.raises(WeightsError, match="was not written by noiseda"):
+        read_metadata(path)
+
+
+def test_a_newer_format_is_refused(path):
+    save_file(network().state_dict(), path, metadata={"format": "noiseda/2"})
+    refuses(path, "noiseda/2", "noiseda/1", "newer")
+
+
+@pytest.mark.parametrize("change", ["missing", "extra", "shape"])
+def test_weights_that_are_nearly_a_network_are_none(path, change):
+    state = network().state_dict()
+    if change == "missing":
+        del state["up.0.2.bias"]
+    elif change == "extra":
+        state["up.9.weight"] = torch.zeros(3)
+    else:
+        state["up.0.2.bias"] = torch.zeros(7)
+    save_file(state, path)
+    refuses(path, "of no network", "down.0.0.weight")
 
 
 @pytest.mark.parametrize("name", ["restormer", "", None, "os.system"])

@@ -48,8 +48,7 @@ class Alignment(Strategy[None]):
             Errors ``restoration`` and ``distance``, the latter of the whole batch, repeated for each sample.
         """
         assert batch.x_real is not None, "alignment needs real images in the batch"
-        images = torch.cat([batch.x_syn, batch.x_real])
-        restored, features = restore_with_features(self.restorer, images)
+        restored, features = restore_with_features(self.restorer, batch.x_syn, batch.x_real)
         restored_syn, restored_real = restored.chunk(2)
         syn, real = cells(features, self.grid).chunk(2)  # (B * cells, K) each
         with torch.autocast(features.device.type, enabled=False):

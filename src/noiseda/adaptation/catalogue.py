@@ -48,12 +48,12 @@ def _blind_spot(restorer: Restorer, settings: AdaptSettings) -> BlindSpot:
 
 
 def _flat_noise(restorer: Restorer, settings: AdaptSettings) -> FlatNoise:
-    trained = settings.restorer.start is not None
+    trained = settings.restorer.origin is not None
     return FlatNoise(restorer, settings.flat_noise, patch=settings.training.patch, trained=trained)
 
 
 def _sure(restorer: Restorer, settings: AdaptSettings) -> Sure:
-    trained = settings.restorer.start is not None
+    trained = settings.restorer.origin is not None
     return Sure(restorer, settings.sure, patch=settings.training.patch, trained=trained)
 
 

@@ -44,7 +44,7 @@ class Critic(Strategy[None]):
         x_syn, y_syn, x_real = batch.x_syn, batch.y_syn, batch.x_real
         assert x_real is not None, "a critic needs real images in the batch"
         form = self.settings.form
-        restored_syn, restored_real = self.restorer(torch.cat([x_syn, x_real])).float().chunk(2)
+        restored_syn, restored_real = self.restorer.together(x_syn, x_real)
         clean, restored = self.discriminator(torch.cat([y_syn, restored_real.detach()])).chunk(2)
         errors = {
             "restoration": charbonnier(restored_syn, y_syn),

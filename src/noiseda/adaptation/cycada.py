@@ -60,11 +60,10 @@ class CycleAdaptation(Strategy[None]):
         as_real, as_syn = self.to_real(x_syn), self.to_syn(x_real)
 
         # The restorer learns on synthetic images and their translations; of real ones it has no target.
-        images = torch.cat([x_syn, as_real.detach(), x_real])
-        restored, features = restore_with_features(self.restorer, images)
+        restored, features = restore_with_features(self.restorer, x_syn, as_real.detach(), x_real)
         restored_syn, restored_translated, restored_real = restored.chunk(3)
         # The generators must keep what it sees in an image.
-        kept = frozen(self.restorer, torch.cat([as_real, as_syn])).float()
+        kept = torch.cat([frozen(self.restorer, x) for x in self.restorer.passes(as_real, as_syn)]).float()
         expected = torch.cat([restored_syn, restored_real]).detach()
         back = torch.cat([self.to_syn(as_real), self.to_real(as_syn)])
         errors = {

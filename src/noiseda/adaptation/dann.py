@@ -41,8 +41,7 @@ class Dann(Strategy[None]):
             Errors ``restoration``, ``domain`` and ``reversed`` (:func:`noiseda.adaptation.adversary.confusion`).
         """
         assert batch.x_real is not None, "domain-adversarial training needs real images in the batch"
-        images = torch.cat([batch.x_syn, batch.x_real])
-        restored, features = restore_with_features(self.restorer, images)
+        restored, features = restore_with_features(self.restorer, batch.x_syn, batch.x_real)
         restored_syn, restored_real = restored.chunk(2)
         syn, real = features.chunk(2)
         errors = {"restoration": charbonnier(restored_syn, batch.y_syn)} | confusion(self.classifier, syn, real)

@@ -59,7 +59,7 @@ class DomainSeparation(Strategy[None]):
         """
         assert batch.x_real is not None, "domain separation needs real images in the batch"
         images = torch.cat([batch.x_syn, batch.x_real])
-        restored, shared = restore_with_features(self.restorer, images)
+        restored, shared = restore_with_features(self.restorer, batch.x_syn, batch.x_real)
         restored_syn, restored_real = restored.chunk(2)
         private = torch.cat([self.private_syn(batch.x_syn), self.private_real(batch.x_real)]).float()  # as shared
 

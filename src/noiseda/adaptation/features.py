@@ -11,17 +11,18 @@ from torch import Tensor, nn
 from noiseda.restoration import Restorer
 
 
-def restore_with_features(restorer: Restorer, images: Tensor) -> tuple[Tensor, Tensor]:
+def restore_with_features(restorer: Restorer, *batches: Tensor) -> tuple[Tensor, Tensor]:
     """Restore images and keep what the module named by :attr:`Restorer.features` returned on the way.
 
     The network's own forward is called, never a compiled one, inside which nothing could be listened to.
 
     Args:
         restorer: any restorer that names its features.
-        images: (B, C, H, W).
+        batches: (B, C, H, W) each; of several domains, one each.
 
     Returns:
-        The restored images, (B, C, H, W), and the features, (B, K, h, w); both float32, gradients flow through both.
+        The restored images of all, (B, C, H, W), and the features, (B, K, h, w); both float32, gradients flow through
+        both.
     """
     captured: list[Tensor] = []
 
@@ -30,11 +31,10 @@ def restore_with_features(restorer: Restorer, images: Tensor) -> tuple[Tensor, T
 
     handle = restorer.features.register_forward_hook(keep)
     try:
-        restored = restorer.forward(images)
+        restored = torch.cat([restorer.forward(images) for images in restorer.passes(*batches)])
     finally:
         handle.remove()  # before the backward pass, which may compute the module anew
-    (features,) = captured
-    return restored.float(), features.float()
+    return restored.float(), torch.cat(captured).float()
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,10 @@ def feature_shape(restorer: Restorer) -> FeatureShape:
     FeatureShape(channels=16, shrink=4)
     """
     weight = next(restorer.parameters())
-    image = torch.zeros(1, restorer.channels, restorer.stride, restorer.stride).to(weight)
+    side, _ = restorer.padded(64, 64)
+    image = torch.zeros(1, restorer.channels, side, side).to(weight)
     _, features = restore_with_features(restorer, image)
-    return FeatureShape(channels=features.shape[1], shrink=restorer.stride // features.shape[2])
+    return FeatureShape(channels=features.shape[1], shrink=side // features.shape[2])
 
 
 def cells(features: Tensor, grid: int) -> Tensor:

@@ -75,7 +75,7 @@ class FlatNoise(Strategy[Wear]):
             estimate = self.restorer(x_real).float() if self.judge is None else self.judge(x_real)
             flat, _ = self.noise.observe(x_real, estimate)
             x_new, there = self.wear(y_syn, draws)
-        restored_syn, restored_new = self.restorer(torch.cat([batch.x_syn, x_new])).float().chunk(2)
+        restored_syn, restored_new = self.restorer.together(batch.x_syn, x_new)
         errors = {
             "restoration": charbonnier(restored_syn, y_syn),
             "flat_noise": charbonnier(restored_new, y_syn) * there,

@@ -89,7 +89,7 @@ class NoiseSpace(Strategy[NoiseDraws]):
         assert y_ref is not None, "the unpaired form needs reference images in the batch"
 
         # Restore both domains with the same network.
-        restored_syn, restored_real = self.restorer(torch.cat([x_syn, x_real])).float().chunk(2)
+        restored_syn, restored_real = self.restorer.together(x_syn, x_real)
 
         # Positives: both restored images as conditions, channels shuffled. No stop-gradient: the gradient that flows
         # from the noise predictor into its conditions is the adaptation.

@@ -67,7 +67,7 @@ class PixelAdaptation(Strategy[PixelDraws]):
         assert x_real is not None, "pixel-level adaptation needs real images in the batch"
         form = self.settings.form
         x_generated = self.generator(x_syn, draws.noise)
-        restored_syn, restored_generated = self.restorer(torch.cat([x_syn, x_generated])).float().chunk(2)
+        restored_syn, restored_generated = self.restorer.together(x_syn, x_generated)
         real, generated = self.discriminator(torch.cat([x_real, x_generated.detach()])).chunk(2)
         errors = {
             "restoration": charbonnier(restored_syn, y_syn),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from noiseda.errors import UserError
-from noiseda.evaluation.torchvision_schema import import_torchvision
+from noiseda.restoration.torchvision_schema import import_torchvision
 
 BACKBONE = "alexnet-owt-7be5be79.pth"
 """torchvision's AlexNet; the digits are the beginning of its SHA-256."""

@@ -11,7 +11,7 @@ import torch
 from noiseda.config import Precision
 from noiseda.errors import UserError
 from noiseda.inference import onnx_runtime
-from noiseda.precision import in_bf16
+from noiseda.precision import in_bf16, lay_out
 from noiseda.restoration import Restorer
 
 Backend: TypeAlias = Literal["auto", "eager", "compiled", "onnxruntime"]
@@ -79,7 +79,7 @@ def prepare(
             if wanted != "auto":
                 raise
             log.warning("%s", error)
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    lay_out(model, torch.channels_last)
     if backend == "compiled":
         model.compile()
     return model

@@ -1,7 +1,8 @@
 """Degraded image -> restored image: the contract, the networks, and their files."""
 
+from noiseda.restoration.catalogue import build as build_restorer
 from noiseda.restoration.contract import Restorer
 from noiseda.restoration.unet import UNet
 from noiseda.restoration.weights import load, read_metadata, save_weights
 
-__all__ = ["Restorer", "UNet", "load", "read_metadata", "save_weights"]
+__all__ = ["Restorer", "UNet", "build_restorer", "load", "read_metadata", "save_weights"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -31,10 +33,12 @@ class UNet(Restorer):
     """
 
     recompute = False
+    architecture = "unet"
 
     def __init__(self, *, width: int = 64, depth: int = 4, channels: int = 3) -> None:
         super().__init__()
         self.channels = channels
+        self.arguments = {"width": width, "depth": depth, "channels": channels}
         self.stride = 2 ** (depth - 1)
         widths = [width * 2**stage for stage in range(depth)]
         self.down = nn.ModuleList(_stage(a, b) for a, b in zip([channels, *widths], widths, strict=False))
@@ -53,6 +57,25 @@ class UNet(Restorer):
                 nn.init.kaiming_normal_(module.weight, a=SLOPE)
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
         nn.init.zeros_(self.head.weight)
+
+    @classmethod
+    def detect(cls, state: Mapping[str, Tensor]) -> UNet | None:
+        """The network that some weights are of; None where they are not those of such a U-Net.
+
+        >>> UNet.detect(UNet(width=4, depth=3, channels=1).state_dict()).arguments
+        {'width': 4, 'depth': 3, 'channels': 1}
+        """
+        first = state.get("down.0.0.weight")
+        if first is None or first.ndim != 4 or not {"head.weight", "head.bias"} <= state.keys():
+            return None
+        depth = len({name.split(".")[1] for name in state if name.startswith("down.")})
+        with torch.device("meta"):
+            found = cls(width=first.shape[0], depth=depth, channels=first.shape[1])
+        shapes = {name: weight.shape for name, weight in state.items()}
+        if shapes != {name: weight.shape for name, weight in found.state_dict().items()}:
+            return None
+        found.load_state_dict(state, assign=True)
+        return found
 
     @property
     def features(self) -> nn.Module:

@@ -7,20 +7,28 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from noiseda.errors import WeightsError
+from noiseda.restoration.catalogue import NETWORKS
 from noiseda.restoration.contract import Restorer
+from noiseda.restoration.foreign import recognise, require
 from noiseda.restoration.unet import UNet
 from noiseda.storage import atomic
 
 ARCHITECTURES: dict[str, Callable[..., Restorer]] = {"unet": UNet}
-"""Name in the file -> network; the file's ``arguments`` are its keyword arguments."""
+"""Our own networks: name in the file -> network; the file's ``arguments`` are its keyword arguments. Those of others
+are told from their weights."""
+
+WRAPPERS = ("params_ema", "params", "state_dict", "model", "model_state_dict", "net")
+"""Under what training programs keep the weights, the best first."""
 
 FORMAT = "noiseda/1"
 VALUE_RANGE = "0..1"
@@ -28,7 +36,7 @@ VALUE_RANGE = "0..1"
 
 def save_weights(
     path: Path,
-    state: Mapping[str, torch.Tensor],
+    state: Mapping[str, Tensor],
     *,
     architecture: str,
     arguments: Mapping[str, object],
@@ -40,8 +48,8 @@ def save_weights(
     Args:
         path: the file; its name ends in ``.safetensors``.
         state: the network's state dict.
-        architecture: a name of :data:`ARCHITECTURES`.
-        arguments: the keyword arguments that rebuild the network.
+        architecture: a name of :data:`ARCHITECTURES`, or one that spandrel knows.
+        arguments: the keyword arguments that rebuild the network; none for what spandrel knows.
         task: denoise, derain or deblur.
         notes: more text for the metadata (how it was trained, say).
 
@@ -56,7 +64,7 @@ def save_weights(
         "value_range": VALUE_RANGE,
         **(notes or {}),
     }
-    tensors = {name: tensor.detach().float().cpu().contiguous() for name, tensor in state.items()}
+    tensors = {name: _kept(tensor.detach()).cpu().clone().contiguous() for name, tensor in state.items()}
     try:
         with atomic(path) as file:
             file.write(save(tensors, metadata=metadata))
@@ -68,24 +76,10 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """What a weights file says of itself: format, architecture, arguments (JSON), task, value_range, ...
 
     Raises:
-        WeightsError: when the file is missing, is no safetensors file (a pickle, say), is truncated, or is not ours.
+        WeightsError: when the file is missing, truncated, or not ours.
     """
     path = Path(path)
-    if not path.is_file():
-        found = "is a folder" if path.is_dir() else "does not exist"
-        raise WeightsError(f"weights file {path} {found}; expected a .safetensors file written by noiseda")
-    try:
-        if _is_pickle(path):
-            raise WeightsError(
-                f"{path} is a pickled PyTorch file, which could run any code when opened: refused. "
-                "Expected a .safetensors file written by noiseda"
-            )
-        with safe_open(path, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(
-            f"{path} is no readable .safetensors file; it may be truncated or of another kind ({error})"
-        ) from error
+    metadata = _metadata(path)
     if metadata.get("format") != FORMAT:
         raise WeightsError(
             f"{path} was not written by noiseda: its metadata lacks format = {FORMAT} (has {sorted(metadata)})"
@@ -97,30 +91,105 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Re
     """Load a restoration network.
 
     Args:
-        path: a ``.safetensors`` file written by noiseda.
+        path: a ``.safetensors`` file written by noiseda, or the weights of any network that spandrel knows, as
+            ``.safetensors`` or as a pickle (``.pth``) of tensors and nothing else.
         device: where the network shall live.
 
     Returns:
         The network in evaluation mode: (B, C, H, W) in [0, 1] -> the same shape.
 
     Raises:
-        WeightsError: when the file is missing, truncated, a pickle, not ours, or does not fit its own description.
+        WeightsError: when the file is missing, truncated, holds more than tensors, is of no known network, or does not
+            fit its own description.
+        UserError: when its network needs a package that is not installed.
     """
-    metadata = read_metadata(path)
+    path = Path(path)
+    metadata = _metadata(path)
+    written = metadata.get("format", "")
+    if written != FORMAT and written.startswith("noiseda/"):
+        raise WeightsError(f"{path} is of the format {written}, and this noiseda reads {FORMAT}: it needs a newer one")
+    if written != FORMAT:
+        state = _tensors(path)
+        own = UNet.detect(state)
+        return (recognise(state, path) if own is None else own).to(device).eval()
     name = metadata.get("architecture", "")
     if name not in ARCHITECTURES:
-        raise WeightsError(f"{path} holds the unknown architecture {name!r}; known: {', '.join(ARCHITECTURES)}")
+        return _foreign(path, name).to(device).eval()
     try:
         # Built without memory or random draws: a damaged file may ask for any size, but gets its own tensors or none.
         with torch.device("meta"):
             restorer = ARCHITECTURES[name](**json.loads(metadata["arguments"]))
-        with safe_open(path, framework="pt") as file:
-            keys = list(file.keys())  # safe_open itself cannot be iterated
-            state = {key: file.get_tensor(key).float() for key in keys}
-        restorer.load_state_dict(state, assign=True)
-    except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError, OSError, SafetensorError) as error:
+        restorer.load_state_dict(_tensors(path), assign=True)
+    except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise WeightsError(f"{path} does not fit its own description ({name}): {error}") from error
     return restorer.to(device).eval()
+
+
+def _foreign(path: Path, name: str) -> Restorer:
+    """A network of another's code in a file of ours."""
+    if name not in {network.architecture for network in NETWORKS.values()}:
+        known = ", ".join(dict.fromkeys(network.architecture for network in NETWORKS.values()))
+        raise WeightsError(f"{path} holds the unknown architecture {name!r}; known: {known}")
+    require(name)
+    restorer = recognise(_tensors(path), path)
+    if restorer.architecture != name:
+        raise WeightsError(
+            f"{path} does not fit its own description: {name}, but its weights are {restorer.architecture}'s"
+        )
+    return restorer
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """The metadata of a file of weights, which may be none of ours; none where it is a pickle."""
+    if not path.is_file():
+        found = "is a folder" if path.is_dir() else "does not exist"
+        raise WeightsError(
+            f"weights file {path} {found}; expected a .safetensors file written by noiseda, or another network's"
+        )
+    try:
+        if _is_pickle(path):
+            return {}
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{path} is no readable .safetensors file; it may be truncated or of another kind ({error})"
+        ) from error
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    """The weights in a file, floating-point ones as float32; a pickle is only taken where it holds nothing else."""
+    try:
+        if not _is_pickle(path):
+            with safe_open(path, framework="pt") as file:
+                return {key: _kept(file.get_tensor(key)) for key in file.keys()}  # noqa: SIM118 (cannot be iterated)
+        with path.open("rb") as file:  # by its content, whatever its name is
+            return _weights_of(torch.load(file, map_location="cpu", weights_only=True), path)
+    except (SafetensorError, OSError, EOFError) as error:
+        raise WeightsError(f"{path} cannot be read: {error}; it may be truncated") from error
+    except (pickle.UnpicklingError, RuntimeError, AttributeError, ValueError, KeyError, IndexError) as error:
+        raise WeightsError(
+            f"{path} is a pickle of more than weights, or a broken one: refused, since it could run any code when "
+            f"opened. Expected a .safetensors file, or a .pth file of tensors ({' '.join(str(error).split())[:200]})"
+        ) from error
+
+
+def _weights_of(content: object, path: Path) -> dict[str, Tensor]:
+    """The weights among what a training program saved."""
+    while isinstance(content, Mapping):
+        inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), None)
+        if inner is None:
+            break
+        content = inner
+    found = {str(key): value for key, value in content.items()} if isinstance(content, Mapping) else {}
+    if not found or not all(isinstance(value, Tensor) for value in found.values()):
+        raise WeightsError(f"{path} holds no weights by name; expected tensors, plain or under {', '.join(WRAPPERS)}")
+    return {key: _kept(value) for key, value in found.items()}
+
+
+def _kept(tensor: Tensor) -> Tensor:
+    """Floating-point numbers as float32; whole numbers, such as positions in a window, as they are."""
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def _is_pickle(path: Path) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from noiseda.data.shards import ShardSet, find_shards
 from noiseda.data.stream import ShardStream
 from noiseda.errors import ImageError, UserError
 from noiseda.images import SUFFIXES, find_images, read
-from noiseda.restoration import Restorer, UNet, load, read_metadata
+from noiseda.restoration import Restorer, build_restorer, load
 from noiseda.training.journal import say
 from noiseda.training.optimizer import Adam
 from noiseda.training.scout import smoothing
@@ -123,7 +124,7 @@ def look(settings: AdaptSettings, groups: Listed, cache: Path) -> Degradation | 
 
 def _smoothed(settings: AdaptSettings, like: Matched, real: list[Path], clean: list[Path], kept: Path) -> float:
     """How many times as strong as it looks noise may be: what is asked for, else tried out, else what is usual."""
-    start = settings.restorer.start
+    start = settings.restorer.origin
     if settings.degradation.smoothed is not None:
         return settings.degradation.smoothed
     if start is None or not settings.matches:
@@ -278,41 +279,94 @@ def fingerprint(groups: Listed) -> str:
     return hashlib.sha256(json.dumps(names).encode()).hexdigest()
 
 
-def restorer_arguments(settings: RestorerSettings) -> dict[str, object]:
-    """The keyword arguments that rebuild the restorer, as they are saved with its weights."""
-    return {"width": settings.width, "depth": settings.depth, "channels": settings.channels}
-
-
 def build_strategy(settings: AdaptSettings) -> Strategy[Any]:
     """Build the networks and the strategy that trains them, with weights drawn from the run's seed.
 
     The restorer is drawn first and by itself, so that all strategies start from the same one.
 
     Raises:
-        UserError: when ``--restorer.start`` holds a network of another architecture.
+        UserError: when ``--restorer.start`` or ``--weights`` holds another network than asked for, or none.
     """
     torch.manual_seed(settings.seed)
-    restorer: Restorer = UNet(**restorer_arguments(settings.restorer))  # type: ignore[arg-type]
-    if settings.restorer.start is not None:
-        check_start(settings.restorer)
-        restorer = load(settings.restorer.start).train()
+    restorer = start_of(settings.restorer)
+    freeze(restorer, settings.restorer.freeze)
     return build(restorer, settings)
 
 
-def check_start(settings: RestorerSettings) -> None:
-    """Check from its description alone that ``--restorer.start`` holds the network that is asked for.
+def start_of(settings: RestorerSettings) -> Restorer:
+    """The network that a run starts with: random weights, or those of a file, which must be of the network asked for.
 
     Raises:
-        UserError: when it cannot be read, or holds a network of another architecture.
+        UserError: when a file cannot be read or holds another network; when the network cannot be built.
     """
+    if settings.weights is not None:
+        with _flag("weights"):
+            given = load(settings.weights)
+        if given.channels != settings.channels:
+            raise UserError(
+                f"--weights {settings.weights} restores images of {given.channels} channel(s): it needs "
+                f"--restorer.channels {given.channels}"
+            )
+        return given.train()
+    restorer = build_restorer(settings)
     if settings.start is None:
-        return
-    found = json.loads(read_metadata(settings.start).get("arguments", "{}"))
-    expected = restorer_arguments(settings)
-    if found != expected:
+        return restorer
+    with _flag("restorer.start"):
+        given = load(settings.start)
+    found, asked = (
+        {name: tuple(weight.shape) for name, weight in network.tensors().items()} for network in (given, restorer)
+    )
+    if (given.architecture, found) != (restorer.architecture, asked):
         raise UserError(
-            f"--restorer.start {settings.start} holds a network of {found}, but --restorer.* asks for {expected}"
+            f"--restorer.start {settings.start} holds {_told(given)}, but --restorer.* asks for {_told(restorer)}"
+            f"{_unlike(found, asked)} (--weights takes the network of a file as it is)"
         )
+    return given.train()
+
+
+def _told(network: Restorer) -> str:
+    arguments = ", ".join(f"{name} {value}" for name, value in network.arguments.items())
+    return f"a network {network.architecture}" + (f" of {arguments}" if arguments else "")
+
+
+def _unlike(found: dict[str, tuple[int, ...]], asked: dict[str, tuple[int, ...]]) -> str:
+    """The first weight in which two networks of the same architecture differ."""
+    for name in found | asked:
+        if found.get(name) != asked.get(name):
+            return f": {name} is {found.get(name, 'missing')}, not {asked.get(name, 'to be there')}"
+    return ""
+
+
+def freeze(restorer: Restorer, patterns: Sequence[str]) -> None:
+    """Let the weights whose names match a pattern stay as they are.
+
+    Raises:
+        UserError: when a pattern matches none, or all are matched.
+    """
+    weights = dict(restorer.named_parameters())
+    shown = [name.removeprefix("network.") for name in weights]
+    for pattern in patterns:
+        if not fnmatch.filter(shown, pattern):
+            near = ", ".join(dict.fromkeys(name.partition(".")[0] + ".*" for name in shown))
+            raise UserError(f"--restorer.freeze {pattern} matches none of the network's weights ({near})")
+    for name, weight in weights.items():
+        if any(fnmatch.fnmatchcase(name.removeprefix("network."), pattern) for pattern in patterns):
+            weight.requires_grad_(False)
+    if not any(weight.requires_grad for weight in weights.values()):
+        raise UserError(
+            f"--restorer.freeze {', '.join(patterns)} matches all of the network's weights: none could learn"
+        )
+
+
+def check_start(settings: RestorerSettings) -> None:
+    """Check that the network that is asked for can be had, and that a file of its weights holds it.
+
+    Raises:
+        UserError: when it cannot be built; when a file cannot be read, or holds another network.
+    """
+    if settings.origin is not None or not settings.network.startswith("unet"):
+        with torch.random.fork_rng(devices=[]):
+            freeze(start_of(settings), settings.freeze)
 
 
 def check_baseline(settings: AdaptSettings) -> None:
@@ -323,13 +377,13 @@ def check_baseline(settings: AdaptSettings) -> None:
     """
     if settings.baseline is not None:
         with _flag("baseline"):
-            read_metadata(settings.baseline)
+            load(settings.baseline)
 
 
 def build_optimizer(strategy: Strategy[Any], settings: TrainingSettings) -> torch.optim.Optimizer:
     """Adam, with a learning rate for the restorer and one for whatever else learns; ``peak`` is its highest."""
-    restorer = list(strategy.restorer.parameters())
-    ids = {id(parameter) for parameter in restorer}
+    restorer = [parameter for parameter in strategy.restorer.parameters() if parameter.requires_grad]
+    ids = {id(parameter) for parameter in strategy.restorer.parameters()}
     others = [parameter for parameter in strategy.parameters() if id(parameter) not in ids and parameter.requires_grad]
     groups: list[dict[str, Any]] = [{"params": restorer, "peak": settings.learning_rate}]
     if others:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -67,9 +68,12 @@ def describe(settings: AdaptSettings) -> Description:
     check_start(settings.restorer)
     check_baseline(settings)
     training, channels = settings.training, settings.restorer.channels
-    # Fake tensors have a shape but no memory; FLOPs are counted from shapes.
-    with FakeTensorMode(), FlopCounterMode(display=False) as counter:
+    # Fake tensors have a shape but no memory; FLOPs are counted from shapes. Networks of others are told by their
+    # weights, and so are built for real.
+    real = settings.restorer.weights is not None or not settings.restorer.network.startswith("unet")
+    with nullcontext() if real else FakeTensorMode():
         strategy = build_strategy(replace(settings, restorer=replace(settings.restorer, start=None)))
+    with FakeTensorMode(allow_non_fake_inputs=True), FlopCounterMode(display=False) as counter:
         images = torch.rand(1, channels, training.patch, training.patch)
         batch, draws = Batch(images, images, images, images, ()), strategy.draw(images, torch.Generator())
         totals = [0]

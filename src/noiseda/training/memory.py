@@ -87,7 +87,7 @@ def earlier_files(settings: AdaptSettings, begins: float) -> list[Path]:
         settings: the run's settings.
         begins: the strategy's.
     """
-    files = (settings.restorer.start, earlier_weights(settings.out) if begins > 0 else None)
+    files = (settings.restorer.origin, earlier_weights(settings.out) if begins > 0 else None)
     return [path for path in files if path is not None] if settings.looks else []
 
 

@@ -20,7 +20,7 @@ from noiseda.data.batches import Batch, DomainBatches, Domains, generator
 from noiseda.data.cache import ImageStore, Skipped
 from noiseda.data.degradations import Degradation
 from noiseda.errors import Interrupted, UserError
-from noiseda.precision import autocast, memory_format
+from noiseda.precision import autocast, lay_out, memory_format
 from noiseda.restoration import load
 from noiseda.training.assemble import (
     build_optimizer,
@@ -96,7 +96,7 @@ def prepare(settings: AdaptSettings) -> Run:
 
     strategy = build_strategy(settings)
     layout = memory_format(settings.training.memory_format, settings.training.precision, accelerator.device)
-    strategy.to(memory_format=layout)  # type: ignore[call-overload]
+    lay_out(strategy, layout)
     if settings.training.shard:  # before it moves to the device, which may not have room for all of it
         shard(strategy, accelerator)
     strategy.to(accelerator.device)
@@ -326,7 +326,7 @@ def _decay(settings: AdaptSettings, progress: float) -> float:
     >>> [round(_decay(AdaptSettings(), progress), 3) for progress in (0.0, 0.5, 0.75)]
     [1.0, 0.5, 0.146]
     """
-    usual = "cosine" if settings.restorer.start is None else "constant"
+    usual = "cosine" if settings.restorer.origin is None else "constant"
     if (usual if settings.training.decay == "auto" else settings.training.decay) == "constant":
         return 1.0
     return 0.5 + 0.5 * math.cos(math.pi * progress)

@@ -10,7 +10,7 @@ from pathlib import Path
 from noiseda.errors import UserError
 from noiseda.restoration import Restorer, load, save_weights
 from noiseda.storage import atomic
-from noiseda.training.assemble import files_of, pairs_of, restorer_arguments
+from noiseda.training.assemble import files_of, pairs_of
 from noiseda.training.journal import read_log
 from noiseda.training.memory import Kept, earlier_files, first_step, keep, known_pairs
 from noiseda.training.state import Run
@@ -140,11 +140,13 @@ def write_weights(run: Run, path: Path, network: Restorer | None = None) -> None
     """Write the averaged weights, or those of another network of the run, with their description."""
     settings = run.settings
     path.parent.mkdir(exist_ok=True)
+    restorer = network or run.average.network
+    assert isinstance(restorer, Restorer)
     save_weights(
         path,
-        (network or run.average.network).state_dict(),
-        architecture="unet",
-        arguments=restorer_arguments(settings.restorer),
+        restorer.tensors(),
+        architecture=restorer.architecture,
+        arguments=restorer.arguments,
         task=settings.task,
         notes={"strategy": settings.strategy, "steps": str(run.done), "seed": str(settings.seed), **run.made_by},
     )

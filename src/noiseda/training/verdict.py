@@ -185,7 +185,7 @@ def estimate(
 
 def baseline_of(settings: AdaptSettings) -> Path | None:
     """The weights that a run is compared with."""
-    return settings.baseline or settings.restorer.start
+    return settings.baseline or settings.restorer.origin
 
 
 def standing(network: nn.Module | None, pairs: Pairs, error: RiskEstimate | None, precision: Precision) -> Standing:

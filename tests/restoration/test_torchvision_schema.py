@@ -3,7 +3,7 @@ import importlib
 import pytest
 
 from noiseda.errors import UserError
-from noiseda.evaluation.torchvision_schema import import_torchvision
+from noiseda.restoration.torchvision_schema import import_torchvision
 
 
 def test_torchvision_imports_beside_any_torch_and_twice() -> None:

@@ -1,0 +1,195 @@
+"""Networks of other people, by way of spandrel, which tells an architecture and its sizes from the weights alone."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from noiseda.errors import UserError, WeightsError
+from noiseda.restoration.contract import Restorer
+from noiseda.restoration.torchvision_schema import import_torchvision
+
+EXTRA = ("Restormer", "MPRNet", "MIRNet2")
+"""Architectures whose code comes with spandrel_extra_arches, which forbids commercial use."""
+
+REFUSED = {
+    "GRL": "its weights do not tell the sizes of its windows and stripes, so that another network would be rebuilt",
+}
+"""Architectures that spandrel reads, but that cannot be trained here; why."""
+
+FEATURES = {
+    "NAFNet": "middle_blks",
+    "KBNet": "middle_blks",
+    "SwinIR": "conv_after_body",
+    "DRUNet": "m_body",
+    "Restormer": "latent",
+}
+"""Architecture -> its deepest stage, where that returns images."""
+
+IDLE = {"FFTformer": ("reduce_chan_level2.",)}
+"""Weights without influence on the restored image, by the beginning of their names."""
+
+FLOAT32 = ("KBNet",)
+"""Architectures whose backward pass knows no autocast: they compute in float32."""
+
+NOISE_LEVEL = 15 / 255
+"""What networks that ask for the strength of the noise are told, as by spandrel."""
+
+
+class Foreign(Restorer):
+    """A network that spandrel recognised, behind the contract.
+
+    Args:
+        descriptor: spandrel's, of a network of scale 1 that returns as many channels as it takes.
+    """
+
+    def __init__(self, descriptor: Any) -> None:  # noqa: ANN401 (spandrel's)
+        super().__init__()
+        self.network: nn.Module = descriptor.model
+        self.architecture = descriptor.architecture.id
+        self.channels = descriptor.output_channels
+        needs = descriptor.size_requirements
+        self.stride, self.smallest, self.square = needs.multiple_of, max(1, needs.minimum), needs.square
+        self.separate = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.network.modules())
+        self._call: Callable[[nn.Module, Tensor], Any] = descriptor._call_fn
+        if self.architecture in ("DRUNet", "DnCNN") and _first(self.network).shape[1] == self.channels + 1:
+            self._call = _with_level
+        idle = IDLE.get(self.architecture, ())
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(not name.startswith(idle))
+
+    def restore(self, images: Tensor) -> Tensor:
+        """Restore images whose sides are what the network asks for; (B, C, H, W) -> (B, C, H, W)."""
+        if self.architecture in FLOAT32:
+            with torch.autocast(images.device.type, enabled=False):
+                restored: Tensor = self._call(self.network, images.float())
+        else:
+            restored = self._call(self.network, images)
+        return restored
+
+    @property
+    def features(self) -> nn.Module:
+        """The deepest stage, where it is known; (B, K, h, w).
+
+        Raises:
+            UserError: where it is not.
+        """
+        if self.architecture not in FEATURES:
+            raise UserError(
+                f"strategies that compare features cannot have {self.architecture}, whose stages return no images; "
+                f"they can have {', '.join(FEATURES)}"
+            )
+        return self.network.get_submodule(FEATURES[self.architecture])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights by the names that spandrel knows."""
+        return self.network.state_dict()
+
+
+def recognise(state: Mapping[str, Tensor], source: object) -> Foreign:
+    """Build the network that some weights are of.
+
+    Args:
+        state: weights by name, as published or under a usual prefix.
+        source: what they are of, for the errors: a file, say.
+
+    Returns:
+        The network with these weights, ready to be trained; all its weights are float32.
+
+    Raises:
+        WeightsError: where no architecture has such weights, some are missing or too many, the network enlarges or
+            needs more than an image, or cannot be trained here.
+    """
+    registry = _registry()
+    canonical = importlib.import_module("spandrel").canonicalize_state_dict(dict(state))
+    state = {name: value.float() if value.is_floating_point() else value for name, value in canonical.items()}
+    try:
+        descriptor = registry.load(state)
+    except Exception as error:  # what detection raises has no class in common
+        raise WeightsError(_unknown(state, source, error)) from error
+    name = descriptor.architecture.id
+    if name in REFUSED:
+        raise WeightsError(f"{source} holds the network {name}, which cannot be adapted: {REFUSED[name]}")
+    if not hasattr(descriptor, "scale") or descriptor.scale != 1 or descriptor.purpose == "SR":
+        scale = f" by {descriptor.scale}" if hasattr(descriptor, "scale") else ""
+        raise WeightsError(
+            f"{source} holds the network {name} for {descriptor.purpose}{scale}; noiseda adapts networks that restore "
+            "an image in its own size"
+        )
+    channels = descriptor.input_channels, descriptor.output_channels
+    if channels not in ((1, 1), (3, 3)):
+        raise WeightsError(
+            f"{source} holds the network {name}, which takes {channels[0]} channels and returns {channels[1]}; "
+            "noiseda adapts networks from RGB to RGB or from grey to grey"
+        )
+    return Foreign(descriptor)
+
+
+def require(architecture: str) -> None:
+    """Check that what an architecture comes with is there.
+
+    Raises:
+        UserError: saying what to install.
+    """
+    _registry()
+    if architecture in EXTRA:
+        try:
+            importlib.import_module("spandrel_extra_arches")
+        except ImportError as error:
+            raise UserError(
+                f"{architecture} needs spandrel_extra_arches ({error}); pip install 'noiseda[more-networks]' brings "
+                "it (its networks may not be used commercially)"
+            ) from error
+
+
+def theirs(name: str) -> Callable[..., nn.Module]:
+    """The class of an architecture, by its name there.
+
+    Raises:
+        UserError: as :func:`require`.
+    """
+    architecture = name.removesuffix("_s")  # KBNet has two sizes
+    require(architecture)
+    package = "spandrel_extra_arches" if architecture in EXTRA else "spandrel"
+    found: Callable[..., nn.Module] = getattr(importlib.import_module(f"{package}.architectures.{architecture}"), name)
+    return found
+
+
+@cache
+def _registry() -> Any:  # noqa: ANN401 (spandrel's)
+    """All architectures that spandrel knows, with those of spandrel_extra_arches where that is installed."""
+    try:
+        import_torchvision()
+        registry = importlib.import_module("spandrel").MAIN_REGISTRY
+    except (ImportError, UserError) as error:
+        raise UserError(
+            f"networks other than noiseda's own need spandrel ({error}); pip install 'noiseda[networks]' brings it"
+        ) from error
+    with suppress(ImportError):  # an extra
+        importlib.import_module("spandrel_extra_arches").install(ignore_duplicates=True)
+    return registry
+
+
+def _unknown(state: Mapping[str, Tensor], source: object, error: Exception) -> str:
+    names = ", ".join(list(state)[:3])
+    if type(error).__name__ == "UnsupportedModelError":
+        return f"{source} holds weights ({names}, …) of no network that noiseda or spandrel knows"
+    reason = " ".join(str(error).split())[:300]
+    return f"{source} holds weights ({names}, …) that fit no network as a whole: {reason}"
+
+
+def _first(network: nn.Module) -> Tensor:
+    return next(network.parameters())
+
+
+def _with_level(network: nn.Module, images: Tensor) -> Tensor:
+    """Call a network that takes the strength of the noise as one more channel."""
+    level = torch.full_like(images[:, :1], NOISE_LEVEL)
+    restored: Tensor = network(torch.cat([images, level], dim=1))
+    return restored

@@ -1,0 +1,108 @@
+"""The settings of the restoration network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from noiseda.errors import UserError
+
+_NINE = [2, 2, 4, 8, 12, 2, 2, 2, 2]  # four stages down, the middle, four up
+SIZES: dict[str, dict[str, Any]] = {
+    "unet": {"width": 24, "depth": 4},
+    "unet-tiny": {"width": 16, "depth": 4},
+    "unet-large": {"width": 48, "depth": 4},
+    "unet-paper": {"width": 64, "depth": 4},
+    "unet-deep": {"width": 88, "depth": 5},
+    "dncnn": {"width": 64, "depth": 17},
+    "nafnet": {"width": 32, "blocks": _NINE},
+    "swinir": {"width": 60, "blocks": [6, 6, 6, 6]},
+    "uformer": {"width": 16, "blocks": [2] * 9},
+    "drunet": {"width": 64, "blocks": [4]},
+    "scunet": {"width": 64, "blocks": [4] * 7},
+    "kbnet": {"width": 64, "blocks": _NINE},
+    "fftformer": {"width": 48, "blocks": [6, 6, 12, 4]},
+    "restormer": {"width": 48, "blocks": [4, 6, 6, 8, 4]},
+    "mprnet": {"width": 40, "blocks": [8]},
+    "mirnet2": {"width": 80, "blocks": [2]},
+}
+"""Network -> the settings of its size that it has, and what they are by default: the published small form."""
+
+NetworkName = Literal[
+    "unet", "unet-tiny", "unet-large", "unet-paper", "unet-deep",
+    "dncnn", "nafnet", "swinir", "uformer", "drunet", "scunet", "kbnet", "fftformer",
+    "restormer", "mprnet", "mirnet2",
+]  # fmt: skip
+NetworkChoice = Literal["auto", NetworkName]
+
+
+@dataclass(frozen=True)
+class RestorerSettings:
+    """The restoration network, image -> image; noiseda networks lists those there are."""
+
+    network: NetworkChoice = "auto"
+    """Which network: one that noiseda networks lists; --network for short. auto: that of --weights, else unet."""
+
+    width: int | None = None
+    """Channels of its first stage; by default the network's own (unet: 24; the paper: 64)."""
+
+    depth: int | None = None
+    """Number of stages of a U-Net, of convolutions of dncnn; by default the network's own (unet, and the paper: 4)."""
+
+    blocks: list[int] | None = None
+    """Blocks of each of its stages, in the order in which they run; by default the network's own."""
+
+    channels: Literal[1, 3] = 3
+    """Colour channels of the images it restores: 3 (RGB) or 1 (grey)."""
+
+    start: Path | None = None
+    """Weights file to start from, instead of random weights; its network must be the one set here."""
+
+    weights: Path | None = None
+    """Weights file of any network that noiseda or spandrel knows (.safetensors, .pth) to start from; --weights for
+    short. The network is the file's own."""
+
+    freeze: list[str] = field(default_factory=list)
+    """Patterns (such as encoders.*) of the names of weights that stay as they are."""
+
+    def __post_init__(self) -> None:
+        """Take texts for paths, as one writes them in Python."""
+        for name in ("start", "weights"):
+            if isinstance(path := getattr(self, name), str):
+                object.__setattr__(self, name, Path(path))
+
+    def settled(self) -> RestorerSettings:
+        """The same, with what is left to the network as that has it."""
+        if self.weights is not None:
+            return self
+        network: NetworkName = "unet" if self.network == "auto" else self.network
+        sizes = {name: usual for name, usual in SIZES.get(network, {}).items() if getattr(self, name) is None}
+        return replace(self, network=network, **sizes)
+
+    @property
+    def origin(self) -> Path | None:
+        """The weights that a run starts from; None where they are random."""
+        return self.start or self.weights
+
+    def check(self) -> None:
+        """Check the settings against each other.
+
+        Raises:
+            UserError: naming the flag, what was given and what was expected.
+        """
+        given = [name for name in ("width", "depth", "blocks") if getattr(self, name) is not None]
+        if self.weights is not None:
+            also = ["start"] * (self.start is not None) + ["network"] * (self.network != "auto") + given
+            if also:
+                raise UserError(f"--weights brings its own network: give it without --restorer.{also[0]}")
+            return
+        usual = SIZES[self.network]
+        if foreign := [name for name in given if name not in usual]:
+            known = ", ".join(f"--restorer.{name}" for name in usual)
+            raise UserError(f"--restorer.{foreign[0]} means nothing to {self.network}, which has {known}")
+        count = len(usual.get("blocks", []))
+        if self.blocks is not None and (len(self.blocks) != count or min(self.blocks) < 1):
+            raise UserError(
+                f"--restorer.blocks of {self.network} must be {count} number(s) of 1 and more, not {self.blocks}"
+            )

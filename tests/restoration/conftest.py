@@ -1,0 +1,3 @@
+from noiseda.restoration.torchvision_schema import import_torchvision
+
+import_torchvision()  # before spandrel imports it
