@@ -9,7 +9,7 @@ from noiseda.adaptation.catalogue import STRATEGIES
 from noiseda.config import DegradationSettings, PredictorSettings, RestorerSettings
 from noiseda.data.cache import Skipped
 from noiseda.data.rain import Streaks
-from noiseda.errors import UserError, WeightsError
+from noiseda.errors import UserError
 from noiseda.restoration import UNet, save_weights
 from noiseda.training import adapt
 from noiseda.training.assemble import (
@@ -153,7 +153,7 @@ def test_weights_to_start_from_are_taken_or_refused(where: Path) -> None:
     assert all(parameter.requires_grad for parameter in restorer.parameters())
     with pytest.raises(UserError, match=r"--restorer.start .*start\.safetensors holds .*width 4.*asks for.*width 8"):
         build_strategy(replace(settings, restorer=RestorerSettings(width=8, depth=2, start=start)))
-    with pytest.raises(WeightsError, match=r"none\.safetensors"):
+    with pytest.raises(UserError, match=r"--restorer\.start .*none\.safetensors"):
         build_strategy(replace(settings, restorer=RestorerSettings(width=4, depth=2, start=where / "none.safetensors")))
 
 
