@@ -22,7 +22,7 @@ from tests.training.photographs import small
 
 def settings_for(where: Path, name: str, **changes: object) -> AdaptSettings:
     restorer = RestorerSettings(network=name, **SMALL[name])
-    return replace(small(where, steps=2), restorer=restorer, out=where / f"run-{name}", **changes)
+    return replace(small(where, steps=2, precision="fp32"), restorer=restorer, out=where / f"run-{name}", **changes)
 
 
 @pytest.mark.parametrize("name", [name for name in SMALL if not name.startswith("unet")])
@@ -46,7 +46,7 @@ def test_two_steps_of_adaptation_move_every_weight_that_is_to_learn(where: Path,
 
 
 def test_a_run_that_is_broken_off_goes_on_with_its_network(where: Path) -> None:
-    whole = replace(settings_for(where, "nafnet", strategy="noise-space"), training=small(where, steps=4).training)
+    whole = replace(settings_for(where, "nafnet", strategy="noise-space"), training=small(where, steps=4, precision="fp32").training)
     expected = load(adapt(replace(whole, out=where / "whole")).weights).tensors()
     adapt(replace(whole, training=replace(whole.training, steps=2, checkpoint_every=2)))
     resumed = load(adapt(replace(whole, out=where / "whole")).weights).tensors()
@@ -62,7 +62,7 @@ def theirs(tmp_path: Path) -> Path:
 
 
 def test_a_file_of_another_is_adapted_and_what_it_knew_is_told(where: Path, theirs: Path) -> None:
-    settings = replace(small(where, steps=2, forgetting=0.1), restorer=RestorerSettings(weights=theirs))
+    settings = replace(small(where, steps=2, precision="fp32", forgetting=0.1), restorer=RestorerSettings(weights=theirs))
     settings.check()
     assert torch.equal(start_of(settings.restorer).tensors()["intro.weight"], load(theirs).tensors()["intro.weight"])
     summary = adapt(settings)
@@ -112,7 +112,7 @@ def test_weights_bring_their_own_network(where: Path, restorer: dict[str, object
 
 def test_a_frozen_part_stays_as_it_is(where: Path) -> None:
     restorer = RestorerSettings(network="nafnet", **SMALL["nafnet"], freeze=["encoders.*", "intro.*"])
-    settings = replace(small(where, steps=2), strategy="noise-space", restorer=restorer)
+    settings = replace(small(where, steps=2, precision="fp32"), strategy="noise-space", restorer=restorer)
     strategy = build_strategy(settings)
     first, *_ = build_optimizer(strategy, settings.training).param_groups
     learning = [weight for weight in strategy.restorer.parameters() if weight.requires_grad]
