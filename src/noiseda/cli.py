@@ -56,6 +56,18 @@ def _judge() -> Command:
     return judge
 
 
+def _export() -> Command:
+    from noiseda.inference.export import export
+
+    return export
+
+
+def _networks() -> Command:
+    from noiseda.inference.networks import networks
+
+    return networks
+
+
 def _check() -> Command:
     from noiseda.data.check import check_folder
 
@@ -77,6 +89,8 @@ def _quickstart() -> Command:
 COMMANDS: dict[str, Callable[[], Command]] = {
     "adapt": _adapt,
     "restore": _restore,
+    "export": _export,
+    "networks": _networks,
     "compare": _compare,
     "judge": _judge,
     "evaluate": _evaluate,
@@ -221,7 +235,7 @@ def _call(command: str, arguments: dict[str, Any]) -> object:
     if command == "compare":
         return _compared(**arguments)
     result = COMMANDS[command]()(**arguments)
-    return str(result) if command in ("restore", "data pack") else result
+    return str(result) if command in ("restore", "export", "networks", "data pack") else result
 
 
 def _compared(**arguments: Any) -> object:  # noqa: ANN401

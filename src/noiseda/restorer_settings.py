@@ -21,13 +21,14 @@ SIZES: dict[str, dict[str, Any]] = {
     "uformer": {"width": 16, "blocks": [2] * 9},
     "drunet": {"width": 64, "blocks": [4]},
     "scunet": {"width": 64, "blocks": [4] * 7},
-    "kbnet": {"width": 64, "blocks": _NINE},
+    "kbnet": {"width": 32, "blocks": _NINE},
     "fftformer": {"width": 48, "blocks": [6, 6, 12, 4]},
     "restormer": {"width": 48, "blocks": [4, 6, 6, 8, 4]},
     "mprnet": {"width": 40, "blocks": [8]},
     "mirnet2": {"width": 80, "blocks": [2]},
 }
-"""Network -> the settings of its size that it has, and what they are by default: the published small form."""
+"""Network -> the settings of its size that it has, and what they are by default: a published form; of kbnet half its
+width."""
 
 NetworkName = Literal[
     "unet", "unet-tiny", "unet-large", "unet-paper", "unet-deep",

@@ -106,7 +106,7 @@ def test_its_features_are_images_or_there_are_none(name):
     ("name", "millions"),
     # Published: the papers of each; unet-paper and unet-deep: arXiv 2406.18516, section 4 and table 5.
     [("unet-paper", 8.56), ("unet-deep", 65.2), ("dncnn", 0.56), ("nafnet", 29.2), ("drunet", 32.6), ("scunet", 17.9),
-     ("fftformer", 16.6), ("restormer", 26.1), ("mirnet2", 5.86), ("uformer", 5.2)],
+     ("fftformer", 16.6), ("restormer", 26.1), ("mirnet2", 5.86), ("mprnet", 3.64), ("uformer", 5.2)],
 )  # fmt: skip
 def test_the_usual_size_is_the_published_one(name, millions):
     with torch.device("meta") if name.startswith("unet") else torch.device("cpu"):

@@ -46,7 +46,9 @@ def test_two_steps_of_adaptation_move_every_weight_that_is_to_learn(where: Path,
 
 
 def test_a_run_that_is_broken_off_goes_on_with_its_network(where: Path) -> None:
-    whole = replace(settings_for(where, "nafnet", strategy="noise-space"), training=small(where, steps=4, precision="fp32").training)
+    whole = replace(
+        settings_for(where, "nafnet", strategy="noise-space"), training=small(where, steps=4, precision="fp32").training
+    )
     expected = load(adapt(replace(whole, out=where / "whole")).weights).tensors()
     adapt(replace(whole, training=replace(whole.training, steps=2, checkpoint_every=2)))
     resumed = load(adapt(replace(whole, out=where / "whole")).weights).tensors()
@@ -62,7 +64,9 @@ def theirs(tmp_path: Path) -> Path:
 
 
 def test_a_file_of_another_is_adapted_and_what_it_knew_is_told(where: Path, theirs: Path) -> None:
-    settings = replace(small(where, steps=2, precision="fp32", forgetting=0.1), restorer=RestorerSettings(weights=theirs))
+    settings = replace(
+        small(where, steps=2, precision="fp32", forgetting=0.1), restorer=RestorerSettings(weights=theirs)
+    )
     settings.check()
     assert torch.equal(start_of(settings.restorer).tensors()["intro.weight"], load(theirs).tensors()["intro.weight"])
     summary = adapt(settings)

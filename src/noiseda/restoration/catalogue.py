@@ -28,12 +28,20 @@ class Network:
         architecture: the name under which its weights are known.
         paper: where it was published.
         licence: of its code.
+        stride: sides of images are padded to a multiple of this (of a U-Net: by its depth).
+        smallest: and to this at least.
+        square: and to one another.
+        level: channels beside the image: one, where it is told the strength of the noise.
     """
 
     make: Callable[..., nn.Module]
     architecture: str
     paper: str
     licence: str
+    stride: int = 1
+    smallest: int = 1
+    square: bool = False
+    level: int = 0
 
 
 def build(settings: RestorerSettings) -> Restorer:
@@ -140,9 +148,9 @@ def _restormer(width: int, blocks: Sequence[int], channels: int) -> nn.Module:
 
 
 def _mprnet(width: int, blocks: Sequence[int], channels: int) -> nn.Module:
-    half = width // 2
+    more, less = width // 2, width * 2 // 5
     return theirs("MPRNet")(
-        in_c=channels, out_c=channels, n_feat=width, scale_unetfeats=half, scale_orsnetfeats=half, num_cab=blocks[0]
+        in_c=channels, out_c=channels, n_feat=width, scale_unetfeats=more, scale_orsnetfeats=less, num_cab=blocks[0]
     )
 
 
@@ -160,15 +168,15 @@ NETWORKS: dict[str, Network] = {
     "unet-deep": _UNET,
     "dncnn": Network(_dncnn, "DnCNN", "1608.03981", "MIT"),
     "nafnet": Network(_nafnet, "NAFNet", "2204.04676", "MIT"),
-    "swinir": Network(_swinir, "SwinIR", "2108.10257", "Apache-2.0"),
-    "uformer": Network(_uformer, "Uformer", "2106.03106", "MIT"),
-    "drunet": Network(_drunet, "DRUNet", "2008.13751", "MIT"),
-    "scunet": Network(_scunet, "SCUNet", "2203.13278", "Apache-2.0"),
+    "swinir": Network(_swinir, "SwinIR", "2108.10257", "Apache-2.0", smallest=16),
+    "uformer": Network(_uformer, "Uformer", "2106.03106", "MIT", stride=128, square=True),
+    "drunet": Network(_drunet, "DRUNet", "2008.13751", "MIT", stride=8, level=1),
+    "scunet": Network(_scunet, "SCUNet", "2203.13278", "Apache-2.0", smallest=40),
     "kbnet": Network(_kbnet, "KBNet", "2303.02881", "MIT"),
-    "fftformer": Network(_fftformer, "FFTformer", "2211.12250", "MIT"),
-    "restormer": Network(_restormer, "Restormer", "2111.09881", _ACADEMIC),
-    "mprnet": Network(_mprnet, "MPRNet", "2102.02808", _ACADEMIC),
-    "mirnet2": Network(_mirnet2, "MIRNet2", "2205.01649", _ACADEMIC),
+    "fftformer": Network(_fftformer, "FFTformer", "2211.12250", "MIT", stride=32),
+    "restormer": Network(_restormer, "Restormer", "2111.09881", _ACADEMIC, stride=8),
+    "mprnet": Network(_mprnet, "MPRNet", "2102.02808", _ACADEMIC, stride=8),
+    "mirnet2": Network(_mirnet2, "MIRNet2", "2205.01649", _ACADEMIC, stride=4),
 }
 """Name -> network; in the order of :data:`noiseda.restorer_settings.SIZES`."""
 

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -60,6 +61,9 @@ class Foreign(Restorer):
         self._call: Callable[[nn.Module, Tensor], Any] = descriptor._call_fn
         if self.architecture in ("DRUNet", "DnCNN") and _first(self.network).shape[1] == self.channels + 1:
             self._call = _with_level
+        for module in self.network.modules():
+            if hasattr(module, "drop_prob"):  # stochastic depth: draws that no seed of a run would know of
+                module.drop_prob = 0.0
         idle = IDLE.get(self.architecture, ())
         for name, parameter in self.network.named_parameters():
             parameter.requires_grad_(not name.startswith(idle))
@@ -131,6 +135,17 @@ def recognise(state: Mapping[str, Tensor], source: object) -> Foreign:
     return Foreign(descriptor)
 
 
+def installed(architecture: str) -> str | None:
+    """The extra of noiseda that an architecture still needs; None where it is there."""
+    if architecture == "unet":
+        return None
+    try:
+        require(architecture)
+    except UserError:
+        return "more-networks" if architecture in EXTRA else "networks"
+    return None
+
+
 def require(architecture: str) -> None:
     """Check that what an architecture comes with is there.
 
@@ -146,6 +161,23 @@ def require(architecture: str) -> None:
                 f"{architecture} needs spandrel_extra_arches ({error}); pip install 'noiseda[more-networks]' brings "
                 "it (its networks may not be used commercially)"
             ) from error
+
+
+def descriptor_of(path: Path) -> Callable[[Tensor], Tensor]:
+    """A network as spandrel reads it from a file: (1, C, H, W) in [0, 1] -> the same, clamped.
+
+    Raises:
+        UserError: where spandrel is not installed, or does not know the network.
+    """
+    _registry()
+    loader = importlib.import_module("spandrel").ModelLoader()
+    try:
+        found: Callable[[Tensor], Tensor] = loader.load_from_file(path).eval()
+    except Exception as error:  # what detection raises has no class in common
+        if type(error).__name__ == "UnsupportedModelError":
+            raise UserError("spandrel does not know it; --format onnx is read by chaiNNer and ONNX Runtime") from error
+        raise
+    return found
 
 
 def theirs(name: str) -> Callable[..., nn.Module]:

@@ -56,20 +56,34 @@ def save_weights(
     Raises:
         WeightsError: when the file cannot be written (no room, no right); what stood there before is kept.
     """
-    metadata = {
-        "format": FORMAT,
-        "architecture": architecture,
-        "arguments": json.dumps(dict(arguments), sort_keys=True),
-        "task": task,
-        "value_range": VALUE_RANGE,
-        **(notes or {}),
-    }
+    metadata = {**_description(architecture, arguments), "task": task, **(notes or {})}
     tensors = {name: _kept(tensor.detach()).cpu().clone().contiguous() for name, tensor in state.items()}
     try:
         with atomic(path) as file:
             file.write(save(tensors, metadata=metadata))
     except OSError as error:
         raise WeightsError(f"cannot write the weights file {path}: {error.strerror or error}") from error
+
+
+def _description(architecture: str, arguments: Mapping[str, object]) -> dict[str, str]:
+    return {
+        "format": FORMAT,
+        "architecture": architecture,
+        "arguments": json.dumps(dict(arguments), sort_keys=True),
+        "value_range": VALUE_RANGE,
+    }
+
+
+def metadata_of(path: Path, *, architecture: str, arguments: Mapping[str, object]) -> dict[str, str]:
+    """What a file of ours says of the network in a file, with all that the latter says of itself.
+
+    Args:
+        path: a file of any network.
+        architecture: the network's.
+        arguments: those that rebuild it.
+    """
+    told = _metadata(path)
+    return (told if told.get("format") == FORMAT else {}) | _description(architecture, arguments)
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:

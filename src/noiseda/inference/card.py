@@ -1,0 +1,113 @@
+"""The model card: what a network is, what it was made from, how it does, and whose it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from noiseda.errors import WeightsError
+from noiseda.restoration import Restorer, read_metadata
+from noiseda.restoration.catalogue import NETWORKS, parameters
+
+NAMES = {"denoise": "Denoising", "derain": "Deraining", "deblur": "Deblurring"}
+
+
+def card(weights: Path, model: Restorer, path: Path, size: tuple[int, int] | None, half: bool = False) -> str:
+    """The card of a network, as a README for a model hub; figures are those of the run's own summary.
+
+    Args:
+        weights: the file that it came from; ``summary.json`` beside it is read where it is of the same run.
+        model: the network.
+        path: the file that the card lies beside.
+        size: height and width that the file takes; None where it takes any.
+        half: whether its weights are in half precision.
+    """
+    try:
+        about = read_metadata(weights)
+    except WeightsError:  # another's
+        about = {}
+    summary = _summary(weights)
+    task = about.get("task", "")
+    network = next((one for one in NETWORKS.values() if one.architecture == model.architecture), None)
+    licence = "not known to noiseda" if network is None else network.licence
+    lines = [
+        "---",
+        "library_name: noiseda",
+        "pipeline_tag: image-to-image",
+        f"tags: [image-restoration, domain-adaptation, {task or 'restoration'}, {model.architecture.lower()}]",
+        "---",
+        "",
+        f"# {NAMES.get(task, 'Image restoration')} with {model.architecture}",
+        "",
+        f"`{path.name}`: a network that takes an image and returns it restored, adapted to real photographs with "
+        "noiseda."
+        if about
+        else f"`{path.name}`: a network that takes an image and returns it restored.",
+        "",
+        "## Use",
+        "",
+        f"- Takes and returns {'RGB' if model.channels == 3 else 'grey'} images, (1, {model.channels}, H, W), "
+        f"values in [0, 1]{'' if size is None else f', H = {size[0]} and W = {size[1]}'}.",
+        f"- {parameters(model):,} parameters, {'half' if half else 'single'} precision.",
+        "",
+        "## How it was made",
+        "",
+        *_made(about, summary),
+        "",
+        "## Figures",
+        "",
+        *_figures(summary),
+        "",
+        "## Licences",
+        "",
+        f"- Code of the architecture ({model.architecture}"
+        f"{'' if network is None else f', arXiv {network.paper}'}): {licence}.",
+        "- noiseda: MIT.",
+        "- The weights: whatever the photographs they were trained on, and the weights they started from, allow. "
+        "noiseda does not know; say so here before you share them.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _summary(weights: Path) -> dict[str, Any]:
+    """The summary of the run that wrote the weights, where it lies beside them."""
+    path = weights.parent / "summary.json"
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) and Path(str(found.get("weights"))).name == weights.name else {}
+
+
+def _made(about: dict[str, str], summary: dict[str, Any]) -> list[str]:
+    if not about:
+        return ["- Not by noiseda; nothing is known of it."]
+    told = [f"- Task: {about.get('task', 'not told')}.", f"- Strategy: {about.get('strategy', 'not told')}."]
+    told += [f"- Steps: {about['steps']}, seed {about.get('seed', '?')}."] if "steps" in about else []
+    if images := summary.get("images"):
+        told.append("- Images: " + ", ".join(f"{count} of --{flag}" for flag, count in images.items()) + ".")
+    if "noiseda" in about:
+        told.append(f"- noiseda {about['noiseda']}" + (f", commit {about['commit']}." if "commit" in about else "."))
+    return told
+
+
+def _figures(summary: dict[str, Any]) -> list[str]:
+    told = []
+    if verdict := summary.get("verdict"):
+        mean, low, high = verdict["gain"]
+        told.append(
+            f"- {verdict['word'].capitalize()} than {verdict['than']}: by {mean:+.2f} dB "
+            f"(95%: {low:+.2f} to {high:+.2f}), told without the truth of the photographs: {verdict['because']}."
+        )
+    if kept := summary.get("kept"):
+        told.append(
+            f"- Synthetic test, pairs of the kind it was trained on: {kept['before']:.2f} dB before the adaptation, "
+            f"{kept['after']:.2f} after."
+        )
+    if validation := summary.get("validation"):
+        told.append(
+            f"- On what its weights were chosen by: {validation['psnr']:.2f} dB at step {validation['step']:g}."
+        )
+    return told or ["- None: no summary of its run lies beside the weights."]

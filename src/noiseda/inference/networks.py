@@ -1,0 +1,118 @@
+"""The networks that there are, and what each is good for."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from noiseda.restoration import UNet
+from noiseda.restoration.catalogue import NETWORKS, Network, parameters
+from noiseda.restoration.foreign import EXTRA, installed
+from noiseda.restorer_settings import SIZES
+
+SIDE = 128
+"""Sides of the image that multiply-adds are counted for."""
+
+EXPORTS = {
+    "unet": "onnx, pt2",
+    "SwinIR": "spandrel, onnx of one size, pt2 of one size",
+    "Uformer": "spandrel, onnx of one size, pt2 of one size",
+}
+"""Architecture -> what noiseda export can make of it, as measured by bench/exports.py; the others: all, for any size."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table.
+
+    Attributes:
+        name: for ``--network``.
+        size: its settings and their usual values.
+        parameters: number of weights at that size; None where its code is not installed.
+        gmac: multiply-adds for an image of 128 x 128, in 1e9.
+        padding: what images are padded to inside.
+        trainable: whether it can be adapted here, or what that needs.
+        exports: what noiseda export makes of it.
+        licence: of its code.
+    """
+
+    name: str
+    size: str
+    parameters: int | None
+    gmac: float | None
+    padding: str
+    trainable: str
+    exports: str
+    licence: str
+
+
+def networks() -> str:
+    """List the networks: size, arithmetic, padding, whether they can be trained here, exports, licence.
+
+    Returns:
+        A table; parameters and multiply-adds are those of the usual size, counted now.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD)
+    for title in ("--network", "size", "parameters", f"GMAC at {SIDE}x{SIDE}", "padded to"):
+        table.add_column(title, justify="right" if title.startswith(("para", "GMAC")) else "left")
+    for title in ("trainable here", "exports", "licence"):
+        table.add_column(title, overflow="fold")
+    for row in rows():
+        count = "" if row.parameters is None else f"{row.parameters / 1e6:.2f} M"
+        gmac = "" if row.gmac is None else f"{row.gmac:.1f}"
+        table.add_row(row.name, row.size, count, gmac, row.padding, row.trainable, row.exports, row.licence)
+    console = Console(width=200, no_color=True)
+    with console.capture() as shown:
+        console.print(table)
+    lines = [line.rstrip() for line in shown.get().splitlines()]
+    told = "--network.width N, --network.depth N and --network.blocks [N, …] change a size; --weights FILE takes any other."
+    return "\n".join([*(line for line in lines if line), told])
+
+
+def rows() -> list[Row]:
+    """The table's content, network by network."""
+    return [_row(name, network) for name, network in NETWORKS.items()]
+
+
+def _row(name: str, network: Network) -> Row:
+    size = SIZES[name]
+    missing = installed(network.architecture)
+    counted = None if missing else _count(network, size)
+    return Row(
+        name=name,
+        size=" ".join(f"{setting} {value}".replace(" ", "=", 1).replace(", ", ",") for setting, value in size.items()),
+        parameters=counted and counted[0],
+        gmac=counted and counted[1],
+        padding=_padding(network, size),
+        trainable="yes" if missing is None else f"pip install 'noiseda[{missing}]'",
+        exports=EXPORTS.get(network.architecture, "spandrel, onnx, pt2"),
+        licence=network.licence + (", from spandrel_extra_arches" if network.architecture in EXTRA else ""),
+    )
+
+
+def _count(network: Network, size: dict[str, object]) -> tuple[int, float]:
+    """Parameters and GMAC, counted from shapes alone."""
+    side = -(-max(SIDE, network.smallest) // network.stride) * network.stride
+    with warnings.catch_warnings(), FlopCounterMode(display=False) as counter, torch.no_grad():
+        warnings.simplefilter("ignore")
+        with FakeTensorMode() if network.make is UNet else nullcontext():
+            module = network.make(**size, channels=3).eval()
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            module(torch.zeros(1, 3 + network.level, side, side))
+    return parameters(module), counter.get_total_flops() / 2e9
+
+
+def _padding(network: Network, size: dict[str, object]) -> str:
+    stride = 2 ** (int(str(size["depth"])) - 1) if network.make is UNet else network.stride
+    told = [f"multiples of {stride}"] if stride > 1 else []
+    told += [f"at least {network.smallest}"] if network.smallest > 1 else []
+    return ", ".join([*told, *(["a square"] if network.square else [])]) or "as it is"
