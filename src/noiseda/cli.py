@@ -68,6 +68,18 @@ def _networks() -> Command:
     return networks
 
 
+def _hub_push() -> Command:
+    from noiseda.inference.hub import push
+
+    return push
+
+
+def _hub_pull() -> Command:
+    from noiseda.inference.hub import pull
+
+    return pull
+
+
 def _check() -> Command:
     from noiseda.data.check import check_folder
 
@@ -94,6 +106,8 @@ COMMANDS: dict[str, Callable[[], Command]] = {
     "compare": _compare,
     "judge": _judge,
     "evaluate": _evaluate,
+    "hub push": _hub_push,
+    "hub pull": _hub_pull,
     "data check": _check,
     "data pack": _pack,
     "quickstart": _quickstart,
@@ -235,7 +249,7 @@ def _call(command: str, arguments: dict[str, Any]) -> object:
     if command == "compare":
         return _compared(**arguments)
     result = COMMANDS[command]()(**arguments)
-    return str(result) if command in ("restore", "export", "networks", "data pack") else result
+    return str(result) if command in ("restore", "export", "networks", "hub pull", "data pack") else result
 
 
 def _compared(**arguments: Any) -> object:  # noqa: ANN401

@@ -8,8 +8,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from noiseda.errors import UserError, WeightsError
-from noiseda.restoration import foreign, load
+from noiseda.restoration import foreign, load, save_weights
 from noiseda.restoration.foreign import recognise, theirs
+from noiseda.restoration.introduce import teach_spandrel
 from tests.restoration.networks import built
 
 spandrel = importlib.import_module("spandrel")
@@ -129,10 +130,10 @@ def test_what_is_missing_is_named(monkeypatch, package, network, words):
         return whole(name, *rest)
 
     monkeypatch.setattr(importlib, "import_module", without)
-    foreign._registry.cache_clear()
+    foreign.registry.cache_clear()
     with pytest.raises(UserError) as refused:
         built(network)
-    foreign._registry.cache_clear()
+    foreign.registry.cache_clear()
     assert all(word in str(refused.value) for word in words)
 
 
@@ -150,3 +151,17 @@ def test_two_domains_never_share_the_statistics_of_a_batch():
     other = built("nafnet")
     assert len(other.passes(first, second)) == 1
     torch.testing.assert_close(torch.cat(other.together(first, second)), other(torch.cat([first, second])))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_spandrel_can_be_taught_our_own(tmp_path, channels):
+    network, path = built("unet-tiny", channels=channels).eval(), tmp_path / "ours.safetensors"
+    nn.init.normal_(network.head.weight)
+    arguments = network.arguments
+    save_weights(path, network.tensors(), architecture="unet", arguments=arguments, task="denoise")
+    for _ in range(2):
+        teach_spandrel()
+    descriptor = spandrel.ModelLoader().load_from_file(path)
+    images = torch.rand(1, channels, 45, 30)
+    with torch.inference_mode():
+        assert torch.equal(descriptor(images), network(images).clamp(0, 1))

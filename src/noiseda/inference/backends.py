@@ -13,6 +13,7 @@ from noiseda.errors import UserError
 from noiseda.inference import onnx_runtime
 from noiseda.precision import in_bf16, lay_out
 from noiseda.restoration import Restorer
+from noiseda.restoration.foreign import Foreign
 
 Backend: TypeAlias = Literal["auto", "eager", "compiled", "onnxruntime"]
 
@@ -55,7 +56,7 @@ def prepare(
     precision: Precision,
     megapixels: float,
 ) -> Restorer:
-    """Make a network ready to restore a job.
+    """Make a network ready to restore a job; ``auto`` takes networks of others as they are.
 
     Args:
         model: the network, in evaluation mode.
@@ -72,6 +73,8 @@ def prepare(
         UserError: as :func:`choose`, and where ONNX Runtime was asked for and cannot have this network.
     """
     backend = choose(wanted, device, precision, megapixels)
+    if wanted == "auto" and isinstance(model, Foreign):  # others were not measured, and may take minutes to translate
+        backend = "eager"
     if backend == "onnxruntime":
         try:
             return onnx_runtime.with_onnxruntime(model, weights)

@@ -42,7 +42,7 @@ def card(weights: Path, model: Restorer, path: Path, size: tuple[int, int] | Non
         "",
         f"`{path.name}`: a network that takes an image and returns it restored, adapted to real photographs with "
         "noiseda."
-        if about
+        if about.get("strategy", "synthetic") != "synthetic"
         else f"`{path.name}`: a network that takes an image and returns it restored.",
         "",
         "## Use",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import math
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from noiseda.errors import UserError
 from noiseda.inference.card import card
 from noiseda.restoration import Restorer, load
 from noiseda.restoration.foreign import descriptor_of
+from noiseda.restoration.weights import metadata_of
 from noiseda.storage import atomic
 
 Target: TypeAlias = Literal["safetensors", "spandrel", "onnx", "pt2"]
@@ -40,6 +42,8 @@ SIDE = 256
 """Sides of the images that a network of fixed size takes, unless others are asked for."""
 
 OPSET = 18
+
+log = logging.getLogger(__name__)
 
 Call: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -110,16 +114,15 @@ def export(
     _check(weights, format, size, half, [] if overwrite else [path, described])
     if path.resolve() == weights.resolve():
         raise UserError(f"--out {folder} would replace {weights} itself; choose another folder")
+    tolerance = HALF_TOLERANCE if half else TOLERANCE
     if format in ("onnx", "pt2"):
         content, taken = _graph(model, format, size, half)
         reader = _onnx if format == "onnx" else _pt2
-        difference, checked = _compare(reader(content), model, taken, HALF_TOLERANCE if half else TOLERANCE)
     else:
         content, taken = _weights(model, weights, format, half), None
-        with _refused(format, "read"):
-            difference, checked = _compare(
-                _reader(content, format, model), model, None, HALF_TOLERANCE if half else 0.0
-            )
+        reader = _spandrel if format == "spandrel" else _noiseda
+    with _refused(format, "read"):
+        difference, checked = _compare(reader(content), model, taken, tolerance)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for target, given in ((path, content), (described, card(weights, model, path, taken, half).encode())):
@@ -167,7 +170,10 @@ class Whole(nn.Module):
         padded = images
         if self.restorer.stride > 1 or self.size is not None:
             padded = images.index_select(2, _mirrored(height, down)).index_select(3, _mirrored(width, right))
-        return self.restorer.restore(padded)[..., :height, :width].clamp(0, 1)
+        restored = self.restorer.restore(padded)
+        if padded is not images:  # no slice, which asks whether there is anything to cut
+            restored = restored.index_select(2, torch.arange(height)).index_select(3, torch.arange(width))
+        return restored.clamp(0, 1)
 
 
 def _mirrored(length: int, padded: int) -> Tensor:
@@ -187,16 +193,13 @@ def _graph(
             content = make(model, None)
             _compare(reader(content), model, None, TOLERANCE)
             return _halved(content) if half else content, None
-        except (UserError, Exception) as error:  # what translation raises has no class in common
+        except Exception as error:  # what translation raises has no class in common
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             log.warning("this network cannot be had for any size (%s); made for %d x %d alone", reason, SIDE, SIDE)
     taken = (SIDE, SIDE) if size is None else (int(size[0]), int(size[1]))
     with _refused(format, "translated"):
         content = make(model, taken)
         return _halved(content) if half else content, taken
-
-
-log = logging.getLogger(__name__)
 
 
 def _program(model: Restorer, size: tuple[int, int] | None) -> tuple[nn.Module, Tensor, dict[str, object] | None]:
@@ -273,21 +276,25 @@ def _weights(model: Restorer, source: Path, format: Target, half: bool) -> bytes
 
 def described(model: Restorer, source: Path) -> dict[str, str]:
     """The metadata of a file of noiseda's, from that of the file a network came from, as far as it had any."""
-    from noiseda.restoration.weights import metadata_of
-
     return metadata_of(source, architecture=model.architecture, arguments=model.arguments)
 
 
-def _reader(content: bytes, format: Target, model: Restorer) -> Call:
-    """The file's own reader: spandrel, or noiseda."""
-    import tempfile
+def _noiseda(content: bytes) -> Call:
+    with _kept_for_now(content) as path:
+        return _clamped(load(path))
 
+
+def _spandrel(content: bytes) -> Call:
+    with _kept_for_now(content) as path:
+        return descriptor_of(path)
+
+
+@contextmanager
+def _kept_for_now(content: bytes) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.safetensors"
         path.write_bytes(content)
-        if format == "safetensors":
-            return _clamped(load(path))
-        return descriptor_of(path)
+        yield path
 
 
 def _clamped(restorer: Restorer) -> Call:
@@ -313,7 +320,7 @@ def _compare(
         worst = max(worst, difference if math.isfinite(difference) else math.inf)
         if not worst <= tolerance:
             raise UserError(
-                f"on images of {height} x {width} it differs from torch by {worst:.2g}, which is more than {tolerance:.2g}"
+                f"on images of {height} x {width} it differs from torch by {worst:.2g}, more than {tolerance:.2g}"
             )
     return worst, list(dict.fromkeys(sizes))
 

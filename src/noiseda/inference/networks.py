@@ -23,7 +23,7 @@ EXPORTS = {
     "SwinIR": "spandrel, onnx of one size, pt2 of one size",
     "Uformer": "spandrel, onnx of one size, pt2 of one size",
 }
-"""Architecture -> what noiseda export can make of it, as measured by bench/exports.py; the others: all, for any size."""
+"""Architecture -> what noiseda export makes of it, as bench/exports.py measures; of others, all, for any size."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,9 @@ def networks() -> str:
     with console.capture() as shown:
         console.print(table)
     lines = [line.rstrip() for line in shown.get().splitlines()]
-    told = "--network.width N, --network.depth N and --network.blocks [N, …] change a size; --weights FILE takes any other."
+    told = (
+        "--network.width N, --network.depth N and --network.blocks [N, …] change a size; --weights FILE takes others."
+    )
     return "\n".join([*(line for line in lines if line), told])
 
 

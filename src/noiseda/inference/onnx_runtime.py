@@ -80,7 +80,8 @@ def to_onnx(model: Restorer) -> bytes:
         UserError: where it cannot be translated.
     """
     size = torch.export.Dim.DYNAMIC
-    example = torch.rand(2, model.channels, 8 * model.stride, 9 * model.stride)
+    side = max(model.smallest, 8 * model.stride)
+    example = torch.rand(2, model.channels, side, side if model.square else side + model.stride)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -110,11 +110,11 @@ def recognise(state: Mapping[str, Tensor], source: object) -> Foreign:
         WeightsError: where no architecture has such weights, some are missing or too many, the network enlarges or
             needs more than an image, or cannot be trained here.
     """
-    registry = _registry()
+    known = registry()
     canonical = importlib.import_module("spandrel").canonicalize_state_dict(dict(state))
     state = {name: value.float() if value.is_floating_point() else value for name, value in canonical.items()}
     try:
-        descriptor = registry.load(state)
+        descriptor = known.load(state)
     except Exception as error:  # what detection raises has no class in common
         raise WeightsError(_unknown(state, source, error)) from error
     name = descriptor.architecture.id
@@ -152,7 +152,7 @@ def require(architecture: str) -> None:
     Raises:
         UserError: saying what to install.
     """
-    _registry()
+    registry()
     if architecture in EXTRA:
         try:
             importlib.import_module("spandrel_extra_arches")
@@ -169,7 +169,7 @@ def descriptor_of(path: Path) -> Callable[[Tensor], Tensor]:
     Raises:
         UserError: where spandrel is not installed, or does not know the network.
     """
-    _registry()
+    registry()
     loader = importlib.import_module("spandrel").ModelLoader()
     try:
         found: Callable[[Tensor], Tensor] = loader.load_from_file(path).eval()
@@ -194,7 +194,7 @@ def theirs(name: str) -> Callable[..., nn.Module]:
 
 
 @cache
-def _registry() -> Any:  # noqa: ANN401 (spandrel's)
+def registry() -> Any:  # noqa: ANN401 (spandrel's)
     """All architectures that spandrel knows, with those of spandrel_extra_arches where that is installed."""
     try:
         import_torchvision()
