@@ -126,7 +126,8 @@ def test_a_run_keeps_the_weights_before_the_real_images_and_goes_no_further_than
     usual = {"degradation": WHITE, "learning_rate": 0.002, "decay": "constant", "ema": 0.0}
     settings = small(where, strategy="neighbor2neighbor", neighbor2neighbor=LATE, steps=8, **usual)
     bold = adapt(replace(settings, training=replace(settings.training, forgetting=None), out=where / "bold"))
-    assert bold.kept is None
+    assert bold.kept is not None
+    assert (bold.kept.share, bold.kept.after) == (1, bold.kept.last), "told, and not asked for"
     careful = adapt(replace(settings, training=replace(settings.training, forgetting=0.01)))
     kept = careful.kept
     assert kept is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class Summary:
         validation: step and mean PSNR (dB) of the shipped weights on the validation pairs, else on look-alikes of the
             user's photographs, where there are any.
         kept: how far the adaptation was followed, and what it cost of what the network knew before: see
-            :class:`noiseda.training.memory.Kept`; None where there was nothing before, or nothing was to be kept.
+            :class:`noiseda.training.memory.Kept`; None where there was nothing before.
         verdict: whether to use the weights, and why: see :class:`noiseda.training.verdict.Verdict`.
         made_by: version, commit, machine of the sitting that finished the run.
     """
@@ -106,17 +107,17 @@ def ship(run: Run) -> Summary:
 
 
 def _keep(run: Run, network: Restorer) -> tuple[Restorer, Kept | None]:
-    """Take the network to ship back towards what it was before, as far as what it knew then asks for."""
+    """Take the network to ship back towards what it was before, as far as what it knew then asks for, and tell both."""
     settings, begins = run.settings, run.strategy.begins
     allowed, files = settings.training.forgetting, earlier_files(settings, begins)
     step = run.done if run.best is None else int(run.best["step"])
-    if allowed is None or not files or step <= first_step(begins, settings.training.steps):
+    if not files or step <= first_step(begins, settings.training.steps):
         return network, None
     pairs = known_pairs(settings, files_of(run.groups, "clean"), pairs_of(run.groups))
     if not pairs:  # in shards
         return network, None
     earlier = [load(path).to(run.accelerator.device) for path in files]
-    return keep(earlier, network, pairs, allowed, settings.training.precision)
+    return keep(earlier, network, pairs, math.inf if allowed is None else allowed, settings.training.precision)
 
 
 def _write(path: Path, content: bytes) -> None:
