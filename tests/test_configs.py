@@ -45,7 +45,11 @@ def settings_of(name, *flags):
 
 
 def test_there_is_a_paper_and_a_small_preset_for_each_task():
-    assert sorted(set(cli.presets()) - PARTIAL) == PRESETS == sorted([*PAPER, "denoise-small", "derain-small", "deblur-small"])
+    assert (
+        sorted(set(cli.presets()) - PARTIAL)
+        == PRESETS
+        == sorted([*PAPER, "denoise-small", "derain-small", "deblur-small"])
+    )
     assert {name: settings_of(name).task for name in PRESETS if name not in PAPER} == {
         "denoise-small": "denoise",
         "derain-small": "derain",

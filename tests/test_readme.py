@@ -27,7 +27,8 @@ def commands(path):
     """Every noiseda command line of a document: in its shell blocks, and in `code` that names a subcommand."""
     lines = [line for block in blocks(path, "sh") for line in block.replace("\\\n", " ").splitlines()]
     lines += re.findall(
-        r"`(noiseda (?:adapt|restore|evaluate|data|quickstart)[^`\n]*)`", path.read_text(encoding="utf-8")
+        r"`(noiseda (?:adapt|restore|evaluate|export|networks|hub|data|quickstart)[^`\n]*)`",
+        path.read_text(encoding="utf-8"),
     )
     found = [re.search(r"(?:^|/|-m )noiseda (.*)", line) for line in lines]
     return [match[1] for match in found if match]
@@ -45,7 +46,7 @@ def test_the_readme_shows_the_whole_job():
 def test_command_lines_parse(where, line):
     words = shlex.split(line)
     if (
-        words in (["adapt"], ["restore"], ["evaluate"], ["data", "check"], ["data", "pack"], ["quickstart"])
+        words in (["adapt"], ["restore"], ["evaluate"], ["export"], ["data", "check"], ["data", "pack"], ["quickstart"])
         or "COMMAND" in words
     ):
         return  # named, not shown
@@ -78,7 +79,8 @@ def test_flags_that_are_named_exist(path):
     for code in re.findall(r"`([^`\n]*--\w[^`\n]*)`", text):
         if re.match(r"--|noiseda ", code):
             for flag in re.findall(r"--\w[\w.-]*", code):
-                assert flag.rstrip(".") in known or flag.endswith("."), f"{name(path)}: {flag}"
+                (full,) = cli.in_full([flag.rstrip(".")], "adapt")
+                assert full in known or flag.endswith("."), f"{name(path)}: {flag}"
 
 
 def test_make_targets_that_are_named_exist():

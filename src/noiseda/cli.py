@@ -181,7 +181,7 @@ def parse(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
     if "-h" in rest or "--help" in rest:
         raise Answer(leaf.format_help().rstrip())
     try:
-        given = leaf.parse_args(wording.spell(_in_full(_with_preset(rest, kind), command), leaf))
+        given = leaf.parse_args(wording.spell(in_full(_with_preset(rest, kind), command), leaf))
     except jsonargparse.ArgumentError as error:
         raise UserError(wording.refusal(str(error), rest, leaf)) from error
     arguments: dict[str, Any] = leaf.instantiate(given).as_dict()
@@ -235,8 +235,13 @@ def _with_preset(words: Sequence[str], kind: str) -> list[str]:
     return found
 
 
-def _in_full(words: Sequence[str], command: str) -> list[str]:
-    """Put the settings' own names in the place of those for short: --network, --network.width, --weights."""
+def in_full(words: Sequence[str], command: str) -> list[str]:
+    """Put the settings' own names in the place of those for short: ``--network``, ``--network.width``, ``--weights``.
+
+    Args:
+        words: what comes after a command.
+        command: its name.
+    """
     if command != "adapt":
         return list(words)
     full = [re.sub(r"^--network\.(?=\w)", "--restorer.", word) for word in words]
