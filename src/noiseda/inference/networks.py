@@ -18,12 +18,17 @@ from noiseda.restorer_settings import SIZES
 SIDE = 128
 """Sides of the image that multiply-adds are counted for."""
 
-EXPORTS = {
-    "unet": "onnx, pt2",
-    "SwinIR": "spandrel, onnx of one size, pt2 of one size",
-    "Uformer": "spandrel, onnx of one size, pt2 of one size",
+ONE_SIZE = {
+    "NAFNet": "pt2",
+    "SwinIR": "pt2",
+    "Uformer": "onnx, pt2",
+    "SCUNet": "pt2",
+    "KBNet": "pt2",
+    "FFTformer": "pt2",
+    "MPRNet": "pt2",
 }
-"""Architecture -> what noiseda export makes of it, as bench/exports.py measures; of others, all, for any size."""
+"""Architecture -> formats that noiseda export makes for one size of images, as bench/exports.py measures; the others are
+for any."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +101,16 @@ def _row(name: str, network: Network) -> Row:
         gmac=counted and counted[1],
         padding=_padding(network, size),
         trainable="yes" if missing is None else f"pip install 'noiseda[{missing}]'",
-        exports=EXPORTS.get(network.architecture, "spandrel, onnx, pt2"),
+        exports=_exports(network.architecture),
         licence=network.licence + (", from spandrel_extra_arches" if network.architecture in EXTRA else ""),
     )
+
+
+def _exports(architecture: str) -> str:
+    own = ONE_SIZE.get(architecture, "")
+    free = [target for target in ("onnx", "pt2") if target not in own]
+    any_size = ["spandrel"] * (architecture != "unet") + free
+    return ", ".join(any_size) + (f"; of one size: {own}" if own else "")
 
 
 def _count(network: Network, size: dict[str, object]) -> tuple[int, float]:
