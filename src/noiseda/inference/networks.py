@@ -25,10 +25,10 @@ ONE_SIZE = {
     "SCUNet": "pt2",
     "KBNet": "pt2",
     "FFTformer": "pt2",
-    "MPRNet": "pt2",
+    "MPRNet": "onnx, pt2",
 }
-"""Architecture -> formats that noiseda export makes for one size of images, as bench/exports.py measures; the others are
-for any."""
+"""Architecture -> formats that noiseda export makes for one size of images, as bench/exports.py measures; the others
+are for any."""
 
 
 @dataclass(frozen=True)
