@@ -123,8 +123,8 @@ class DegradationSettings:
 
     smoothed: float | None = None
     """How many times as strong as in flat places, where it is looked for, matched noise may be elsewhere: cameras
-    smooth flat places. By default what does best when tried out on copies of the network that the run starts
-    from, which takes a minute; without one, 2.5."""
+    smooth flat places. By default what does best when tried out on copies of the U-Net that the run starts from, which
+    takes a minute; without one, 2.5."""
 
     @property
     def usual(self) -> bool:

@@ -10,6 +10,7 @@ from noiseda.data.matching import SMOOTHED, Matched
 from noiseda.restoration import UNet, save_weights
 from noiseda.training import scout
 from noiseda.training.scout import CANDIDATES, smoothing
+from tests.restoration.networks import built
 from tests.training.photographs import REAL, folder
 
 LIKE = Matched((("camera", 3000.0), *[("shot", 5.0)] * 3))
@@ -92,3 +93,12 @@ def test_where_nothing_can_be_told_it_stays_as_it_is(start: Path, why: str, monk
     like = Matched((("camera", 3000.0), *[("shot", 5.0)] * 4)) if why == "no camera" else LIKE
     assert asked(start, like) == (SMOOTHED, [])
     assert not (start.parent / "smoothed.json").exists()
+
+
+def test_a_network_of_another_is_not_tried_on(start: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies of a large one would take hours."""
+    monkeypatch.setattr(scout, "LEAST", 3)
+    network = built("dncnn")
+    path = start.with_name("theirs.safetensors")
+    save_weights(path, network.tensors(), architecture=network.architecture, arguments={}, task="denoise")
+    assert asked(path) == (LIKE.smoothed, [])

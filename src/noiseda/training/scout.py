@@ -29,6 +29,7 @@ from noiseda.data.matching import PROCESSED, Matched, some
 from noiseda.inference import restore_tensor
 from noiseda.precision import autocast
 from noiseda.restoration import Restorer, load
+from noiseda.restoration.foreign import Foreign
 from noiseda.storage import atomic
 from noiseda.training.verdict import SMALLEST, Pairs, estimate
 
@@ -80,7 +81,8 @@ def smoothing(
 
     Returns:
         The factor; what ``like`` has where nothing can be told: where little noise went through a camera, no clean
-        photograph is large enough, no flat place shows the noise, or the photographs do not agree.
+        photograph is large enough, no flat place shows the noise, or the photographs do not agree; and for networks of
+        others, of which it was not measured and which may take hours.
     """
     if sum(kind in PROCESSED for kind, _ in like.found) < CAMERA * len(like.found):
         return like.smoothed
@@ -95,8 +97,10 @@ def smoothing(
         document = json.loads(kept.read_text())
         if document["asked"] == asked:
             return float(document["smoothed"])
-    photographs = [image for image in some(clean, POOL) if min(image.shape[-2:]) >= SMALLEST]
     network = load(start)
+    if isinstance(network, Foreign):
+        return like.smoothed
+    photographs = [image for image in some(clean, POOL) if min(image.shape[-2:]) >= SMALLEST]
     error = estimate(real, network, seed, PHOTOGRAPHS, flat=FLAT) if photographs and len(real) >= LEAST else None
     if error is None:
         return like.smoothed
