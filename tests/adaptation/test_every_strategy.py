@@ -7,12 +7,15 @@ from typing import get_args
 
 import pytest
 import torch
+from torch import nn
 
 from noiseda.adaptation.catalogue import STRATEGIES, build
-from noiseda.config import StrategyName
+from noiseda.config import RestorerSettings, StrategyName
+from noiseda.errors import UserError
 from noiseda.training import describe
 from noiseda.training.assemble import build_optimizer, build_strategy
 from tests.adaptation.examples import batch
+from tests.restoration.networks import SMALL
 from tests.training.photographs import folder, small
 
 NAMES = list(STRATEGIES)
@@ -39,6 +42,34 @@ def step(strategy, optimizer, one, seed=0):
     optimizer.step()
     strategy.after_step()
     return terms, {name: value.item() for name, value in values.items()}
+
+
+FEATURES = ["mmd", "coral", "dann", "dsn", "cycada"]
+
+
+@pytest.mark.parametrize(
+    ("name", "network"), [*((name, "dncnn") for name in NAMES), *((name, "nafnet") for name in FEATURES)]
+)
+def test_it_takes_a_step_with_a_network_of_another(settings, name, network):
+    """One that normalises over its batch among them; it sees each domain by itself."""
+    restorer = RestorerSettings(network=network, **SMALL[network])
+    wanted = replace(settings, strategy=name, restorer=restorer)
+    if network == "dncnn" and name in FEATURES:
+        with pytest.raises(UserError, match="cannot have DnCNN"):
+            build_strategy(wanted)
+        return
+    strategy = build_strategy(wanted)
+    optimizer = build_optimizer(strategy, settings.training)
+    before = {key: value.clone() for key, value in strategy.restorer.state_dict().items()}
+    one = batch(count=2, channels=3)
+    seen = []
+    if network == "dncnn":
+        first = next(module for module in strategy.restorer.modules() if isinstance(module, nn.BatchNorm2d))
+        first.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
+    _, values = step(strategy, optimizer, one)
+    assert torch.tensor(list(values.values())).isfinite().all(), values
+    assert all(count <= 2 for count in seen)
+    assert any(not torch.equal(before[key], value) for key, value in strategy.restorer.state_dict().items())
 
 
 @pytest.mark.parametrize("name", NAMES)

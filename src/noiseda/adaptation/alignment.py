@@ -32,6 +32,7 @@ class Alignment(Strategy[None]):
 
     def __init__(self, restorer: Restorer, distance: Distance, *, weight: float, steepness: float, grid: int) -> None:
         super().__init__()
+        _ = restorer.features  # a network without is refused before the run
         self.restorer = restorer
         self.distance = distance
         self.weight = weight
