@@ -56,6 +56,7 @@ class Exported:
         path: the network.
         card: the model card beside it.
         size: height and width that it takes; None where it takes any.
+        least: the smallest side of an image that it takes, where that is any.
         difference: the largest from torch that was seen, in [0, 1].
         checked: sizes of the images that it was compared on.
     """
@@ -63,12 +64,14 @@ class Exported:
     path: Path
     card: Path
     size: tuple[int, int] | None
+    least: int
     difference: float
     checked: list[tuple[int, int]]
 
     def __str__(self) -> str:
         """In a few lines."""
-        takes = "images of any size" if self.size is None else f"images of {self.size[0]} x {self.size[1]} pixels alone"
+        least = f" from {self.least} pixels a side" if self.least > 1 else ""
+        takes = f"images of {'any size' + least if self.size is None else '{} x {} pixels alone'.format(*self.size)}"
         sizes = ", ".join(f"{height} x {width}" for height, width in self.checked)
         return (
             f"exported network: {self.path} (takes {takes})\n"
@@ -130,7 +133,8 @@ def export(
                 file.write(given)
     except OSError as error:
         raise UserError(f"cannot write to --out {folder}: {error.strerror or error}") from error
-    return Exported(path, described, taken, difference, checked)
+    least = model.smallest if format in ("onnx", "pt2") else 1  # readers of weights pad
+    return Exported(path, described, taken, least, difference, checked)
 
 
 def _check(weights: Path, format: Target, size: tuple[int, int] | None, half: bool, new: list[Path]) -> None:
