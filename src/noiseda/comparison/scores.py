@@ -8,6 +8,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from torch import Tensor
+
 from noiseda.data.folders import paired_folder
 from noiseda.evaluation.error_split import split_error
 from noiseda.evaluation.protocols import PROTOCOLS, ProtocolName, comparable
@@ -45,7 +47,7 @@ def score(weights: Path | None, test: Path, protocol: ProtocolName, kept: Path, 
     scores = {}
     for index, (degraded, target) in enumerate(pairs):
         x, y = (read(path).pixels for path in (degraded, target))
-        restored = x if network is None else restore_tensor(network, x, **tiles_of(network))
+        restored = x if network is None else restore_whole(network, x)
         parts = split_error(*comparable(restored, y), x.expand_as(comparable(restored, y)[0]))
         scores[degraded.stem] = PROTOCOLS[protocol].score(restored, y) | dataclasses.asdict(parts)
         if index in wanted:
@@ -80,9 +82,7 @@ def curve(run: Path, test: Path, images: int, kept: Path) -> list[dict[str, Any]
         chosen = [tuple(read(path).pixels for path in pairs[index]) for index in spread(len(pairs), images)]
         for path in missing:
             network = load(path)
-            points[path.stem] = fmean(
-                PROTOCOLS["rgb"].score(restore_tensor(network, x, **tiles_of(network)), y)["psnr"] for x, y in chosen
-            )
+            points[path.stem] = fmean(PROTOCOLS["rgb"].score(restore_whole(network, x), y)["psnr"] for x, y in chosen)
         kept.parent.mkdir(parents=True, exist_ok=True)
         with atomic(kept) as file:
             file.write(json.dumps({"of": asked, "points": points}).encode())
@@ -99,6 +99,9 @@ def spread(count: int, wanted: int) -> list[int]:
     return [(2 * index + 1) * count // (2 * wanted) for index in range(wanted)]
 
 
-def tiles_of(network: Restorer) -> dict[str, int]:
-    """Tiles for a network that asks for them, as arguments of :func:`noiseda.inference.restore_tensor`."""
-    return {} if network.tiles is None else dict(zip(("tile", "overlap"), network.tiles, strict=True))
+def restore_whole(network: Restorer, pixels: Tensor) -> Tensor:
+    """Restore an image, (C, H, W) in [0, 1], in tiles where the network asks for some."""
+    if network.tiles is None:
+        return restore_tensor(network, pixels)
+    tile, overlap = network.tiles
+    return restore_tensor(network, pixels, tile=tile, overlap=overlap)

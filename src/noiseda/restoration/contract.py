@@ -25,8 +25,8 @@ class Restorer(nn.Module, ABC):
         square: and to one another.
         separate: whether it normalises over its batch while it learns, so that images of two domains must not share
             one (:meth:`passes`).
-        tiles: side and overlap of the tiles in which it restores a large image much faster than as a whole; None where it
-            does not.
+        tiles: side and overlap of the tiles in which it restores a large image much faster than as a whole; None where
+            it does not.
         architecture: the name by which its weights file is read again.
         arguments: the keyword arguments that rebuild it; none where its weights tell its shape.
     """
