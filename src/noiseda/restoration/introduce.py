@@ -13,7 +13,7 @@ from noiseda.restoration.unet import UNet
 def teach_spandrel() -> None:
     """Let spandrel's ModelLoader read noiseda's U-Nets too, in this process; more than once does no harm.
 
-    >>> teach_spandrel()
+    >>> teach_spandrel()  # doctest: +SKIP
 
     Raises:
         UserError: where spandrel is not installed.
