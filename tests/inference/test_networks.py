@@ -22,7 +22,7 @@ def test_a_line_for_every_network(monkeypatch, capsys):
     found = {row.name: row for row in rows()}
     assert list(found) == list(NETWORKS)
     assert found["unet-paper"].parameters == 8_559_171
-    assert found["unet-paper"].gmac == pytest.approx(12.4, abs=0.05)  # arXiv 2406.18516, table 5
+    assert found["unet-paper"].gmac == pytest.approx(12.4, abs=0.05)  # arXiv 2406.18516
     assert all(row.parameters > 0 and row.gmac > 0 and row.trainable == "yes" for row in found.values())
     assert "no commercial use" in found["restormer"].licence
     assert found["uformer"].padding == "multiples of 128, a square"

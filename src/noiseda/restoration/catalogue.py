@@ -158,6 +158,7 @@ def _mirnet2(width: int, blocks: Sequence[int], channels: int) -> nn.Module:
     return theirs("MIRNet2")(inp_channels=channels, out_channels=channels, n_feat=width, n_MRB=blocks[0])
 
 
+_UNSEEN = "as spandrel has it (its own was not seen)"
 _ACADEMIC = "Academic Public License (no commercial use)"
 _UNET = Network(UNet, "unet", "2406.18516", "MIT")
 NETWORKS: dict[str, Network] = {
@@ -171,9 +172,9 @@ NETWORKS: dict[str, Network] = {
     "swinir": Network(_swinir, "SwinIR", "2108.10257", "Apache-2.0", smallest=16),
     "uformer": Network(_uformer, "Uformer", "2106.03106", "MIT", stride=128, square=True),
     "drunet": Network(_drunet, "DRUNet", "2008.13751", "MIT", stride=8, level=1),
-    "scunet": Network(_scunet, "SCUNet", "2203.13278", "Apache-2.0", smallest=40),
-    "kbnet": Network(_kbnet, "KBNet", "2303.02881", "MIT"),
-    "fftformer": Network(_fftformer, "FFTformer", "2211.12250", "MIT", stride=32),
+    "scunet": Network(_scunet, "SCUNet", "2203.13278", _UNSEEN, smallest=40),
+    "kbnet": Network(_kbnet, "KBNet", "2303.02881", _UNSEEN),
+    "fftformer": Network(_fftformer, "FFTformer", "2211.12250", _UNSEEN, stride=32),
     "restormer": Network(_restormer, "Restormer", "2111.09881", _ACADEMIC, stride=8),
     "mprnet": Network(_mprnet, "MPRNet", "2102.02808", _ACADEMIC, stride=8),
     "mirnet2": Network(_mirnet2, "MIRNet2", "2205.01649", _ACADEMIC, stride=4),
