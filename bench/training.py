@@ -38,6 +38,8 @@ class Case:
     precision: str = "auto"
     compile: bool = False
     recompute: bool = False
+    searched: bool = False
+    """Whether cuDNN tries its algorithms out for each shape; which one wins may differ from run to run."""
     workers: int = 0
     strategy: str = "noise-space"
     width: int = 0
@@ -55,7 +57,9 @@ def measure(device: str = "cpu") -> dict[str, float]:
     kinds = {"plain": rival, "ours": ours, "awake": replace(ours, asleep=False, steps=ours.steps // 2)}
     kinds["recompute"] = replace(ours, recompute=True, steps=ours.steps // 2)
     if gpu:
-        kinds |= {"compiled": replace(ours, compile=True), "plain-tf32": replace(rival, precision="tf32")}
+        kinds |= {"plain-tf32": replace(rival, precision="tf32"), "searched": replace(ours, searched=True)}
+        kinds |= {"restorer alone": replace(ours, strategy="synthetic")}
+        kinds |= {"compiled": replace(ours, compile=True)}
     found |= compare("paper", kinds, found)
     small = replace(ours, size="small", batch=64 if gpu else 6, patch=48, steps=60 if gpu else 10)
     found |= compare("small", {"plain": replace(small, rival=True, workers=0), "ours": small}, found)
@@ -172,6 +176,7 @@ def plain_steps(case: Case) -> tuple[list[float], float, float]:
 
 def our_steps(case: Case) -> tuple[list[float], float, float]:
     """Steps of ``noiseda adapt``: seconds of each, arithmetic of one, share of the time spent waiting for data."""
+    torch.backends.cudnn.benchmark = case.searched
     import skimage.data
     from torch.utils.flop_counter import FlopCounterMode
 

@@ -1,4 +1,4 @@
-"""The arithmetic of the networks: the type of their numbers, and the order in which these lie in memory."""
+"""The arithmetic of the networks: where it is done, the type of their numbers, and how these lie in memory."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ def computes_bf16(device: torch.device) -> bool:
     if device.type == "cpu":
         return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return False
+
+
+def fastest() -> torch.device:
+    """Where a network computes fastest: a GPU if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def memory_format(wanted: MemoryFormat, precision: Precision, device: torch.device) -> torch.memory_format:

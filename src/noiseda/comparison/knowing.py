@@ -31,6 +31,7 @@ from noiseda.evaluation.metrics import psnr
 from noiseda.evaluation.niqe import Niqe
 from noiseda.images import find_images, read
 from noiseda.inference import restore_tensor
+from noiseda.precision import fastest
 from noiseda.restoration import load, read_metadata
 from noiseda.storage import atomic
 
@@ -76,7 +77,7 @@ def signals_of(run: Path, real: Path, clean: Path, judge: Path, images: int, kep
         wanted = frozenset().union(*(names for _, names in missing))
         measures = _measures(real, clean, judge, images, wanted, kept.parent.parent)
         for path, names in missing:
-            network = load(path)
+            network = load(path, fastest())
             for measure in measures if names else ():
                 known = measure(lambda x, network=network: restore_tensor(network, x))  # type: ignore[misc]
                 found.setdefault(path.stem, {}).update(known)
@@ -103,7 +104,7 @@ def _measures(
         )
         measures.append(lambda restore: {"borrowed noise": -score(torch.stack([*map(restore, borrowed)]), truth)})
     if "estimated risk" in wanted:
-        network = load(judge)
+        network = load(judge, fastest())
         try:
             risk = RiskEstimate(
                 _some(real, PROBED), lambda x: restore_tensor(network, x), generator("estimated risk", str(real))

@@ -15,6 +15,7 @@ from noiseda.evaluation.error_split import split_error
 from noiseda.evaluation.protocols import PROTOCOLS, ProtocolName, comparable
 from noiseda.images import Picture, read, write
 from noiseda.inference import restore_tensor
+from noiseda.precision import fastest
 from noiseda.restoration import Restorer, load
 from noiseda.storage import atomic
 
@@ -41,7 +42,7 @@ def score(weights: Path | None, test: Path, protocol: ProtocolName, kept: Path, 
         if document["of"] == asked:
             scores: Scores = document["scores"]
             return scores
-    network = None if weights is None else load(weights)
+    network = None if weights is None else load(weights, fastest())
     pairs = paired_folder(test)
     wanted = set(spread(len(pairs), pictures))
     scores = {}
@@ -81,7 +82,7 @@ def curve(run: Path, test: Path, images: int, kept: Path) -> list[dict[str, Any]
         pairs = paired_folder(test)
         chosen = [tuple(read(path).pixels for path in pairs[index]) for index in spread(len(pairs), images)]
         for path in missing:
-            network = load(path)
+            network = load(path, fastest())
             points[path.stem] = fmean(PROTOCOLS["rgb"].score(restore_whole(network, x), y)["psnr"] for x, y in chosen)
         kept.parent.mkdir(parents=True, exist_ok=True)
         with atomic(kept) as file:

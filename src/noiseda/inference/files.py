@@ -19,6 +19,7 @@ from noiseda.inference.plan import Format, plan
 from noiseda.inference.progress import Progress, progress
 from noiseda.inference.relay import Job, Settle, Written, relay
 from noiseda.inference.tiling import Model, Tiler, check_tiling, inferring
+from noiseda.precision import fastest
 from noiseda.raster import Raster
 from noiseda.restoration import load
 
@@ -207,7 +208,7 @@ class _Run:
 
 def _device(name: str) -> torch.device:
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return fastest()
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
