@@ -200,6 +200,7 @@ def our_steps(case: Case) -> tuple[list[float], float, float]:
             out=Path(place, "out"),
             degradation=DegradationSettings(kind="white+camera"),
             strategy=case.strategy,
+            look_alikes=0,
             restorer=restorer,
             predictor=predictor,
             training=TrainingSettings(
