@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from noiseda.adaptation import Terms
-from noiseda.config import AdaptSettings
+from noiseda.config import AdaptSettings, TrainingSettings
 from noiseda.data.ahead import Ahead
 from noiseda.data.batches import Batch, DomainBatches, Domains, generator
 from noiseda.data.cache import ImageStore, Skipped
@@ -47,6 +47,9 @@ from noiseda.training.state import Run, advice, resume, save
 from noiseda.training.steps import Step, Steps
 from noiseda.training.together import check_same, losing_peers, main_first
 from noiseda.training.verdict import Trial, standing, trial, with_estimate
+
+COOLDOWN = 0.2
+"""Share of a run in which ``--training.decay cooldown`` lets the learning rate fall."""
 
 log = logging.getLogger(__name__)
 
@@ -323,12 +326,21 @@ class Measured:
 def _decay(settings: AdaptSettings, progress: float) -> float:
     """Factor of the learning rate at the step to come.
 
+    A cooldown is 1 - sqrt(q), q the share of the last fifth that is done (Hägele et al., "Scaling Laws and
+    Compute-Optimal Training Beyond Fixed Training Durations", NeurIPS 2024).
+
     >>> [round(_decay(AdaptSettings(), progress), 3) for progress in (0.0, 0.5, 0.75)]
     [1.0, 0.5, 0.146]
+    >>> late = AdaptSettings(training=TrainingSettings(decay="cooldown"))
+    >>> [round(_decay(late, progress), 3) for progress in (0.0, 0.8, 0.85, 0.95)]
+    [1.0, 1.0, 0.5, 0.134]
     """
     usual = "cosine" if settings.restorer.origin is None else "constant"
-    if (usual if settings.training.decay == "auto" else settings.training.decay) == "constant":
+    decay = usual if settings.training.decay == "auto" else settings.training.decay
+    if decay == "constant":
         return 1.0
+    if decay == "cooldown":
+        return 1.0 - math.sqrt(max(0.0, (progress - 1 + COOLDOWN) / COOLDOWN))
     return 0.5 + 0.5 * math.cos(math.pi * progress)
 
 
