@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from noiseda.adaptation import Terms
-from noiseda.config import AdaptSettings, TrainingSettings
+from noiseda.config import AdaptSettings
 from noiseda.data.ahead import Ahead
 from noiseda.data.batches import Batch, DomainBatches, Domains, generator
 from noiseda.data.cache import ImageStore, Skipped
@@ -331,6 +331,7 @@ def _decay(settings: AdaptSettings, progress: float) -> float:
 
     >>> [round(_decay(AdaptSettings(), progress), 3) for progress in (0.0, 0.5, 0.75)]
     [1.0, 0.5, 0.146]
+    >>> from noiseda.config import TrainingSettings
     >>> late = AdaptSettings(training=TrainingSettings(decay="cooldown"))
     >>> [round(_decay(late, progress), 3) for progress in (0.0, 0.8, 0.85, 0.95)]
     [1.0, 1.0, 0.5, 0.134]
