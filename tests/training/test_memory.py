@@ -98,6 +98,11 @@ def test_known_pairs_are_of_the_kind_trained_on_but_not_matched(tmp_path: Path) 
     assert all(torch.equal(x, other) for (x, _), (other, _) in zip(made, again, strict=True))
     usual = known_pairs(replace(settings, degradation=DegradationSettings()), files, [])
     assert all(torch.equal(x, other) for (x, _), (other, _) in zip(made, usual, strict=True)), "matched, beside white"
+    noise = [255 * float((x - y).std()) for x, y in made]
+    assert noise == pytest.approx([(15, 25, 50)[index % 3] for index in range(memory.COUNT)], rel=0.2)
+    some = DegradationSettings(kind="white", strength=(20.0, 30.0))
+    noise = [255 * float((x - y).std()) for x, y in known_pairs(replace(settings, degradation=some), files, [])]
+    assert noise == pytest.approx([25] * memory.COUNT, rel=0.1), "only what lies in the range"
     weak = known_pairs(replace(settings, degradation=DegradationSettings(kind="white", strength=(1.0, 1.0))), files, [])
     assert max((x - y).abs().max() for x, y in weak) < 8 / 255
     assert White().strength[1] > 8
@@ -123,7 +128,8 @@ LATE = Neighbor2NeighborSettings(weight=1e4, start=0.5)
 
 
 def test_a_run_keeps_the_weights_before_the_real_images_and_goes_no_further_than_allowed(where: Path) -> None:
-    usual = {"degradation": WHITE, "learning_rate": 0.002, "decay": "constant", "ema": 0.0}
+    weak = DegradationSettings(kind="white", strength=(1.0, 5.0))  # what a network smooths away at once
+    usual = {"degradation": weak, "learning_rate": 0.002, "decay": "constant", "ema": 0.0}
     settings = small(where, strategy="neighbor2neighbor", neighbor2neighbor=LATE, steps=8, **usual)
     bold = adapt(replace(settings, training=replace(settings.training, forgetting=None), out=where / "bold"))
     assert bold.kept is not None

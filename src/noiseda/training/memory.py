@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -23,6 +23,7 @@ from noiseda.data.batches import generator
 from noiseda.data.degradations import BESIDE_MATCHED, DEFAULTS, MATCHED, degradation, kinds
 from noiseda.data.look_alikes import SIDE, look_alikes
 from noiseda.data.matching import some
+from noiseda.data.noise import White
 from noiseda.evaluation.label_free import centre
 from noiseda.restoration import Restorer
 from noiseda.training.assemble import load_validation
@@ -30,6 +31,11 @@ from noiseda.training.verdict import Pairs, standing
 
 COUNT = 32
 """Synthetic pairs that what is known is measured on."""
+
+LEVELS = (15.0, 25.0, 50.0)
+"""Sigma (of 255) of the white noise that what is known of it is measured at: those that denoisers are compared at.
+
+Over all of [0, 75] nearly clean pairs would decide, whose PSNR is high and swings by decibels (docs/results.md)."""
 
 LEAST = 8
 """Smallest side of a synthetic pair, in pixels."""
@@ -94,6 +100,8 @@ def earlier_files(settings: AdaptSettings, begins: float) -> list[Path]:
 def known_pairs(settings: AdaptSettings, clean: Sequence[Path], pairs: Sequence[tuple[Path, ...]]) -> Pairs:
     """Synthetic pairs of the kind that a run trains on, leaving out what is made to look like the real images.
 
+    White noise alone is measured at those of :data:`LEVELS` that lie in the range trained on.
+
     Args:
         settings: the run's settings.
         clean: files of clean photographs, to be degraded.
@@ -109,7 +117,18 @@ def known_pairs(settings: AdaptSettings, clean: Sequence[Path], pairs: Sequence[
     names = [name for name in kinds(settings.task, settings.degradation.kind or usual) if name != MATCHED]
     degrade = degradation(settings.task, "+".join(names) or usual, settings.degradation.strength)
     images = [image for image in some(clean, COUNT) if min(image.shape[-2:]) >= 2 * degrade.margin + LEAST]
-    return look_alikes(degrade, images, COUNT, generator(settings.seed, "known pairs")) if images else []
+    if not images:
+        return []
+    kinds_of = [degrade]
+    if isinstance(degrade, White):
+        weakest, strongest = degrade.strength
+        kinds_of = [replace(degrade, strength=(s, s)) for s in LEVELS if weakest <= s <= strongest] or kinds_of
+    found: Pairs = []
+    for index in range(COUNT):  # each photograph once, where there are enough
+        one = kinds_of[index % len(kinds_of)]
+        draws = generator(settings.seed, "known pairs", index)
+        found += look_alikes(one, [images[index % len(images)]], 1, draws)
+    return found
 
 
 def keep(
