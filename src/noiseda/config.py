@@ -153,8 +153,8 @@ class TrainingSettings:
     """Adam's learning rate for the noise predictor; by default the restorer's."""
 
     decay: Literal["auto", "constant", "cosine", "cooldown"] = "auto"
-    """Learning rate over the run: constant (the paper), falling to zero along half a cosine, falling in the last fifth
-    alone (Hägele et al. 2024), or auto: constant from --restorer.start, cosine from random weights."""
+    """Learning rate over the run: constant (the paper), falling to zero along half a cosine, or in the last fifth alone
+    (cooldown, Hägele et al. 2024), or auto: cooldown from --restorer.start, cosine from random weights."""
 
     accumulate: int = 1
     """Micro-batches whose gradients are averaged into one step."""

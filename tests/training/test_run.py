@@ -106,7 +106,7 @@ def test_the_best_scored_weights_are_shipped(where: Path, monkeypatch: pytest.Mo
     assert all(torch.equal(best[key], four[key]) for key in best)
 
 
-def test_the_rate_falls_from_random_weights_and_is_constant_from_given_ones(where: Path) -> None:
+def test_the_rate_falls_from_random_weights_and_at_the_end_alone_from_given_ones(where: Path) -> None:
     def rates(out: Path) -> list[float]:
         return [line["learning_rate"] for line in read_log(out / "log.jsonl")]
 
@@ -116,10 +116,13 @@ def test_the_rate_falls_from_random_weights_and_is_constant_from_given_ones(wher
     assert fallen == sorted(fallen, reverse=True)
     assert fallen[-1] < 0.001
     given = RestorerSettings(width=4, depth=2, start=first.weights)
-    for decay, out in (("auto", "constant"), ("cosine", "falls")):
-        adapt(small(where, strategy="synthetic", learning_rate=0.01, restorer=given, decay=decay, out=where / out))
+    for decay, steps in (("constant", 5), ("cosine", first.steps), ("auto", 20)):
+        own = small(where, strategy="synthetic", restorer=given, decay=decay, steps=steps, out=where / decay)
+        adapt(replace(own, training=replace(own.training, learning_rate=0.01, log_every=1)))
     assert set(rates(where / "constant")) == {0.01}
-    assert rates(where / "falls") == pytest.approx(fallen)
+    assert rates(where / "cosine")[-1] == pytest.approx(fallen[-1])
+    late = [0.01 * (1 - (past / 4) ** 0.5) for past in range(4)]
+    assert rates(where / "auto") == pytest.approx([0.01] * 16 + late), "from weights, in the last fifth alone"
 
 
 def test_runs_in_one_process_do_not_disturb_one_another(where: Path) -> None:

@@ -336,7 +336,7 @@ def _decay(settings: AdaptSettings, progress: float) -> float:
     >>> [round(_decay(late, progress), 3) for progress in (0.0, 0.8, 0.85, 0.95)]
     [1.0, 1.0, 0.5, 0.134]
     """
-    usual = "cosine" if settings.restorer.origin is None else "constant"
+    usual = "cosine" if settings.restorer.origin is None else "cooldown"
     decay = usual if settings.training.decay == "auto" else settings.training.decay
     if decay == "constant":
         return 1.0
