@@ -121,10 +121,9 @@ class DegradationSettings:
     strength: tuple[float, float] | None = None
     """Range of its strength, in its own unit (white: sigma in 1/255); by default the degradation's own range."""
 
-    smoothed: float | None = None
-    """How many times as strong as in flat places, where it is looked for, matched noise may be elsewhere: cameras
-    smooth flat places. By default what does best when tried out on copies of the U-Net that the run starts from, which
-    takes a minute; without one, 2.5."""
+    smoothed: float = 4.0
+    """How many times as strong as in flat places, where it is looked for, matched noise may be where there is texture:
+    cameras smooth flat places."""
 
     @property
     def usual(self) -> bool:

@@ -44,7 +44,7 @@ def check_limits(settings: AdaptSettings) -> None:
         if not 0 <= value < 1:
             raise UserError(f"--{flag} must be at least 0 and less than 1, not {value}")
     smoothed = settings.degradation.smoothed
-    if smoothed is not None and not 1 <= smoothed < float("inf"):
+    if not 1 <= smoothed < float("inf"):
         raise UserError(f"--degradation.smoothed must be at least 1, not {smoothed}")
     for flag in ("objective.levels", *strategy_settings.LEVELS):
         low, high = attrgetter(flag)(settings)

@@ -1,5 +1,6 @@
 """What photographs went through, found from their looks, where it is known."""
 
+import math
 from collections import Counter
 from pathlib import Path
 
@@ -122,14 +123,39 @@ def test_it_degrades_by_what_was_found_and_widens_what_cameras_smooth() -> None:
     seen = Matched((("camera", 1000.0),))
     assert seen.margin == degradation("denoise", "camera").margin
     assert torch.equal(seen(clean, seeded()), seen(clean, seeded()))
-    spreads = [(seen(clean, seeded(seed)) - 0.5).std().item() * 255 for seed in range(40)]
-    assert 1.5 < max(spreads) / min(spreads) < 3.5
+    stripes = clean + 0.3 * (torch.arange(64) // 3 % 2 - 0.5)
+    even = Matched(seen.found, smoothed=1.0)
+
+    def strength(alike: Matched, shown: torch.Tensor) -> float:
+        return sum((alike(shown, seeded(seed)) - shown).std().item() for seed in range(80))
+
+    assert strength(seen, clean) == pytest.approx(strength(even, clean), rel=0.15), "where it is flat, as it was found"
+    mean = (4 - 1) / math.log(4)  # of a factor of 1 to 4, drawn by octaves
+    assert strength(seen, stripes) == pytest.approx(mean * strength(even, stripes), rel=0.2)
+
+
+def test_noise_is_smoothed_by_what_is_shown() -> None:
+    """Against the formula, where the variance of what is shown is known: a ramp's, in windows of 7."""
+    noise = 0.1 * torch.randn(1, 40, 40, generator=seeded())
+    slope = 0.02
+    clean = (slope * torch.arange(40.0)).expand(1, 40, 40)
+    left = matching.smoothed_where_flat(clean + noise, clean, 10.0) - clean
+    variance = slope**2 * 4  # of -3 to 3
+    share = variance / (variance + matching.LENIENCE * noise.square().mean())
+    torch.testing.assert_close(left[:, :, 3:-3], (share * noise)[:, :, 3:-3], rtol=1e-3, atol=1e-5)
+    least = matching.smoothed_where_flat(0.5 + noise, torch.full_like(noise, 0.5), 4.0) - 0.5
+    torch.testing.assert_close(least, noise / 4, rtol=1e-3, atol=1e-5)
+    colours = noise.expand(3, -1, -1)
+    for size in ((3, 1, 1), (3, 2, 5)):
+        small = colours[:, : size[1], : size[2]]
+        left = matching.smoothed_where_flat(small + 0.5, torch.full(size, 0.5), 2.0)
+        torch.testing.assert_close(left, small / 2 + 0.5)
 
 
 def test_it_says_what_was_found() -> None:
     found = Matched((("camera", 200.0), ("camera", 400.0), ("phone", 800.0), ("camera", 300.0)))
     text = "camera 75% (strength 200 to 400, median 300), phone 25% (strength 800 to 800, median 800)"
-    assert str(found) == f"{text}; up to 2.5 times as strong where it is not flat"
+    assert str(found) == f"{text}; up to 4 times as strong where there is texture"
     assert str(Matched(found.found, smoothed=1.0)) == text
     assert str(Matched((("shot", 5.0),))) == "shot 100% (strength 5 to 5, median 5)", "what no camera smoothed"
 

@@ -24,7 +24,6 @@ Tree = dict[str, Any]
 
 UNLESS_ASKED: dict[str, Any] = {
     "look_alikes": 0,
-    "degradation": {"smoothed": 2.5},
     "neighbor2neighbor": {"start": 0.0},
     "training": {"forgetting": None, "decay": "cosine"},
 }

@@ -8,6 +8,7 @@ photographs; the simulated ones that are nearest to a real photograph tell what 
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -34,9 +35,11 @@ CANDIDATES: dict[str, Range] = {
 """What may have happened to photographs, with the range of strengths, each in its own unit and drawn by octaves: their
 noise was in the light, whether it then went through demosaicing and a phone's smoothing, or neither."""
 
-SMOOTHED = 2.5
-"""Cameras smooth flat places, so that noise elsewhere is up to so many times as strong as it looks there; some do
-not, which is tried out (:mod:`noiseda.training.scout`)."""
+SMOOTHED = 4.0
+"""Some cameras smooth flat places: where there is texture, noise is up to so many times as strong as it looks there."""
+
+LENIENCE = 0.25
+"""Noise that smoothing allows for, as a share of that which is there: places count as flat that have less structure."""
 
 PROCESSED = ("camera", "phone")
 """Candidates whose noise has gone through a camera; variance rises with their strength, an ISO number."""
@@ -66,7 +69,7 @@ class Matched:
 
     Attributes:
         found: candidates and strengths, each as likely as the others.
-        smoothed: up to how many times as strong as it looks noise that went through a camera is made.
+        smoothed: up to how many times as strong noise that went through a camera is where there is texture.
     """
 
     found: tuple[tuple[str, float], ...]
@@ -80,9 +83,11 @@ class Matched:
     def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:
         """Degrade one image (C, H, W) in [0, 1]."""
         kind, strength = self.found[integer(0, len(self.found) - 1, generator)]
-        if kind in PROCESSED:
-            strength = min(strength * log_uniform((1.0, self.smoothed), generator) ** 2, CANDIDATES[kind][1])
-        return DEGRADATIONS[kind](strength=(strength, strength))(clean, generator)
+        stronger = strength
+        if kind in PROCESSED:  # in cameras that smooth much and little alike, which flat places do not tell apart
+            stronger = min(strength * log_uniform((1.0, self.smoothed), generator) ** 2, CANDIDATES[kind][1])
+        noisy = DEGRADATIONS[kind](strength=(stronger, stronger))(clean, generator)
+        return noisy if stronger <= strength else smoothed_where_flat(noisy, clean, math.sqrt(stronger / strength))
 
     def __str__(self) -> str:
         """Candidates, most frequent first, with their share and the range of their strengths."""
@@ -92,8 +97,39 @@ class Matched:
             strengths = sorted(strength for other, strength in self.found if other == kind)
             low, middle, high = map(_short, (strengths[0], median(strengths), strengths[-1]))
             parts.append(f"{kind} {100 * count / len(self.found):.0f}% (strength {low} to {high}, median {middle})")
-        up_to = f"; up to {_short(self.smoothed)} times as strong where it is not flat"
+        up_to = f"; up to {_short(self.smoothed)} times as strong where there is texture"
         return ", ".join(parts) + (up_to if self.smoothed > 1 and counts.keys() & set(PROCESSED) else "")
+
+
+@one_thread()
+def smoothed_where_flat(noisy: Tensor, clean: Tensor, times: float) -> Tensor:
+    """What a camera that smooths by local statistics leaves of noise.
+
+    Where the luma of what is shown has variance v, that is the share v / (v + ``LENIENCE`` n) of noise of variance n,
+    and no less than 1 / ``times`` (Lee, "Digital image enhancement and noise filtering by use of local statistics",
+    PAMI 1980).
+
+    Args:
+        noisy: (C, H, W), C = 1 or 3.
+        clean: the same without noise.
+        times: how many times as strong noise is in texture as in flat places, at least 1.
+
+    Returns:
+        (C, H, W).
+    """
+    noise = noisy - clean
+    weights = _OPPONENT[0].to(clean) if len(clean) == 3 else torch.ones(1).to(clean)
+    shown, rough = (torch.tensordot(weights, image, dims=1)[None, None] for image in (clean, noise))
+    sides = [min(3, length - 1) for length in shown.shape[-1:-3:-1] for _ in range(2)]
+
+    def local(image: Tensor) -> Tensor:
+        padded = F.pad(image, sides, mode="reflect")
+        return F.avg_pool2d(padded, (2 * sides[2] + 1, 2 * sides[0] + 1), stride=1)
+
+    structure = (local(shown.square()) - local(shown).square()).clamp(min=0)
+    share = structure / (structure + LENIENCE * rough.square().mean()).clamp(min=1e-12)
+    left: Tensor = clean + share[0].clamp(min=1 / times) * noise
+    return left
 
 
 def _short(number: float) -> str:

@@ -32,7 +32,6 @@ from noiseda.images import SUFFIXES, find_images, read
 from noiseda.restoration import Restorer, build_restorer, load
 from noiseda.training.journal import say
 from noiseda.training.optimizer import Adam
-from noiseda.training.scout import smoothing
 
 log = logging.getLogger(__name__)
 
@@ -112,24 +111,13 @@ def look(settings: AdaptSettings, groups: Listed, cache: Path) -> Degradation | 
             return matched_blur(real, kept)
         flag = "clean" if "clean" in groups else "pairs"
         clean = _files(flag, groups[flag])
-        like = matched(real, clean, kept, seed=settings.seed)
-        return replace(like, smoothed=_smoothed(settings, like, real, clean, cache / f"smoothed-{of}.json"))
+        return replace(matched(real, clean, kept, seed=settings.seed), smoothed=settings.degradation.smoothed)
     except UserError as error:
         if settings.matches and settings.degradation.kind is not None:
             raise
         if settings.matches:
             log.warning("%s; the clean photographs get %s instead", error, DEFAULTS[settings.task])
         return None
-
-
-def _smoothed(settings: AdaptSettings, like: Matched, real: list[Path], clean: list[Path], kept: Path) -> float:
-    """How many times as strong as it looks noise may be: what is asked for, else tried out, else what is usual."""
-    start = settings.restorer.origin
-    if settings.degradation.smoothed is not None:
-        return settings.degradation.smoothed
-    if start is None or not settings.matches:
-        return like.smoothed
-    return smoothing(like, real, clean, start, kept, seed=settings.seed, say=say)
 
 
 def training_degradation(settings: AdaptSettings, like: Degradation | None) -> tuple[Degradation | None, float]:
