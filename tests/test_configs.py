@@ -117,7 +117,7 @@ def test_it_dry_runs(name, folders, tmp_path, monkeypatch, capsys):
 
 def test_the_gentle_preset_is_laid_over_another():
     alone = settings_of("deblur-small")
-    gentle = settings_of("deblur-small", "--config", "gentle", "--weights", "a.pth", "--restorer.network", "auto")
+    gentle = settings_of("deblur-small", "--config", "gentle", "--weights", "a.pth")
     assert gentle.task == "deblur"
     assert gentle.training.learning_rate == alone.training.learning_rate / 50
     assert (gentle.training.patch, gentle.training.forgetting) == (alone.training.patch, 0.1)

@@ -238,6 +238,11 @@ def _with_preset(words: Sequence[str], kind: str) -> list[str]:
 def in_full(words: Sequence[str], command: str) -> list[str]:
     """Put the settings' own names in the place of those for short: ``--network``, ``--network.width``, ``--weights``.
 
+    Weights bring their own network, so that they take the place of the one in a ``--config`` too.
+
+    >>> in_full(["--config", "denoise-small", "--weights", "a.pth"], "adapt")[2:5]
+    ['--restorer.weights', 'a.pth', '--restorer.network=auto']
+
     Args:
         words: what comes after a command.
         command: its name.
@@ -245,7 +250,12 @@ def in_full(words: Sequence[str], command: str) -> list[str]:
     if command != "adapt":
         return list(words)
     full = [re.sub(r"^--network\.(?=\w)", "--restorer.", word) for word in words]
-    return [re.sub(r"^--(network|weights)(?==|$)", r"--restorer.\1", word) for word in full]
+    full = [re.sub(r"^--(network|weights)(?==|$)", r"--restorer.\1", word) for word in full]
+    names = {word.partition("=")[0].removeprefix("--restorer.") for word in full if word.startswith("--restorer.")}
+    if "weights" in names:
+        unset = {"network": "auto", "width": "null", "depth": "null", "blocks": "null"}
+        full += [f"--restorer.{name}={value}" for name, value in unset.items() if name not in names]
+    return full
 
 
 def _call(command: str, arguments: dict[str, Any]) -> object:

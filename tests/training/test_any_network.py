@@ -153,11 +153,22 @@ def test_a_network_has_a_short_name_on_the_command_line(words: list[str]) -> Non
     assert restorer.blocks == [2, 2, 4, 8, 12, 2, 2, 2, 2]
 
 
-def test_weights_have_a_short_name_on_the_command_line() -> None:
-    _, given = cli.parse(["adapt", "--config", "denoise-small", "--restorer.network", "auto", "--weights", "a.pth"])
-    settings = AdaptSettings(**given)
-    assert (settings.restorer.weights, settings.restorer.network) == (Path("a.pth"), "auto")
-    settings.restorer.check()
+@pytest.mark.parametrize("config", ["denoise-small", "denoise-sidd", "own"])
+@pytest.mark.parametrize("weights", [["--weights", "a.pth"], ["--restorer.weights=a.pth"]])
+def test_weights_take_the_place_of_the_network_in_a_config(config: str, weights: list[str], tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("restorer: {network: nafnet, width: 8, blocks: [1, 1, 1, 1, 1, 1, 1, 1, 1]}")
+    _, given = cli.parse(["adapt", *weights, "--config", str(own) if config == "own" else config])
+    restorer = AdaptSettings(**given).restorer
+    assert restorer == RestorerSettings(weights=Path("a.pth"))
+    restorer.check()
+
+
+@pytest.mark.parametrize("words", [["--network", "nafnet"], ["--network.width", "8"]])
+def test_weights_and_another_network_are_not_both_taken_from_a_command_line(words: list[str]) -> None:
+    _, given = cli.parse(["adapt", "--weights", "a.pth", *words])
+    with pytest.raises(UserError, match=r"--weights brings its own network: .*--restorer\.(network|width)"):
+        AdaptSettings(**given).restorer.check()
 
 
 def test_a_dry_run_counts_the_arithmetic_of_any_network(where: Path) -> None:
