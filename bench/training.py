@@ -176,7 +176,6 @@ def plain_steps(case: Case) -> tuple[list[float], float, float]:
 
 def our_steps(case: Case) -> tuple[list[float], float, float]:
     """Steps of ``noiseda adapt``: seconds of each, arithmetic of one, share of the time spent waiting for data."""
-    torch.backends.cudnn.benchmark = case.searched
     import skimage.data
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -186,6 +185,7 @@ def our_steps(case: Case) -> tuple[list[float], float, float]:
     from noiseda.training.interrupt import StopRequest
     from noiseda.training.journal import read_log
 
+    torch.backends.cudnn.benchmark = case.searched
     training.save = lambda run: None  # checkpoints are not what is measured
     restorer, predictor = networks(case)
     gap = 1 if case.device == "cpu" else 10

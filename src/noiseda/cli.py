@@ -252,7 +252,7 @@ def in_full(words: Sequence[str], command: str) -> list[str]:
     full = [re.sub(r"^--network\.(?=\w)", "--restorer.", word) for word in words]
     full = [re.sub(r"^--(network|weights)(?==|$)", r"--restorer.\1", word) for word in full]
     names = {word.partition("=")[0].removeprefix("--restorer.") for word in full if word.startswith("--restorer.")}
-    if "weights" in names:
+    if re.search(r"--restorer\.weights[= ](?!null( |$))", " ".join(full)):
         unset = {"network": "auto", "width": "null", "depth": "null", "blocks": "null"}
         full += [f"--restorer.{name}={value}" for name, value in unset.items() if name not in names]
     return full

@@ -164,6 +164,12 @@ def test_weights_take_the_place_of_the_network_in_a_config(config: str, weights:
     restorer.check()
 
 
+@pytest.mark.parametrize("weights", [["--weights", "null"], ["--weights=null"]])
+def test_no_weights_leave_the_network_of_a_config(weights: list[str]) -> None:
+    _, given = cli.parse(["adapt", "--config", "denoise-sidd", *weights])
+    assert AdaptSettings(**given).restorer.network == "unet-paper"
+
+
 @pytest.mark.parametrize("words", [["--network", "nafnet"], ["--network.width", "8"]])
 def test_weights_and_another_network_are_not_both_taken_from_a_command_line(words: list[str]) -> None:
     _, given = cli.parse(["adapt", "--weights", "a.pth", *words])

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from noiseda.config import DegradationSettings
 from noiseda.data.batches import generator as keyed
 from noiseda.data.degradations import DEGRADATIONS
 from noiseda.data.draws import Range, integer, log_uniform, one_thread
@@ -34,9 +35,6 @@ CANDIDATES: dict[str, Range] = {
 }
 """What may have happened to photographs, with the range of strengths, each in its own unit and drawn by octaves: their
 noise was in the light, whether it then went through demosaicing and a phone's smoothing, or neither."""
-
-SMOOTHED = 4.0
-"""Some cameras smooth flat places: where there is texture, noise is up to so many times as strong as it looks there."""
 
 LENIENCE = 0.25
 """Noise that smoothing allows for, as a share of that which is there: places count as flat that have less structure."""
@@ -73,7 +71,7 @@ class Matched:
     """
 
     found: tuple[tuple[str, float], ...]
-    smoothed: float = SMOOTHED
+    smoothed: float = DegradationSettings.smoothed
 
     @property
     def margin(self) -> int:

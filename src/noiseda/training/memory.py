@@ -119,15 +119,14 @@ def known_pairs(settings: AdaptSettings, clean: Sequence[Path], pairs: Sequence[
     images = [image for image in some(clean, COUNT) if min(image.shape[-2:]) >= 2 * degrade.margin + LEAST]
     if not images:
         return []
-    kinds_of = [degrade]
+    levels = [degrade]
     if isinstance(degrade, White):
         weakest, strongest = degrade.strength
-        kinds_of = [replace(degrade, strength=(s, s)) for s in LEVELS if weakest <= s <= strongest] or kinds_of
+        levels = [replace(degrade, strength=(s, s)) for s in LEVELS if weakest <= s <= strongest] or levels
     found: Pairs = []
     for index in range(COUNT):  # each photograph once, where there are enough
-        one = kinds_of[index % len(kinds_of)]
         draws = generator(settings.seed, "known pairs", index)
-        found += look_alikes(one, [images[index % len(images)]], 1, draws)
+        found += look_alikes(levels[index % len(levels)], [images[index % len(images)]], 1, draws)
     return found
 
 
