@@ -12,7 +12,8 @@ from PIL import Image
 
 from noiseda.data import matching
 from noiseda.data.degradations import degradation
-from noiseda.data.matching import Matched, looks_of, matched, nearest, simulate
+from noiseda.data.matching import Matched, looks_of, matched, simulate
+from noiseda.data.population import DRAWS, occurring
 from noiseda.errors import UserError
 
 
@@ -42,6 +43,7 @@ def test_white_noise_looks_like_white_noise() -> None:
     assert chroma.item() == pytest.approx(10 * (0.169**2 + 0.331**2 + 0.5**2) ** 0.5, rel=0.05)
     assert look[[1, 2, 3, 4, 6, 7, 8]].abs().max() < 0.05
     assert look[9].abs() < 0.2
+    assert look[10].item() == pytest.approx(0.5, abs=0.02)
 
 
 def test_blurred_noise_looks_correlated() -> None:
@@ -67,14 +69,6 @@ def test_nothing_can_be_told_where_there_is_no_noise_or_no_room(image: torch.Ten
     assert looks_of(image) is None
 
 
-def test_the_nearest_are_told_by_the_spread_of_each_figure() -> None:
-    known = torch.tensor([[0.0, 0.0], [0.0, 1.0], [100.0, 0.0]])
-    rows = [("white", 1.0), ("shot", 2.0), ("camera", 3.0)]
-    found = list(nearest(torch.tensor([[10.0, 0.9], [torch.nan, 0.1]]), known, rows))
-    assert [kind for kind, _ in found[:3]] == ["shot", "white", "camera"]
-    assert {kind for kind, _ in found[3:5]} == {"white", "camera"}  # what it lacks does not count
-
-
 def test_it_tells_a_camera_from_white_noise_and_how_strong_it_was(tmp_path: Path) -> None:
     clean = [
         save(tmp_path / f"clean/{index}.png", photograph(array))
@@ -88,7 +82,8 @@ def test_it_tells_a_camera_from_white_noise_and_how_strong_it_was(tmp_path: Path
     ):
         degrade = degradation("denoise", kind, (strength, strength))
         looks = [looks_of(degrade(other, seeded(seed)).clamp(0, 1)) for seed in range(3)]
-        found = list(nearest(torch.stack([look for look in looks if look is not None]), known, rows))
+        seen = torch.stack([look for look in looks if look is not None])
+        found, _ = occurring(seen, known, rows, matching.CANDIDATES)
         counts = Counter(name in family for name, _ in found)
         assert counts[True] >= 0.8 * len(found)
         if kind == "shot":
@@ -101,7 +96,7 @@ def test_what_was_found_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     clean = [save(tmp_path / "clean/0.png", photograph(skimage.data.astronaut()))]
     real = [save(tmp_path / f"real/{index}.png", white(20)) for index in range(2)]
     found = matched(real, clean, tmp_path / "cache/matched.json", seed=0)
-    assert len(found.found) == 2 * matching.NEAREST
+    assert len(found.found) == 2 * DRAWS
     assert matched([], [], tmp_path / "cache/matched.json", seed=0) == found
     (tmp_path / "cache/matched.json").unlink()
     assert matched(real, clean, tmp_path / "cache/matched.json", seed=0) == found
@@ -157,7 +152,9 @@ def test_it_says_what_was_found() -> None:
     text = "camera 75% (strength 200 to 400, median 300), phone 25% (strength 800 to 800, median 800)"
     assert str(found) == f"{text}; up to 4 times as strong where there is texture"
     assert str(Matched(found.found, smoothed=1.0)) == text
-    assert str(Matched((("shot", 5.0),))) == "shot 100% (strength 5 to 5, median 5)", "what no camera smoothed"
+    shot = "shot 100% (strength 5 to 5, median 5)"
+    assert str(Matched((("shot", 5.0),))) == shot, "what no camera smoothed"
+    assert str(Matched((("shot", 5.0),), alike=False)) == f"{shot}; nothing simulated looks quite like them"
 
 
 def test_photographs_are_looked_at_all_over_a_folder(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from noiseda.config import AdaptSettings, DegradationSettings, RestorerSettings
-from noiseda.data import matching
+from noiseda.data.population import DRAWS
 from noiseda.errors import UserError
 from noiseda.training import adapt
 from noiseda.training.cost import describe
@@ -25,9 +25,9 @@ def test_a_run_matches_once_and_says_what_it_found(
     assert "the photographs look like " in capfd.readouterr().err
     (kept,) = (noisy / "out/cache").glob("matched-*.json")
     before = json.loads(kept.read_text())
-    assert len(before["found"]) == 2 * matching.NEAREST
+    assert len(before["found"]) == 2 * DRAWS
     assert summary.images["real"] == 2
-    kept.write_text(json.dumps(before | {"found": [["white", 5.0]]}))
+    kept.write_text(json.dumps(before | {"found": [["white", 5.0]], "alike": True}))
     adapt(replace(settings, out=noisy / "again", cache=noisy / "out/cache"))
     assert "look like white 100% (strength 5 to 5" in capfd.readouterr().err
 

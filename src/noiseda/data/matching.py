@@ -1,8 +1,8 @@
 """A degradation like the user's own: which simulated noise, and how strong, looks like that of their photographs.
 
-Approximate Bayesian computation (Beaumont, Zhang & Balding 2002): clean photographs are degraded by every candidate at
-many strengths; what the noise of flat places looks like is summed up in a few figures, for these as for the real
-photographs; the simulated ones that are nearest to a real photograph tell what it may have gone through.
+Clean photographs are degraded by every candidate at many strengths; what the noise of flat places looks like is summed
+up in a few figures, for these as for the real photographs; how often each candidate and strength occurs among the real
+ones is told from all of them together (:mod:`noiseda.data.population`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -23,6 +23,7 @@ from noiseda.config import DegradationSettings
 from noiseda.data.batches import generator as keyed
 from noiseda.data.degradations import DEGRADATIONS
 from noiseda.data.draws import Range, integer, log_uniform, one_thread
+from noiseda.data.population import DRAWS, LEVELS, occurring
 from noiseda.errors import ImageError, UserError
 from noiseda.images import read
 from noiseda.storage import atomic
@@ -45,9 +46,6 @@ PROCESSED = ("camera", "phone")
 SIMULATIONS = 300
 """Simulated photographs of each candidate."""
 
-NEAREST = 5
-"""Simulated photographs that tell of a real one."""
-
 PHOTOGRAPHS = 64
 """Real photographs that are looked at, at most."""
 
@@ -68,10 +66,12 @@ class Matched:
     Attributes:
         found: candidates and strengths, each as likely as the others.
         smoothed: up to how many times as strong noise that went through a camera is where there is texture.
+        alike: whether the photographs look like what is found; else it is the nearest that is simulated.
     """
 
     found: tuple[tuple[str, float], ...]
     smoothed: float = DegradationSettings.smoothed
+    alike: bool = True
 
     @property
     def margin(self) -> int:
@@ -96,7 +96,8 @@ class Matched:
             low, middle, high = map(_short, (strengths[0], median(strengths), strengths[-1]))
             parts.append(f"{kind} {100 * count / len(self.found):.0f}% (strength {low} to {high}, median {middle})")
         up_to = f"; up to {_short(self.smoothed)} times as strong where there is texture"
-        return ", ".join(parts) + (up_to if self.smoothed > 1 and counts.keys() & set(PROCESSED) else "")
+        told = ", ".join(parts) + (up_to if self.smoothed > 1 and counts.keys() & set(PROCESSED) else "")
+        return told + ("" if self.alike else "; nothing simulated looks quite like them")
 
 
 @one_thread()
@@ -151,11 +152,13 @@ def matched(real: Sequence[Path], clean: Sequence[Path], kept: Path, *, seed: in
     Raises:
         UserError: where no photograph of either has flat places to look at.
     """
-    asked = json.loads(json.dumps({"candidates": CANDIDATES, "simulations": SIMULATIONS, "nearest": NEAREST}))
+    asked = json.loads(
+        json.dumps({"candidates": CANDIDATES, "simulations": SIMULATIONS, "draws": DRAWS, "levels": LEVELS})
+    )
     if kept.exists():
         document = json.loads(kept.read_text())
         if document["asked"] == asked:
-            return Matched(tuple((kind, strength) for kind, strength in document["found"]))
+            return Matched(tuple((kind, strength) for kind, strength in document["found"]), alike=document["alike"])
     looks = [look for look in map(looks_of, some(real, PHOTOGRAPHS)) if look is not None]
     if not looks:
         raise UserError(
@@ -163,11 +166,11 @@ def matched(real: Sequence[Path], clean: Sequence[Path], kept: Path, *, seed: in
             "more: there is nothing to match"
         )
     simulated, known = simulate(clean, seed)
-    found = Matched(tuple(nearest(torch.stack(looks), known, simulated)))
+    found, alike = occurring(torch.stack(looks), known, simulated, CANDIDATES)
     kept.parent.mkdir(parents=True, exist_ok=True)
     with atomic(kept) as file:
-        file.write(json.dumps({"asked": asked, "found": found.found}, indent=1).encode())
-    return found
+        file.write(json.dumps({"asked": asked, "found": found, "alike": alike}, indent=1).encode())
+    return Matched(tuple(found), alike=alike)
 
 
 def simulate(clean: Sequence[Path], seed: int, count: int = SIMULATIONS) -> tuple[list[tuple[str, float]], Tensor]:
@@ -179,7 +182,7 @@ def simulate(clean: Sequence[Path], seed: int, count: int = SIMULATIONS) -> tupl
         count: how many of each candidate.
 
     Returns:
-        Candidate and strength of each simulated photograph, and what it looks like (N, 10).
+        Candidate and strength of each simulated photograph, and what it looks like (N, 11).
 
     Raises:
         UserError: where no photograph has flat places.
@@ -201,25 +204,6 @@ def simulate(clean: Sequence[Path], seed: int, count: int = SIMULATIONS) -> tupl
     return rows, torch.stack(looks)
 
 
-def nearest(looks: Tensor, known: Tensor, simulated: Sequence[tuple[str, float]]) -> Iterable[tuple[str, float]]:
-    """The simulated photographs nearest to each real one, each figure in units of its own spread.
-
-    Args:
-        looks: of real photographs, (M, 10).
-        known: of simulated ones, (N, 10).
-        simulated: their candidates and strengths, N.
-
-    Returns:
-        Up to ``NEAREST`` of ``simulated`` for each real photograph.
-    """
-    spread = known.std(dim=0).clamp(min=1e-6)
-    apart = (
-        ((looks[:, None] - known) / spread).nan_to_num(0.0).square().sum(dim=2)
-    )  # what a photograph lacks tells nothing
-    order = apart.argsort(dim=1)[:, :NEAREST]
-    return [simulated[index] for index in order.flatten().tolist()]
-
-
 @one_thread()
 def looks_of(image: Tensor) -> Tensor | None:
     """What the noise of an image's flat places looks like.
@@ -228,9 +212,10 @@ def looks_of(image: Tensor) -> Tensor | None:
         image: (C, H, W) in [0, 1].
 
     Returns:
-        (10,): log deviation of luma and of chroma; correlation of luma with its neighbours at 1, the diagonal, 2 and 4
-        pixels, and of chroma at 1, 2 and 4; log of the variance in darker places over that in brighter ones. Chroma is
-        not a number in grey images. None where fewer than six patches are neither clipped nor without noise.
+        (11,): log deviation of luma and of chroma; correlation of luma with its neighbours at 1, the diagonal, 2 and 4
+        pixels, and of chroma at 1, 2 and 4; log of the variance in darker places over that in brighter ones; how bright
+        they are. Chroma is not a number in grey images. None where fewer than six patches are neither clipped nor
+        without noise.
     """
     image = middle(image, _REAL)
     if min(image.shape[-2:]) < SIDE:
@@ -260,7 +245,7 @@ def looks_of(image: Tensor) -> Tensor | None:
     chroma = [typical[1:].mean().log() / 2, *(lag[1:].mean() for lag in (one, two, four))]
     if typical[1:].max() <= 1e-9:
         chroma = [torch.tensor(torch.nan)] * len(chroma)
-    return torch.stack([*luma, *chroma, darker - brighter])
+    return torch.stack([*luma, *chroma, darker - brighter, level.median()])
 
 
 def _without_plane(patches: Tensor) -> Tensor:
