@@ -24,6 +24,10 @@ class Neighbor2NeighborSettings:
     """Share of the run in which synthetic pairs are learnt from alone, before the real images are; 0 (the paper), or
     without synthetic pairs: from the first step on."""
 
+    unlike: Literal["mean-teacher", "neighbor2neighbor"] = "mean-teacher"
+    """What learns from the real images in a late run from given weights, if they look like nothing that
+    --degradation.kind matched simulates."""
+
 
 @dataclass(frozen=True)
 class MeanTeacherSettings:

@@ -3,13 +3,17 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from noiseda.config import AdaptSettings, DegradationSettings, RestorerSettings
+from noiseda.data.matching import Matched
 from noiseda.data.population import DRAWS
 from noiseda.errors import UserError
+from noiseda.strategy_settings import Neighbor2NeighborSettings
 from noiseda.training import adapt
+from noiseda.training.assemble import suited
 from noiseda.training.cost import describe
 from tests.training.photographs import folder, pairs, small
 
@@ -30,6 +34,52 @@ def test_a_run_matches_once_and_says_what_it_found(
     kept.write_text(json.dumps(before | {"found": [["white", 5.0]], "alike": True}))
     adapt(replace(settings, out=noisy / "again", cache=noisy / "out/cache"))
     assert "look like white 100% (strength 5 to 5" in capfd.readouterr().err
+
+
+def test_what_looks_like_nothing_simulated_is_learnt_from_a_teacher(
+    noisy: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first = small(noisy, strategy="synthetic", degradation=DegradationSettings(kind="white"), out=noisy / "first")
+    start = replace(first.restorer, start=adapt(first).weights)
+    settings = small(noisy, strategy="auto", degradation=DegradationSettings(), out=noisy / "found", restorer=start)
+    assert settings.strategy == "neighbor2neighbor"
+    adapt(replace(settings, neighbor2neighbor=Neighbor2NeighborSettings(unlike="neighbor2neighbor")))
+    (kept,) = (noisy / "found/cache").glob("matched-*.json")
+    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"alike": False}))
+    capfd.readouterr()
+    unlike = replace(settings, out=noisy / "unlike", cache=noisy / "found/cache")
+    summary = adapt(unlike)
+    assert summary.strategy == "mean-teacher"
+    assert "teacher" in summary.terms
+    said = capfd.readouterr().err
+    assert "nothing simulated looks quite like them" in said
+    assert "so mean-teacher learns from them, in place of neighbor2neighbor" in said
+    assert adapt(unlike).strategy == "mean-teacher"  # a finished run, looked at again
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"like": Matched((("camera", 800.0),))},
+        {"like": None},
+        {"strategy": "noise-space"},
+        {"also": ["mean-teacher"]},
+        {"restorer": RestorerSettings()},
+        {"neighbor2neighbor": Neighbor2NeighborSettings(start=0.0)},
+        {"neighbor2neighbor": Neighbor2NeighborSettings(unlike="neighbor2neighbor")},
+        {"degradation": DegradationSettings(kind="white")},
+    ],
+)
+def test_it_is_not_where_it_does_not_suit(other: dict[str, Any]) -> None:
+    settings = AdaptSettings(
+        strategy="neighbor2neighbor", clean=Path("clean"), real=Path("real"),
+        degradation=DegradationSettings(kind="white+matched"), restorer=RestorerSettings(start=Path("start")),
+    )  # fmt: skip
+    unlike = Matched((("camera", 800.0),), alike=False)
+    assert suited(settings, unlike).strategy == "mean-teacher"
+    like = other.pop("like", unlike)
+    changed = replace(settings, **other)
+    assert suited(changed, like) == changed
 
 
 def test_denoising_matches_where_nothing_else_is_asked_for(noisy: Path, caplog: pytest.LogCaptureFixture) -> None:

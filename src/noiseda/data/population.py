@@ -1,8 +1,8 @@
 """What photographs went through, told from all of them together: empirical Bayes over candidates and strengths.
 
-One photograph tells little (``python -m bench.matching``): seven in ten are known by the right candidate, and how strong
-its noise is to a factor of two or three in variance. But the photographs of one folder come from few cameras. So what is sought is not each photograph's degradation but
-how often each occurs, which makes all of their looks likely.
+One photograph tells little (``python -m bench.matching``): seven in ten are known by the right candidate, and how
+strong its noise is to a factor of two or three in variance. But the photographs of one folder come from few cameras. So
+what is sought is not each photograph's degradation but how often each occurs, which makes all of their looks likely.
 
 That holds as far as they look like something simulated. Where they do not, they are wrong together, and what they agree
 on is no better known than what one of them says: then each is told by the simulated photographs nearest to it

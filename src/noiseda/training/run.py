@@ -33,6 +33,7 @@ from noiseda.training.assemble import (
     load_domains,
     load_validation,
     pairs_of,
+    suited,
     without,
 )
 from noiseda.training.claim import claim, samples_a_step
@@ -90,12 +91,15 @@ def prepare(settings: AdaptSettings) -> Run:
         cache = settings.cache or settings.out / "cache"
         domains, skipped, like = load_domains(settings, groups, cache)
         validation, unread = load_validation(settings, groups.get("validation", []))
+    asked, settings = settings, suited(settings, like)
     skipped += unread
     groups = without(groups, skipped)
     clean = files_of(groups, "clean") or [target for _, target in pairs_of(groups)]
     tried = trial(settings, validation, like, clean, files_of(groups, "real"))
     if accelerator.is_main_process:
         _warn(settings, domains, skipped, like)
+        if settings.strategy != asked.strategy:
+            say(f"so {settings.strategy} learns from them, in place of {asked.strategy}")
 
     strategy = build_strategy(settings)
     layout = memory_format(settings.training.memory_format, settings.training.precision, accelerator.device)
