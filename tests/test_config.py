@@ -85,7 +85,8 @@ UNUSUAL = AdaptSettings(
     ),
     shards=ShardSettings(window=2, draws=5),
     neighbor2neighbor=strategy_settings.Neighbor2NeighborSettings(
-        weight=1.0, consistency=0.0, synthetic=False, start=0.0, unlike="neighbor2neighbor"
+        weight=1.0, consistency=0.0, synthetic=False, start=0.0, unlike="neighbor2neighbor",
+        shared="neighbor2neighbor",
     ),
     mean_teacher=strategy_settings.MeanTeacherSettings(weight=0.5, ramp=0.0, decay=0.9, sigma=5.0, views=8),
     blind_spot=strategy_settings.BlindSpotSettings(

@@ -25,8 +25,12 @@ class Neighbor2NeighborSettings:
     without synthetic pairs: from the first step on."""
 
     unlike: Literal["mean-teacher", "neighbor2neighbor"] = "mean-teacher"
-    """What learns from the real images in a late run from given weights, if they look like nothing that
-    --degradation.kind matched simulates."""
+    """What learns from the real images where that begins late, in a run from given weights, if they look like nothing
+    that --degradation.kind matched simulates."""
+
+    shared: Literal["synthetic", "neighbor2neighbor"] = "synthetic"
+    """The same if they look like what it simulates and their noise went through a camera, so that neighbours share it;
+    synthetic: nothing does."""
 
 
 @dataclass(frozen=True)

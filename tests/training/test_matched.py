@@ -13,8 +13,8 @@ from noiseda.data.population import DRAWS
 from noiseda.errors import UserError
 from noiseda.strategy_settings import Neighbor2NeighborSettings
 from noiseda.training import adapt
-from noiseda.training.assemble import suited
 from noiseda.training.cost import describe
+from noiseda.training.suited import suited
 from tests.training.photographs import folder, pairs, small
 
 MATCHED = DegradationSettings(kind="white+matched")
@@ -53,14 +53,19 @@ def test_what_looks_like_nothing_simulated_is_learnt_from_a_teacher(
     assert "teacher" in summary.terms
     said = capfd.readouterr().err
     assert "nothing simulated looks quite like them" in said
-    assert "so mean-teacher learns from them, in place of neighbor2neighbor" in said
+    assert "so a mean teacher learns from them, in place of Neighbor2Neighbor" in said
     assert adapt(unlike).strategy == "mean-teacher"  # a finished run, looked at again
+    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"found": [["camera", 800.0]], "alike": True}))
+    shared = adapt(replace(unlike, out=noisy / "shared"))
+    assert shared.strategy == "synthetic"
+    assert shared.images["real"] == 2
+    assert "pairs made to look like them are all that is learnt from" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        {"like": Matched((("camera", 800.0),))},
+        {"like": Matched((("shot", 8.0), ("shrunk", 800.0), ("camera", 800.0)))},
         {"like": None},
         {"strategy": "noise-space"},
         {"also": ["mean-teacher"]},
@@ -77,6 +82,7 @@ def test_it_is_not_where_it_does_not_suit(other: dict[str, Any]) -> None:
     )  # fmt: skip
     unlike = Matched((("camera", 800.0),), alike=False)
     assert suited(settings, unlike).strategy == "mean-teacher"
+    assert suited(settings, Matched((("shot", 8.0), ("phone", 800.0), ("camera", 800.0)))).strategy == "synthetic"
     like = other.pop("like", unlike)
     changed = replace(settings, **other)
     assert suited(changed, like) == changed

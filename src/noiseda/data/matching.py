@@ -74,6 +74,11 @@ class Matched:
     alike: bool = True
 
     @property
+    def processed(self) -> bool:
+        """Whether most of the noise went through a camera, so that neighbours share it."""
+        return 2 * sum(kind in PROCESSED for kind, _ in self.found) > len(self.found)
+
+    @property
     def margin(self) -> int:
         """The largest of theirs."""
         return max(DEGRADATIONS[kind]().margin for kind in {kind for kind, _ in self.found})

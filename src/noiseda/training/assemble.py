@@ -120,24 +120,6 @@ def look(settings: AdaptSettings, groups: Listed, cache: Path) -> Degradation | 
         return None
 
 
-def suited(settings: AdaptSettings, like: Degradation | None) -> AdaptSettings:
-    """The settings with the strategy that suits what the photographs look like.
-
-    Late Neighbor2Neighbor makes up for what synthetic pairs leave; where these are known to be unlike the photographs,
-    a mean teacher makes up for more (docs/results.md), as ``--neighbor2neighbor.unlike`` has it. It has to know
-    something to teach, and so a run from random weights goes on as it is.
-
-    Args:
-        settings: the run's settings.
-        like: from :func:`look`.
-    """
-    late = settings.neighbor2neighbor
-    begins_late = settings.strategy == "neighbor2neighbor" and late.synthetic and late.start > 0
-    unlike = settings.matches and isinstance(like, Matched) and not like.alike
-    taught = settings.restorer.origin is not None and late.unlike not in settings.also
-    return replace(settings, strategy=late.unlike) if begins_late and unlike and taught else settings
-
-
 def training_degradation(settings: AdaptSettings, like: Degradation | None) -> tuple[Degradation | None, float]:
     """What makes synthetic inputs of clean photographs.
 

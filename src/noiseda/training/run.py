@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import time
@@ -33,7 +34,6 @@ from noiseda.training.assemble import (
     load_domains,
     load_validation,
     pairs_of,
-    suited,
     without,
 )
 from noiseda.training.claim import claim, samples_a_step
@@ -46,6 +46,7 @@ from noiseda.training.sharding import shard
 from noiseda.training.ship import Summary, ship, snapshot, write_weights
 from noiseda.training.state import Run, advice, resume, save
 from noiseda.training.steps import Step, Steps
+from noiseda.training.suited import SAID, suited
 from noiseda.training.together import check_same, losing_peers, main_first
 from noiseda.training.verdict import Trial, standing, trial, with_estimate
 
@@ -92,6 +93,8 @@ def prepare(settings: AdaptSettings) -> Run:
         domains, skipped, like = load_domains(settings, groups, cache)
         validation, unread = load_validation(settings, groups.get("validation", []))
     asked, settings = settings, suited(settings, like)
+    if not settings.adapts:
+        domains = dataclasses.replace(domains, real=None, reference=None)
     skipped += unread
     groups = without(groups, skipped)
     clean = files_of(groups, "clean") or [target for _, target in pairs_of(groups)]
@@ -99,7 +102,7 @@ def prepare(settings: AdaptSettings) -> Run:
     if accelerator.is_main_process:
         _warn(settings, domains, skipped, like)
         if settings.strategy != asked.strategy:
-            say(f"so {settings.strategy} learns from them, in place of {asked.strategy}")
+            say(SAID[settings.strategy])
 
     strategy = build_strategy(settings)
     layout = memory_format(settings.training.memory_format, settings.training.precision, accelerator.device)

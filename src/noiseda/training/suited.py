@@ -1,0 +1,40 @@
+"""What learns from the real photographs, once it is known what their noise looks like.
+
+Late Neighbor2Neighbor makes up for what synthetic pairs leave, as far as neighbours do not share their noise. Where
+they share it, and it is simulated well, it does harm; where it is not simulated well, a mean teacher makes up for more
+(docs/results.md, "The default for noise").
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from noiseda.config import AdaptSettings
+from noiseda.data.degradations import Degradation
+from noiseda.data.matching import Matched
+
+SAID = {
+    "mean-teacher": "so a mean teacher learns from them, in place of Neighbor2Neighbor",
+    "synthetic": "so pairs made to look like them are all that is learnt from, and not, by Neighbor2Neighbor, what "
+    "neighbouring pixels share",
+}
+"""What a run says of the strategy that takes the place of late Neighbor2Neighbor."""
+
+
+def suited(settings: AdaptSettings, like: Degradation | None) -> AdaptSettings:
+    """The settings, with the strategy that suits what the photographs look like.
+
+    That is for late Neighbor2Neighbor (``--neighbor2neighbor.start``) alone, from given weights: a teacher has to know
+    something to teach.
+
+    Args:
+        settings: the run's settings.
+        like: what the photographs went through, where that was looked for.
+    """
+    late, known = settings.neighbor2neighbor, settings.restorer.origin is not None
+    begins_late = settings.strategy == "neighbor2neighbor" and late.synthetic and late.start > 0 and not settings.also
+    if not (begins_late and known and settings.matches and isinstance(like, Matched)):
+        return settings
+    if not like.alike:
+        return replace(settings, strategy=late.unlike)
+    return replace(settings, strategy=late.shared) if like.processed else settings
