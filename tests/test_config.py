@@ -88,7 +88,7 @@ UNUSUAL = AdaptSettings(
         weight=1.0, consistency=0.0, synthetic=False, start=0.0, unlike="neighbor2neighbor",
         shared="neighbor2neighbor",
     ),
-    mean_teacher=strategy_settings.MeanTeacherSettings(weight=0.5, ramp=0.0, decay=0.9, sigma=5.0, views=8),
+    mean_teacher=strategy_settings.MeanTeacherSettings(weight=0.5, ramp=0.0, decay=0.9, sigma=5.0, views=8, start=0.5),
     blind_spot=strategy_settings.BlindSpotSettings(
         width=16, blocks=1, train_stride=4, test_stride=3, refinements=2, start=0.3, weight=0.5, ramp=0.0,
         synthetic=False,
@@ -192,6 +192,7 @@ SHARES = [
     "predictor.dropout",
     "neighbor2neighbor.start",
     "mean_teacher.decay",
+    "mean_teacher.start",
     "blind_spot.start",
     "transplant.decay",
     "flat_noise.flat",

@@ -25,8 +25,8 @@ class Neighbor2NeighborSettings:
     without synthetic pairs: from the first step on."""
 
     unlike: Literal["mean-teacher", "neighbor2neighbor"] = "mean-teacher"
-    """What learns from the real images where that begins late, in a run from given weights, if they look like nothing
-    that --degradation.kind matched simulates."""
+    """What learns from the real images in a run that begins with others (start > 0), if they look like nothing that
+    --degradation.kind matched simulates; a mean teacher begins as late."""
 
     shared: Literal["synthetic", "neighbor2neighbor"] = "synthetic"
     """The same if they look like what it simulates and their noise went through a camera, so that neighbours share it;
@@ -51,6 +51,10 @@ class MeanTeacherSettings:
 
     views: Literal[1, 2, 4, 8] = 1
     """Flips and rotations of each image over which the teacher averages; each costs a forward pass."""
+
+    start: float = 0.0
+    """Share of the run in which synthetic pairs are learnt from alone, before the teacher teaches; 0 (the paper), or
+    without synthetic pairs: from the first step on."""
 
 
 @dataclass(frozen=True)
@@ -342,8 +346,8 @@ NOT_NEGATIVE = (
 """Settings that must not be negative."""
 
 SHARES = (
-    "neighbor2neighbor.start", "mean_teacher.decay", "blind_spot.start", "transplant.decay", "flat_noise.flat",
-    "flat_noise.start", "sure.flat", "sure.start",
+    "neighbor2neighbor.start", "mean_teacher.decay", "mean_teacher.start", "blind_spot.start", "transplant.decay",
+    "flat_noise.flat", "flat_noise.start", "sure.flat", "sure.start",
 )  # fmt: skip
 """Settings that must be at least 0 and less than 1."""
 

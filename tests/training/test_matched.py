@@ -69,7 +69,6 @@ def test_what_looks_like_nothing_simulated_is_learnt_from_a_teacher(
         {"like": None},
         {"strategy": "noise-space"},
         {"also": ["mean-teacher"]},
-        {"restorer": RestorerSettings()},
         {"neighbor2neighbor": Neighbor2NeighborSettings(start=0.0)},
         {"neighbor2neighbor": Neighbor2NeighborSettings(unlike="neighbor2neighbor")},
         {"degradation": DegradationSettings(kind="white")},
@@ -82,6 +81,7 @@ def test_it_is_not_where_it_does_not_suit(other: dict[str, Any]) -> None:
     )  # fmt: skip
     unlike = Matched((("camera", 800.0),), alike=False)
     assert suited(settings, unlike).strategy == "mean-teacher"
+    assert suited(settings, unlike).mean_teacher.start == settings.neighbor2neighbor.start
     assert suited(settings, Matched((("shot", 8.0), ("phone", 800.0), ("camera", 800.0)))).strategy == "synthetic"
     like = other.pop("like", unlike)
     changed = replace(settings, **other)

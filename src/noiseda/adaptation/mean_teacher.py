@@ -50,6 +50,12 @@ class MeanTeacher(Strategy[Perturbation]):
         self.teacher = Teacher(restorer, decay=settings.decay, views=settings.views)
         self.settings = settings
         self.synthetic = synthetic
+        self.progress = 0.0
+
+    @property
+    def begins(self) -> float:
+        """The end of the head start."""
+        return self.settings.start if self.synthetic else 0.0
 
     def draw(self, y_syn: Tensor, generator: torch.Generator) -> Perturbation:
         """Draw noise of sigma ~ U(0, settings.sigma) / 255 and an orientation for each image."""
@@ -65,10 +71,13 @@ class MeanTeacher(Strategy[Perturbation]):
 
         Returns:
             Errors ``teacher``, the Charbonnier error against the teacher's label; and ``restoration``, where synthetic
-            pairs are learnt from.
+            pairs are learnt from: the only one during the head start.
         """
         x_real = batch.x_real
         assert x_real is not None, "a mean teacher needs real images in the batch"
+        if self.progress < self.begins:
+            restored_syn = self.restorer(batch.x_syn).float()
+            return Terms({"restoration": charbonnier(restored_syn, batch.y_syn)}, restored_syn.detach())
         label = self.teacher(x_real)
         perturbed = turn_each(x_real, draws.orientation) + draws.noise
         errors = {}
@@ -81,12 +90,18 @@ class MeanTeacher(Strategy[Perturbation]):
         return Terms(errors, detached(restored_syn), label)
 
     def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
-        """L = L_res + weight(p) * L_teacher; source-free L = L_teacher."""
+        """L = L_res + weight(p) * L_teacher, L_res alone during the head start; source-free L = L_teacher."""
         means = {name: error.mean() for name, error in terms.errors.items()}
+        if "teacher" not in means:
+            return {"loss": means["restoration"], **means}
         if not self.synthetic:
             return {"loss": means["teacher"]}
         weight = ramp(progress, weight=self.settings.weight, steepness=self.settings.ramp)
         return {"loss": means["restoration"] + weight * means["teacher"], **means}
+
+    def at(self, progress: float) -> None:
+        """Note whether the head start is over."""
+        self.progress = progress
 
     def after_step(self) -> None:
         """The teacher follows."""

@@ -24,17 +24,18 @@ SAID = {
 def suited(settings: AdaptSettings, like: Degradation | None) -> AdaptSettings:
     """The settings, with the strategy that suits what the photographs look like.
 
-    That is for late Neighbor2Neighbor (``--neighbor2neighbor.start``) alone, from given weights: a teacher has to know
-    something to teach.
+    That is for late Neighbor2Neighbor (``--neighbor2neighbor.start``) alone; a teacher begins as late.
 
     Args:
         settings: the run's settings.
         like: what the photographs went through, where that was looked for.
     """
-    late, known = settings.neighbor2neighbor, settings.restorer.origin is not None
+    late = settings.neighbor2neighbor
     begins_late = settings.strategy == "neighbor2neighbor" and late.synthetic and late.start > 0 and not settings.also
-    if not (begins_late and known and settings.matches and isinstance(like, Matched)):
+    if not (begins_late and settings.matches and isinstance(like, Matched)):
         return settings
-    if not like.alike:
-        return replace(settings, strategy=late.unlike)
-    return replace(settings, strategy=late.shared) if like.processed else settings
+    if like.alike:
+        return replace(settings, strategy=late.shared) if like.processed else settings
+    if late.unlike == settings.strategy:
+        return settings
+    return replace(settings, strategy=late.unlike, mean_teacher=replace(settings.mean_teacher, start=late.start))
