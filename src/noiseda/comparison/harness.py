@@ -32,7 +32,7 @@ from noiseda.comparison.matrix import (
 from noiseda.comparison.scores import Scores, curve, score
 from noiseda.comparison.table import Line, lines, markdown
 from noiseda.errors import UserError
-from noiseda.evaluation.protocols import PROTOCOLS
+from noiseda.evaluation.protocols import PROTOCOLS, ProtocolName
 from noiseda.storage import atomic
 from noiseda.training.provenance import provenance
 
@@ -167,6 +167,15 @@ def _key(test: Path) -> str:
     return "-".join(test.resolve().parts[-2:])
 
 
+def _measure(protocol: ProtocolName) -> str:
+    """The measure that a protocol calls PSNR.
+
+    >>> _measure("deblur"), _measure("rgb")
+    ('psnr_best_shift', 'psnr')
+    """
+    return "psnr_best_shift" if PROTOCOLS[protocol].max_shift else "psnr"
+
+
 def _score_input(settings: CompareSettings, name: str, found: Found) -> None:
     """Score the degraded images of a set's tests as they are."""
     protocol = protocol_of(settings.sets[name], name)
@@ -200,7 +209,8 @@ def _take(settings: CompareSettings, cell: Cell, job: Job, found: Found) -> str:
                 Point(strategy, cell.seed, point["step"], known[point["step"]], point["psnr"]) for point in points
             )
     cost = found.costs.setdefault(cell.set, {}).setdefault(strategy, {})[cell.seed] = runs.cost(job)
-    mean = statistics.fmean(image["psnr"] for image in found.scores[cell.set]["test"][strategy][cell.seed].values())
+    measure = _measure(protocol)
+    mean = statistics.fmean(image[measure] for image in found.scores[cell.set]["test"][strategy][cell.seed].values())
     return f"{cell.set}  {strategy}  seed {cell.seed}  {mean:.2f} dB  {cost['seconds']:.0f} s"
 
 
@@ -210,7 +220,7 @@ def _report(settings: CompareSettings, plan: list[Cell], found: Found, failed: M
     text = []
     for name, of in found.scores.items():
         protocol = PROTOCOLS[protocol_of(settings.sets[name], name)]
-        measure = "psnr_best_shift" if protocol.max_shift else "psnr"
+        measure = _measure(protocol.name)
         tables: dict[str, list[Line]] = {
             test: lines(
                 _ordered(settings, scores), reference=settings.reference, ceiling=settings.ceiling, measure=measure
