@@ -25,12 +25,12 @@ class Neighbor2NeighborSettings:
     without synthetic pairs: from the first step on."""
 
     unlike: Literal["mean-teacher", "neighbor2neighbor"] = "mean-teacher"
-    """What learns from the real images in a run that begins with others (start > 0), if they look like nothing that
-    --degradation.kind matched simulates; a mean teacher begins as late."""
+    """What learns from the real images in a run that begins with others (start > 0), if their noise went through a
+    camera, so that neighbours share it, and looks like nothing that --degradation.kind matched simulates; a mean
+    teacher begins as late."""
 
     shared: Literal["synthetic", "neighbor2neighbor"] = "synthetic"
-    """The same if they look like what it simulates and their noise went through a camera, so that neighbours share it;
-    synthetic: nothing does."""
+    """The same if it looks like what is simulated; synthetic: nothing does."""
 
 
 @dataclass(frozen=True)

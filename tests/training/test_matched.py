@@ -45,7 +45,7 @@ def test_what_looks_like_nothing_simulated_is_learnt_from_a_teacher(
     assert settings.strategy == "neighbor2neighbor"
     adapt(replace(settings, neighbor2neighbor=Neighbor2NeighborSettings(unlike="neighbor2neighbor")))
     (kept,) = (noisy / "found/cache").glob("matched-*.json")
-    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"alike": False}))
+    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"found": [["phone", 800.0]], "alike": False}))
     capfd.readouterr()
     unlike = replace(settings, out=noisy / "unlike", cache=noisy / "found/cache")
     summary = adapt(unlike)
@@ -66,6 +66,7 @@ def test_what_looks_like_nothing_simulated_is_learnt_from_a_teacher(
     "other",
     [
         {"like": Matched((("shot", 8.0), ("shrunk", 800.0), ("camera", 800.0)))},
+        {"like": Matched((("shot", 8.0), ("camera", 800.0)), alike=False)},
         {"like": None},
         {"strategy": "noise-space"},
         {"also": ["mean-teacher"]},

@@ -35,7 +35,10 @@ ITERATIONS = 10
 """Steps towards the likeliest shares. These themselves tend to be a few spikes (Laird 1978); so not all the way."""
 
 USUAL = 0.9
-"""Share of the simulated photographs that are as near to what is simulated as photographs must be to be pooled."""
+"""Share of the simulated photographs that are within the usual distance of what is simulated."""
+
+STRANGE = 0.45
+"""Share of the real photographs beyond that from which on they do not look like anything simulated."""
 
 DRAWS = 5
 """Candidates with their strengths that are returned for each photograph."""
@@ -67,7 +70,7 @@ def occurring(looks: Tensor, known: Tensor, simulated: Known, ranges: Mapping[st
         there = Likelihood(known[:, ~lacking], simulated, ranges)
         logs[rows], away[rows] = there(looks[rows][:, ~lacking])
         usual[rows] = there(known[:, ~lacking])[1].quantile(USUAL)
-    if (away / usual).median() > 1:
+    if (away > usual).float().mean() > STRANGE:
         return nearest(looks, known, simulated), False
     return population(logs, cells), True
 

@@ -1,8 +1,8 @@
 """What learns from the real photographs, once it is known what their noise looks like.
 
 Late Neighbor2Neighbor makes up for what synthetic pairs leave, as far as neighbours do not share their noise. Where
-they share it, and it is simulated well, it does harm; where it is not simulated well, a mean teacher makes up for more
-(docs/results.md, "The default for noise").
+they share it, and it is simulated well, it does harm; where they share it, and it is not, a mean teacher makes up for
+more (docs/results.md, "The default for noise").
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ def suited(settings: AdaptSettings, like: Degradation | None) -> AdaptSettings:
     begins_late = settings.strategy == "neighbor2neighbor" and late.synthetic and late.start > 0 and not settings.also
     if not (begins_late and settings.matches and isinstance(like, Matched)):
         return settings
-    if like.alike:
-        return replace(settings, strategy=late.shared) if like.processed else settings
-    if late.unlike == settings.strategy:
+    chosen = late.shared if like.alike else late.unlike
+    if not like.processed or chosen == settings.strategy:
         return settings
-    return replace(settings, strategy=late.unlike, mean_teacher=replace(settings.mean_teacher, start=late.start))
+    return replace(settings, strategy=chosen, mean_teacher=replace(settings.mean_teacher, start=late.start))
