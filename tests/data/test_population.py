@@ -120,3 +120,24 @@ def test_few_simulations_do_not_break_it() -> None:
     found, _ = occurring(looks("rough", [100.0]), known, rows, RANGES)
     assert len(found) == DRAWS
     assert all(RANGES[kind][0] <= strength <= RANGES[kind][1] * 1.001 for kind, strength in found)
+
+
+def test_grey_photographs_tell_by_what_grey_ones_have() -> None:
+    rows, known = simulated()
+    grey, seen = known.clone(), looks("rough", [100.0] * 30)
+    grey[:, 2] = torch.nan
+    found, alike = occurring(seen, grey, rows, RANGES)
+    assert alike
+    expected, _ = occurring(seen[:, :2], known[:, :2], rows, RANGES)
+    assert found == expected
+    mixed = known.clone()
+    mixed[::2, 2] = torch.nan  # half of the clean photographs are grey
+    found, _ = occurring(seen, mixed, rows, RANGES)
+    assert sum(kind == "rough" for kind, _ in found) > 0.7 * len(found)
+
+
+def test_a_candidate_of_which_nothing_could_be_looked_at_is_not_found() -> None:
+    rows, known = simulated()
+    found, alike = occurring(looks("rough", [100.0] * 30), known, rows, RANGES | {"other": (1.0, 10.0)})
+    assert alike
+    assert {kind for kind, _ in found} <= set(RANGES)

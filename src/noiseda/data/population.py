@@ -1,6 +1,6 @@
 """What photographs went through, told from all of them together: empirical Bayes over candidates and strengths.
 
-One photograph tells little (``python -m bench.matching``): seven in ten are known by the right candidate, and how
+One photograph tells little (``python -m bench.matching``): two in three are known by the right candidate, and how
 strong its noise is to a factor of two or three in variance. But the photographs of one folder come from few cameras. So
 what is sought is not each photograph's degradation but how often each occurs, which makes all of their looks likely.
 
@@ -43,6 +43,9 @@ STRANGE = 0.45
 DRAWS = 5
 """Candidates with their strengths that are returned for each photograph."""
 
+FAR = 1e6
+"""Where the looks of a candidate are put of which no simulated photograph could be looked at."""
+
 Known = list[tuple[str, float]]
 """Candidates and their strengths."""
 
@@ -53,23 +56,26 @@ def occurring(looks: Tensor, known: Tensor, simulated: Known, ranges: Mapping[st
 
     Args:
         looks: of real photographs, (M, D); what cannot be told of one is not a number.
-        known: of simulated photographs, (N, D).
+        known: of simulated photographs, (N, D); grey ones lack figures too.
         simulated: their candidates and strengths, N.
         ranges: candidate -> range of strengths, drawn by octaves.
 
     Returns:
         ``DRAWS`` for each photograph, each as likely as the others; and whether they look like something simulated.
     """
-    spread = known.std(dim=0).clamp(min=1e-6)
-    looks, known = looks / spread, known / spread
+    whole = known[~known.isnan().any(dim=1)]
+    spread = (whole if len(whole) > 1 else known).std(dim=0).clamp(min=1e-6)
+    looks, known = looks / spread, known / spread  # what no simulated one has, is not a number of the real ones either
     cells = [(kind, strength) for kind, bounds in ranges.items() for strength in strengths(bounds)]
     logs, away = torch.zeros(len(looks), len(cells)), torch.zeros(len(looks))
     usual = torch.zeros(len(looks))
     for lacking in torch.unique(looks.isnan(), dim=0):
         rows = (looks.isnan() == lacking).all(dim=1)
-        there = Likelihood(known[:, ~lacking], simulated, ranges)
+        usable = ~known[:, ~lacking].isnan().any(dim=1)
+        chosen = [row for row, use in zip(simulated, usable.tolist(), strict=True) if use]
+        there = Likelihood(known[usable][:, ~lacking], chosen, ranges)
         logs[rows], away[rows] = there(looks[rows][:, ~lacking])
-        usual[rows] = there(known[:, ~lacking])[1].quantile(USUAL)
+        usual[rows] = there(known[usable][:, ~lacking])[1].quantile(USUAL)
     if (away > usual).float().mean() > STRANGE:
         return nearest(looks, known, simulated), False
     return population(logs, cells), True
@@ -140,7 +146,8 @@ class Likelihood:
             slopes = torch.linalg.solve(terms.T @ terms + 1e-3 * torch.eye(DEGREE + 1), terms.T @ here)
             rest = here - terms @ slopes
             scatter = (rest.T @ rest + torch.eye(known.shape[1])) / (len(own) + 1)
-            self.of.append((_powers(strengths(bounds), bounds) @ slopes, scatter))
+            means = _powers(strengths(bounds), bounds) @ slopes
+            self.of.append((means if own else torch.full_like(means, FAR), scatter))
 
     def __call__(self, looks: Tensor) -> tuple[Tensor, Tensor]:
         """Logarithms, up to a constant of each row, (M, C); and squared distances to the nearest cell, (M,).
