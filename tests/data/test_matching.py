@@ -100,6 +100,9 @@ def test_what_was_found_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert matched([], [], tmp_path / "cache/matched.json", seed=0) == found
     (tmp_path / "cache/matched.json").unlink()
     assert matched(real, clean, tmp_path / "cache/matched.json", seed=0) == found
+    monkeypatch.setitem(matching.RULES, "prior", 0.0)
+    with pytest.raises(UserError, match="there is nothing to match"):  # found by another rule: looked for again
+        matched([], [], tmp_path / "cache/matched.json", seed=0)
 
 
 def test_photographs_without_noise_are_refused(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from noiseda.config import DegradationSettings
 from noiseda.data.batches import generator as keyed
 from noiseda.data.degradations import DEGRADATIONS
 from noiseda.data.draws import Range, integer, log_uniform, one_thread
-from noiseda.data.population import DRAWS, LEVELS, occurring
+from noiseda.data.population import RULES, occurring
 from noiseda.errors import ImageError, UserError
 from noiseda.images import read
 from noiseda.storage import atomic
@@ -157,9 +157,7 @@ def matched(real: Sequence[Path], clean: Sequence[Path], kept: Path, *, seed: in
     Raises:
         UserError: where no photograph of either has flat places to look at.
     """
-    asked = json.loads(
-        json.dumps({"candidates": CANDIDATES, "simulations": SIMULATIONS, "draws": DRAWS, "levels": LEVELS})
-    )
+    asked = json.loads(json.dumps({"candidates": CANDIDATES, "simulations": SIMULATIONS, "rules": RULES}))
     if kept.exists():
         document = json.loads(kept.read_text())
         if document["asked"] == asked:

@@ -43,6 +43,12 @@ STRANGE = 0.45
 DRAWS = 5
 """Candidates with their strengths that are returned for each photograph."""
 
+RULES = {
+    "levels": LEVELS, "degree": DEGREE, "freedom": FREEDOM, "prior": PRIOR, "iterations": ITERATIONS, "usual": USUAL,
+    "strange": STRANGE, "draws": DRAWS,
+}  # fmt: skip
+"""All that decides what is found, beside the looks: what was found by others is not taken for it."""
+
 FAR = 1e6
 """Where the looks of a candidate are put of which no simulated photograph could be looked at."""
 
