@@ -19,11 +19,12 @@ import torch
 from scipy.stats import spearmanr
 
 from noiseda import cli
+from noiseda.comparison.knowing import task_of
 from noiseda.comparison.matrix import CompareSettings, cells, clean_of, weights_of, words_of
-from noiseda.data.matching import matched
+from noiseda.data.look_alikes import look_of
 from noiseda.images import find_images
 from noiseda.restoration import load
-from noiseda.training.verdict import Verdict, estimate, standing, trial_of, verdict
+from noiseda.training.verdict import Verdict, standing, trial_of, verdict, witness_of
 
 APART = 0.05
 """Difference of PSNR (dB) from which one network counts as better than another."""
@@ -72,13 +73,15 @@ def _judged(
     real = find_images(Path(words_of(settings, name)["adapt"]) / "input")
     clean = find_images(clean_of(settings, name))
     reference = load(weights_of(finished[settings.reference]))
-    like = matched(real, clean, settings.out / "cache" / f"verdict-{name}-{seed}.json", seed=seed)
-    tried = trial_of(like, clean, LOOK_ALIKES, seed, estimate(real, reference, seed))
-    before = standing(reference, tried.judging, tried.error, "auto")
+    task = task_of(weights_of(finished[settings.reference]))
+    like = look_of(task, real, clean, settings.out / "cache" / f"verdict-{name}-{seed}.json", seed)
+    witness = witness_of(like, real, reference, seed)
+    tried = trial_of(like, clean, LOOK_ALIKES, seed, witness)
+    before = standing(reference, tried.judging, witness, "auto")
     rows = []
     for row, job in finished.items():
         if row != settings.reference and truth[row] is not None:
-            own = standing(load(weights_of(job)), tried.judging, tried.error, "auto")
+            own = standing(load(weights_of(job)), tried.judging, witness, "auto")
             gain = truth[row] - truth[settings.reference]
             rows.append((name, row, seed, gain, verdict(own, before, settings.reference, tried.of)))
     return rows
@@ -87,7 +90,8 @@ def _judged(
 def _psnr(path: Path) -> float | None:
     if not path.exists():
         return None
-    return fmean(image["psnr"] for image in json.loads(path.read_text())["scores"].values())
+    scores = json.loads(path.read_text())["scores"].values()
+    return fmean(image.get("psnr_best_shift", image["psnr"]) for image in scores)
 
 
 def _table(found: list[tuple[str, str, int, float, Verdict]]) -> str:

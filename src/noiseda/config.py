@@ -326,10 +326,9 @@ class AdaptSettings:
 
     @property
     def is_tried(self) -> bool:
-        """Whether look-alikes of the real photographs are wanted, and tell anything: of blur they do not."""
+        """Whether look-alikes of the real photographs are wanted, and can be made."""
         clean = self.clean if self.task == "denoise" else self.clean or self.pairs
-        can = self.looks and None not in (clean, self.real) and self.task != "deblur"
-        return can and self.look_alikes > 0 and self.validation is None
+        return self.looks and None not in (clean, self.real) and self.look_alikes > 0 and self.validation is None
 
     def check(self) -> None:
         """Check the settings against each other.

@@ -89,6 +89,29 @@ def test_bad_input_is_named(place, tmp_path):
         judge(weights, weights, tmp_path / "black")
 
 
+@pytest.mark.parametrize("task", ["derain", "deblur"])
+def test_networks_for_rain_and_blur_are_judged_as_a_run_does(task, place, tmp_path):
+    """Of blur, a network that leaves photographs as they are is better than one that makes them darker."""
+    sharp = photographs()[0]
+    for folder in ("clean", "photos"):
+        (tmp_path / folder).mkdir()
+        for index, image in enumerate(sharp):
+            write(Picture(image.clamp(0, 1)), tmp_path / folder / f"{index}.png")
+    state = load(place / "baseline.safetensors").state_dict()
+    last = [name for name, value in state.items() if value.shape == (3,)][-1]
+    arguments = {"width": 8, "depth": 2, "channels": 3}
+    for name, shift in (("as-they-are", 0.0), ("ruined", 0.1)):
+        changed = {**state, last: state[last] - shift}
+        save_weights(tmp_path / f"{name}.st", changed, architecture="unet", arguments=arguments, task=task)
+    weights = [tmp_path / f"{name}.st" for name in ("as-they-are", "ruined")]
+    with pytest.raises(UserError, match=f"is for --task {task}, .*give --clean DIR"):
+        judge(*weights, tmp_path / "photos")
+    told = judge(*weights, tmp_path / "photos", clean=tmp_path / "clean")
+    assert told.word == "better"
+    assert ("blurred again" in told.because) == (task == "deblur")
+    assert ("under rain of our own" in told.because) == (task == "derain")
+
+
 def test_clean_photographs_are_a_second_witness(place, capsys, monkeypatch):
     monkeypatch.setattr(matching.simulate, "__defaults__", (4,))
     (place / "clean").mkdir(exist_ok=True)

@@ -79,7 +79,8 @@ def test_look_alikes_of_rain_are_what_the_usual_degradation_makes(tmp_path):
     weights = tmp_path / "rain.safetensors"
     save_weights(weights, UNet(width=4, depth=2).state_dict(), architecture="unet", arguments={}, task="derain")
     assert task_of(weights) == "derain"
-    measure = on_look_alikes(tmp_path / "real", tmp_path / "clean", tmp_path, task_of(weights))
+    measure, again = on_look_alikes(tmp_path / "real", tmp_path / "clean", tmp_path, task_of(weights))
+    assert math.isnan(again(lambda x: x)["blurred again"]), "that is for blur"
     seen = []
     found = measure(lambda x: seen.append(x) or x)["look-alikes"]
     assert len(seen) == PAIRS

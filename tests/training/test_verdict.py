@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from noiseda.adaptation.risk import Risk
 from noiseda.config import AdaptSettings, DegradationSettings, RestorerSettings
+from noiseda.data.kernels import MatchedBlur
 from noiseda.data.matching import Matched
 from noiseda.errors import UserError
 from noiseda.evaluation.metrics import psnr
@@ -19,7 +20,7 @@ from noiseda.strategy_settings import Neighbor2NeighborSettings
 from noiseda.training import adapt
 from noiseda.training.cost import describe
 from noiseda.training.journal import read_log
-from noiseda.training.verdict import Standing, Trial, estimate, judge, trial, trial_of, verdict
+from noiseda.training.verdict import Standing, Trial, Witness, estimate, judge, trial, trial_of, verdict, witness_of
 from tests.training.photographs import CLEAN, REAL, pairs, save, small
 
 WHITE = DegradationSettings(kind="white")
@@ -115,7 +116,7 @@ def test_validation_pairs_take_the_place_of_look_alikes(noisy: Path, capfd: pyte
 
 def test_nothing_is_told_where_nothing_is_wanted_or_can_be(noisy: Path) -> None:
     assert adapt(small(noisy, degradation=WHITE, look_alikes=0, out=noisy / "none")).verdict is None
-    for changes in ({"task": "deblur"}, {"look_alikes": 0}, {"strategy": "synthetic"}, {"real": None}):
+    for changes in ({"look_alikes": 0}, {"strategy": "synthetic"}, {"real": None}):
         assert not replace(small(noisy, degradation=WHITE), **changes).is_tried
     assert small(noisy, degradation=WHITE).is_tried
 
@@ -132,27 +133,35 @@ def test_a_baseline_that_is_no_network_is_named_before_anything_is_done(noisy: P
 
 def test_two_witnesses_count_alike() -> None:
     """The estimated error halved is 3.01 dB; with 1 dB on the pairs, 2.0 in the mean. Noise weighs by its deviation."""
-    before = Standing([30.0, 32.0], Risk((0.004, 0.001), (0.04, 0.0025)))
-    after = Standing([31.0, 33.0], Risk((0.002, 0.0005), (0.04, 0.0025)))
+    witness = Witness(lambda restore: Risk((), ()))
+    before = Standing([30.0, 32.0], Risk((0.004, 0.001), (0.04, 0.0025)), witness)
+    after = Standing([31.0, 33.0], Risk((0.002, 0.0005), (0.04, 0.0025)), witness)
     found = verdict(after, before, "another", "pairs")
     assert found.gain[0] == pytest.approx((1 + 3.0103) / 2, abs=1e-4)
     assert found.word == "better"
     assert "50% smaller on 2 of yours" in str(found)
     assert verdict(before, after, "another", "pairs").word == "worse"
     assert after.score - before.score == pytest.approx(1 + 3.0103, abs=1e-4)
-    torn = verdict(Standing([29.0, 31.0], after.error), before, "another", "pairs")
+    torn = verdict(Standing([29.0, 31.0], after.error, witness), before, "another", "pairs")
     assert torn.gain[0] == pytest.approx((-1 + 3.0103) / 2, abs=1e-4)
     # An estimate below zero is no error at all, not a gain without end.
-    none = verdict(Standing([30.0, 32.0], Risk((-1.0, -1.0), (0.04, 0.0025))), before, "another", "pairs")
+    none = verdict(Standing([30.0, 32.0], Risk((-1.0, -1.0), (0.04, 0.0025)), witness), before, "another", "pairs")
     assert none.gain[0] == pytest.approx(5 * math.log10(0.02 / (0.01 * 0.125)), abs=1e-3)
+    # Of a witness that counts a quarter, 3.01 dB are worth one on the pairs.
+    quarter = Witness(witness.error, "{count} of them are {change}", weight=0.25)
+    few, many = (replace(one, witness=quarter) for one in (before, after))
+    weighed = verdict(many, few, "another", "pairs")
+    assert weighed.gain[0] == pytest.approx((3 + 3.0103) / 4, abs=1e-4)
+    assert weighed.because.endswith("on 2 pairs, and 2 of them are 50% smaller")
+    assert many.score - few.score == pytest.approx(4 * weighed.gain[0] / 3, abs=1e-4)
 
 
 def test_grey_photographs_among_others_and_small_ones_do_no_harm(noisy: Path) -> None:
     network = UNet(width=4, depth=2)
     files = [save(noisy / "mixed/grey.png", REAL[:160, :160, 0]), *sorted((noisy / "real").iterdir())]
-    error = estimate(files, network, 0)
-    assert error is not None
-    assert len(error(lambda x: x).noise) == 3
+    witness = estimate(files, network, 0)
+    assert witness is not None
+    assert len(witness.error(lambda x: x).noise) == 3
     tiny = [save(noisy / f"tiny/{side}.png", CLEAN[:side, :side]) for side in (6, 40)]
     like = Matched((("camera", 3000.0),))
     assert trial(small(noisy, look_alikes=2), [], like, tiny, []) is None
@@ -195,7 +204,22 @@ def test_rain_is_tried_on_rain_of_our_own(noisy: Path, kind: str) -> None:
     assert not settings.matches
 
 
-def test_blur_is_not_tried(noisy: Path) -> None:
-    settings = small(noisy, task="deblur", degradation=DegradationSettings(kind="matched"))
-    assert settings.matches
-    assert not settings.is_tried
+@pytest.mark.parametrize("kind", ["matched", "camera-shake"])
+def test_blur_is_tried_on_kernels_and_on_photographs_blurred_again(noisy: Path, kind: str) -> None:
+    settings = small(noisy, task="deblur", degradation=DegradationSettings(kind=kind), look_alikes=2)
+    summary = adapt(settings)
+    assert summary.verdict is not None
+    assert " on 2 clean photographs degraded as yours look, and 2 of yours, restored and " in summary.verdict.because
+    assert "blurred again, match with a squared error " in summary.verdict.because
+    assert summary.validation is not None
+    assert "score" in summary.validation
+
+
+def test_blur_that_cannot_be_found_is_no_witness(noisy: Path) -> None:
+    like = MatchedBlur(torch.ones(1, 1, 1))
+    tiny = save(noisy / "tiny/a.png", CLEAN[:60, :60])
+    assert witness_of(like, [tiny], None, 0) is None
+    assert witness_of(like, [*sorted((noisy / "real").iterdir()), tiny], None, 0) is not None
+    assert witness_of(Matched((("white", 5.0),)), [tiny], None, 0) is None, "without a network noise tells nothing"
+    flat = small(noisy, task="deblur", real=noisy / "tiny", degradation=DegradationSettings(kind="camera-shake"))
+    assert adapt(replace(flat, look_alikes=2)).verdict is None

@@ -40,7 +40,7 @@ class Risk:
 
     Attributes:
         restored: of the restored photographs; an estimate, which may be negative.
-        noise: of the photographs as they are.
+        noise: of the photographs as they are: the power of their noise, or what blur does to them once more.
     """
 
     restored: tuple[float, ...]

@@ -11,10 +11,11 @@ from statistics import fmean
 from rich.console import Console
 
 from noiseda.adaptation.risk import Risk, RiskEstimate
+from noiseda.comparison.knowing import task_of
 from noiseda.comparison.scores import spread
-from noiseda.config import AdaptSettings
+from noiseda.config import AdaptSettings, Task
 from noiseda.data.batches import generator
-from noiseda.data.matching import matched
+from noiseda.data.look_alikes import look_of
 from noiseda.errors import UserError
 from noiseda.evaluation.interval import interval
 from noiseda.images import find_images, read
@@ -64,9 +65,10 @@ def judge(
     """Tell, without ground truth, whether an adapted network is better on some photographs than another one.
 
     The squared error of both is estimated from the photographs alone (Stein's unbiased risk estimate, with the noise of
-    their flat places; docs/method.md). It is made for noise: rain and blur it does not see. With clean photographs,
-    both are also tried on these, degraded as yours look, and the verdict is that of ``noiseda adapt``. How often it was
-    right, docs/results.md tells. It must not judge a network trained with ``--strategy sure``, which learnt from it.
+    their flat places; docs/method.md). That is for noise: networks for rain and blur are judged with clean photographs.
+    With these, both are also tried on them, degraded as yours look, and the verdict is that of ``noiseda adapt``. How
+    often it was right, docs/results.md tells. It must not judge a network trained with ``--strategy sure``, which
+    learnt from it.
 
     Args:
         adapted: weights file of the network in question.
@@ -84,8 +86,11 @@ def judge(
         raise UserError(f"--photographs must be at least 2, not {photographs}")
     networks = [load(path) for path in (adapted, baseline)]
     paths = find_images(real)
+    task = task_of(adapted)
+    if clean is None and task != "denoise":
+        raise UserError(f"{adapted} is for --task {task}, and judged on clean photographs too: give --clean DIR")
     if clean is not None:
-        told = _two_witnesses(networks, paths, find_images(clean), str(baseline), photographs, seed)
+        told = _two_witnesses(task, networks, paths, find_images(clean), str(baseline), photographs, seed)
         Console(highlight=False).print(f"[bold]{adapted}[/bold] is {told}", soft_wrap=True)
         return told
     images = [read(paths[index]).pixels for index in spread(len(paths), photographs)]
@@ -101,16 +106,22 @@ def judge(
 
 
 def _two_witnesses(
-    networks: list[Restorer], real: list[Path], clean: list[Path], baseline: str, photographs: int, seed: int
+    task: Task,
+    networks: list[Restorer],
+    real: list[Path],
+    clean: list[Path],
+    baseline: str,
+    photographs: int,
+    seed: int,
 ) -> two_witnesses.Verdict:
     """The verdict of ``noiseda adapt``, of two networks."""
     with tempfile.TemporaryDirectory() as folder:
-        like = matched(real, clean, Path(folder) / "matched.json", seed=seed)
-    error = two_witnesses.estimate(real, networks[1], seed, photographs)
-    tried = two_witnesses.trial_of(like, clean, AdaptSettings().look_alikes, seed, error)
+        like = look_of(task, real, clean, Path(folder) / "look.json", seed)
+    witness = two_witnesses.witness_of(like, real, networks[1], seed, photographs)
+    tried = two_witnesses.trial_of(like, clean, AdaptSettings().look_alikes, seed, witness)
     if not tried.judging:
         raise UserError(f"--clean holds no photograph of at least {two_witnesses.SMALLEST} x {two_witnesses.SMALLEST}")
-    own, theirs = (two_witnesses.standing(network, tried.judging, error, "auto") for network in networks)
+    own, theirs = (two_witnesses.standing(network, tried.judging, witness, "auto") for network in networks)
     return two_witnesses.verdict(own, theirs, baseline, tried.of)
 
 

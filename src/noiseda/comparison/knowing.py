@@ -16,14 +16,13 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
+from noiseda.adaptation.blurred_again import BlurredAgain
 from noiseda.adaptation.risk import Restore, RiskEstimate
 from noiseda.comparison.scores import spread
 from noiseda.config import Task
 from noiseda.data.batches import generator
-from noiseda.data.degradations import Degradation, degradation
-from noiseda.data.kernels import matched_blur
-from noiseda.data.look_alikes import look_alikes
-from noiseda.data.matching import matched
+from noiseda.data.kernels import MatchedBlur
+from noiseda.data.look_alikes import look_alikes, look_of
 from noiseda.errors import UserError
 from noiseda.evaluation.borrowed import borrowed_pairs, score
 from noiseda.evaluation.label_free import SIGNALS, centre, signals
@@ -47,9 +46,10 @@ PROBED = 8
 APART = 0.05
 """Difference of PSNR (dB) from which one network counts as better than another."""
 
-NAMES = (*SIGNALS, "NIQE", "borrowed noise", "estimated risk", "look-alikes")
-"""All signals; the last four: the naturalness of the restored images as against clean ones, minus the PSNR on clean
-patches under borrowed noise, Stein's estimate, and minus the PSNR on clean patches degraded as the images look."""
+NAMES = (*SIGNALS, "NIQE", "borrowed noise", "estimated risk", "look-alikes", "blurred again")
+"""All signals; the last five: the naturalness of the restored images as against clean ones, minus the PSNR on clean
+patches under borrowed noise, Stein's estimate, minus the PSNR on clean patches degraded as the images look, and the
+squared error of these images, restored and blurred again (which is for blur alone)."""
 
 
 def signals_of(run: Path, real: Path, clean: Path, judge: Path, images: int, kept: Path) -> dict[int, dict[str, float]]:
@@ -113,8 +113,8 @@ def _measures(
             measures.append(lambda restore: {"estimated risk": math.nan})
         else:
             measures.append(lambda restore: {"estimated risk": risk(restore).mean})
-    if "look-alikes" in wanted:
-        measures.append(on_look_alikes(real, clean, memory, task_of(judge)))
+    if wanted & {"look-alikes", "blurred again"}:
+        measures += on_look_alikes(real, clean, memory, task_of(judge))
     return measures
 
 
@@ -123,24 +123,23 @@ def task_of(weights: Path) -> Task:
     return cast(Task, read_metadata(weights).get("task", "denoise"))
 
 
-def on_look_alikes(real: Path, clean: Path, memory: Path, task: Task) -> Callable[[Restore], dict[str, float]]:
-    """Minus the mean PSNR on look-alikes; not a number where nothing can be matched.
+def on_look_alikes(real: Path, clean: Path, memory: Path, task: Task) -> list[Callable[[Restore], dict[str, float]]]:
+    """Minus the mean PSNR on look-alikes, and the error of the images blurred again; not a number where none is known.
 
     Rain is not matched to photographs: its look-alikes are what the task's usual degradation makes.
     """
     of = hashlib.sha256(f"{real} {clean}".encode()).hexdigest()[:16]
-    like: Degradation
+    kept = memory / f"{'kernels' if task == 'deblur' else 'matched'}-{of}.json"
     try:
-        if task == "denoise":
-            like = matched(find_images(real), find_images(clean), memory / f"matched-{of}.json", seed=0)
-        elif task == "deblur":
-            like = matched_blur(find_images(real), memory / f"kernels-{of}.json")
-        else:
-            like = degradation(task)
+        like = look_of(task, find_images(real), find_images(clean), kept, 0)
+        again = BlurredAgain(_some(real, PROBED), linear=like.linear) if isinstance(like, MatchedBlur) else None
     except UserError:
-        return lambda restore: {"look-alikes": math.nan}
+        return [lambda restore: {"look-alikes": math.nan, "blurred again": math.nan}]
     pairs = look_alikes(like, _some(clean, PAIRS), PAIRS, generator("look-alikes", str(real)))
-    return lambda restore: {"look-alikes": -fmean(float(psnr(restore(x)[None], y[None])) for x, y in pairs)}
+    return [
+        lambda restore: {"look-alikes": -fmean(float(psnr(restore(x)[None], y[None])) for x, y in pairs)},
+        lambda restore: {"blurred again": again(restore).mean if again else math.nan},
+    ]
 
 
 def _naturalness(clean: Sequence[Tensor], real: Sequence[Tensor]) -> Callable[[Restore], dict[str, float]]:

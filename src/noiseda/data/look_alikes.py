@@ -6,15 +6,37 @@ How well a score on them goes along with the truth is measured by ``noiseda comp
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from noiseda.data.degradations import Degradation
+from noiseda.config import Task
+from noiseda.data.degradations import Degradation, degradation
 from noiseda.data.draws import integer
+from noiseda.data.kernels import matched_blur
+from noiseda.data.matching import matched
 
 SIDE = 128
 """Side of the pairs, in pixels, where the photographs are as large."""
+
+
+def look_of(task: Task, real: Sequence[Path], clean: Sequence[Path], kept: Path, seed: int) -> Degradation:
+    """What makes look-alikes: noise or blur as the user's photographs have; rain, which is not matched, of our own.
+
+    Args:
+        task: what is to be restored.
+        real: files of the user's photographs.
+        clean: files of clean ones.
+        kept: file for what is found.
+        seed: seed of the noise that is simulated to find it.
+
+    Raises:
+        UserError: where nothing can be found.
+    """
+    if task == "denoise":
+        return matched(real, clean, kept, seed=seed)
+    return matched_blur(real, kept) if task == "deblur" else degradation(task)
 
 
 def look_alikes(

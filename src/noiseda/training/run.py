@@ -354,7 +354,7 @@ def _decay(settings: AdaptSettings, progress: float) -> float:
 
 def _validate(run: Run, tried: Trial, journal: Journal) -> None:
     """Score the averaged weights, and keep them where they are the best so far."""
-    found = standing(run.average.network, tried.choosing, tried.error, run.settings.training.precision)
+    found = standing(run.average.network, tried.choosing, tried.witness, run.settings.training.precision)
     journal.validation(run.done, fmean(found.psnr), found.score)
     if run.best is None or found.score > run.best.get("score", run.best["psnr"]):
         run.best = {"step": run.done, "psnr": fmean(found.psnr), "score": found.score}

@@ -4,16 +4,19 @@ Two witnesses, each blind where the other sees (docs/results.md has how often th
 
 - *look-alikes*: clean photographs degraded as the user's look. Their truth is known; but their scenes are others. Rain
   has this witness alone, and is not made to look like the user's: it is the streaks of :mod:`noiseda.data.rain`.
-- *estimated error*: Stein's estimate on the user's own photographs (:mod:`noiseda.adaptation.risk`). The scenes are
-  right; but it takes noise to average to zero, and must not judge a network that learnt from it.
+- *the user's own photographs*, whose scenes are right. For noise it is Stein's estimate of the error
+  (:mod:`noiseda.adaptation.risk`), which takes noise to average to zero, and must not judge a network that learnt from
+  it. For blur it is how well they match themselves, restored and blurred again
+  (:mod:`noiseda.adaptation.blurred_again`), which says nothing of what the blur has taken away.
 
-A gain is the mean of both in dB: of PSNR on the first, and of 10 log10 of the estimated squared error on the second.
+A gain is the mean of both in dB: of PSNR on the first, and of 10 log10 of the squared error on the second, which counts
+half for noise, a quarter for blur.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -21,12 +24,14 @@ from statistics import fmean
 import numpy as np
 from torch import Tensor, nn
 
-from noiseda.adaptation.risk import FLAT, Risk, RiskEstimate
+from noiseda.adaptation.blurred_again import BlurredAgain
+from noiseda.adaptation.risk import FLAT, Restore, Risk, RiskEstimate
 from noiseda.config import AdaptSettings, Precision
 from noiseda.data.batches import generator
 from noiseda.data.degradations import Degradation, degradation
+from noiseda.data.kernels import MatchedBlur
 from noiseda.data.look_alikes import look_alikes
-from noiseda.data.matching import some
+from noiseda.data.matching import Matched, some
 from noiseda.errors import UserError
 from noiseda.evaluation.metrics import psnr
 from noiseda.inference import restore_tensor
@@ -46,6 +51,21 @@ DRAWS = 10_000
 
 
 @dataclass(frozen=True)
+class Witness:
+    """What the user's own photographs tell.
+
+    Attributes:
+        error: of a restorer, the squared error on them, as far as they tell.
+        says: what is said of two errors, with places for the ``change`` and the ``count`` of photographs.
+        weight: how much it counts beside the look-alikes, of 1.
+    """
+
+    error: Callable[[Restore], Risk]
+    says: str = "an estimated squared error {change} on {count} of yours"
+    weight: float = 0.5
+
+
+@dataclass(frozen=True)
 class Trial:
     """What networks are tried on.
 
@@ -53,13 +73,13 @@ class Trial:
         choosing: pairs by which a run's weights are chosen.
         judging: pairs by which they are told from others.
         of: what the pairs are, in words.
-        error: estimates the error on the user's own photographs; None where there is nothing to estimate it by.
+        witness: the user's own photographs; None where they tell nothing.
     """
 
     choosing: Pairs
     judging: Pairs
     of: str
-    error: RiskEstimate | None = None
+    witness: Witness | None = None
 
 
 @dataclass(frozen=True)
@@ -68,18 +88,21 @@ class Standing:
 
     Attributes:
         psnr: on each pair, in dB.
-        error: estimated on the user's photographs.
+        error: on the user's photographs, as far as they tell.
+        witness: what told it.
     """
 
     psnr: list[float]
-    error: Risk | None
+    error: Risk | None = None
+    witness: Witness | None = None
 
     @property
     def score(self) -> float:
         """One figure in dB, of use beside that of another network on the same trial."""
-        if self.error is None:
+        if self.error is None or self.witness is None:
             return fmean(self.psnr)
-        return fmean(self.psnr) - 10 * math.log10(max(float(_error(self.error).mean()), _least(self.error)))
+        error = 10 * math.log10(max(float(_error(self.error).mean()), _least(self.error)))
+        return fmean(self.psnr) - error * self.witness.weight / (1 - self.witness.weight)
 
 
 @dataclass(frozen=True)
@@ -122,16 +145,16 @@ def trial(
     """
     if validation:
         return Trial(validation, validation, "pairs of --validation")
-    of = "clean photographs degraded as yours look"
     if not settings.is_tried:
         return None
     if settings.task == "derain":
-        like, of = degradation("derain"), "clean photographs under rain of our own"
+        like = degradation("derain")
     if like is None:
         return None
     known = baseline_of(settings)
-    error = None if known is None or not _estimates(settings) else estimate(real, load(known), settings.seed)
-    tried = replace(trial_of(like, clean, settings.look_alikes, settings.seed, error), of=of)
+    tells = load(known) if known is not None and _estimates(settings) else None
+    witness = witness_of(like, real, tells, settings.seed)
+    tried = trial_of(like, clean, settings.look_alikes, settings.seed, witness)
     return tried if tried.judging else None
 
 
@@ -144,9 +167,9 @@ def with_estimate(tried: Trial, settings: AdaptSettings, real: Sequence[Path], n
         real: files of real photographs.
         network: what the run has come to before it learns from these.
     """
-    if tried.error is not None or settings.validation is not None or not _estimates(settings):
+    if tried.witness is not None or settings.validation is not None or not _estimates(settings):
         return tried
-    return replace(tried, error=estimate(real, network, settings.seed))
+    return replace(tried, witness=estimate(real, network, settings.seed))
 
 
 def _estimates(settings: AdaptSettings) -> bool:
@@ -154,18 +177,39 @@ def _estimates(settings: AdaptSettings) -> bool:
     return settings.task == "denoise" and "sure" not in (settings.strategy, *settings.also)
 
 
-def trial_of(like: Degradation, clean: Sequence[Path], count: int, seed: int, error: RiskEstimate | None) -> Trial:
-    """Look-alikes for choosing, as many others for judging, and perhaps an estimate of the error."""
+def trial_of(like: Degradation, clean: Sequence[Path], count: int, seed: int, witness: Witness | None) -> Trial:
+    """Look-alikes for choosing, as many others for judging, and perhaps the user's own photographs."""
     least = max(SMALLEST, 2 * like.margin + SMALLEST // 2)
     large = [image for image in some(clean, 2 * count) if min(image.shape[-2:]) >= least]
     made = look_alikes(like, large, 2 * count, generator(seed, "look-alikes")) if large else []
-    return Trial(made[::2], made[1::2], "clean photographs degraded as yours look", error)
+    found = isinstance(like, Matched | MatchedBlur)
+    of = "clean photographs " + ("degraded as yours look" if found else "under rain of our own")
+    return Trial(made[::2], made[1::2], of, witness)
+
+
+def witness_of(
+    like: Degradation, real: Sequence[Path], judge: nn.Module | None, seed: int, photographs: int = PHOTOGRAPHS
+) -> Witness | None:
+    """What some real photographs tell of blur, or of noise where a network tells how strong it is; of rain nothing.
+
+    Args:
+        like: what they look like they went through.
+        real: their files.
+        judge: a network that was not adapted to them.
+        seed: seed of the probes.
+        photographs: how many of them are looked at, evenly spread.
+    """
+    if isinstance(like, MatchedBlur):
+        return blurred_again(real, like, photographs)
+    if isinstance(like, Matched) and judge is not None:
+        return estimate(real, judge, seed, photographs)
+    return None
 
 
 def estimate(
     real: Sequence[Path], judge: nn.Module, seed: int, photographs: int = PHOTOGRAPHS, *, flat: float = FLAT
-) -> RiskEstimate | None:
-    """What estimates the error of networks on some real photographs; None where they show no noise.
+) -> Witness | None:
+    """Stein's estimate of the error of networks on some real photographs; None where they show no noise.
 
     Args:
         real: files of real photographs.
@@ -178,7 +222,25 @@ def estimate(
     channels = max((len(image) for image in chosen), default=3)
     chosen = [image.expand(channels, -1, -1) for image in chosen]  # grey ones among others
     try:
-        return RiskEstimate(chosen, lambda x: restore_tensor(judge, x), generator(seed, "estimated error"), flat=flat)
+        random = generator(seed, "estimated error")
+        return Witness(RiskEstimate(chosen, lambda x: restore_tensor(judge, x), random, flat=flat))
+    except UserError:
+        return None
+
+
+def blurred_again(real: Sequence[Path], like: MatchedBlur, photographs: int = PHOTOGRAPHS) -> Witness | None:
+    """Some real photographs, to be restored and blurred again; None where their blur cannot be found.
+
+    It counts a quarter: a squared error that is blurred changes by more decibels than the error itself.
+
+    Args:
+        real: files of real photographs.
+        like: what they look like they were blurred by.
+        photographs: how many of them are looked at, evenly spread.
+    """
+    says = "{count} of yours, restored and blurred again, match with a squared error {change}"
+    try:
+        return Witness(BlurredAgain(some(real, photographs), linear=like.linear), says, weight=0.25)
     except UserError:
         return None
 
@@ -188,7 +250,7 @@ def baseline_of(settings: AdaptSettings) -> Path | None:
     return settings.baseline or settings.restorer.origin
 
 
-def standing(network: nn.Module | None, pairs: Pairs, error: RiskEstimate | None, precision: Precision) -> Standing:
+def standing(network: nn.Module | None, pairs: Pairs, witness: Witness | None, precision: Precision) -> Standing:
     """How a network does on some pairs and photographs; or how they stand as they are (None)."""
 
     def restore(x: Tensor) -> Tensor:
@@ -196,7 +258,7 @@ def standing(network: nn.Module | None, pairs: Pairs, error: RiskEstimate | None
 
     # At most 100 dB, so that images that are equal have a difference too.
     found = [min(100.0, float(psnr(restore(x)[None], y[None]))) for x, y in pairs]
-    return Standing(found, None if error is None else error(restore))
+    return Standing(found, None if witness is None else witness.error(restore), witness)
 
 
 def judge(network: nn.Module, tried: Trial, settings: AdaptSettings) -> Verdict:
@@ -211,7 +273,9 @@ def judge(network: nn.Module, tried: Trial, settings: AdaptSettings) -> Verdict:
     if known is not None:
         other = load(known).to(next(network.parameters()).device)
         than = "the network that it started from" if settings.baseline is None else str(known)
-    own, theirs = (standing(each, tried.judging, tried.error, settings.training.precision) for each in (network, other))
+    own, theirs = (
+        standing(each, tried.judging, tried.witness, settings.training.precision) for each in (network, other)
+    )
     return verdict(own, theirs, than, tried.of)
 
 
@@ -234,16 +298,15 @@ def verdict(own: Standing, theirs: Standing, than: str, of: str) -> Verdict:
 
     (gain,) = resampled(np.subtract(own.psnr, theirs.psnr))
     because = f"{fmean(own.psnr):.2f} dB against {fmean(theirs.psnr):.2f} on {len(own.psnr)} {of}"
-    if own.error is not None and theirs.error is not None:
+    if own.witness is not None and own.error is not None and theirs.error is not None:
         mine, before = (
             np.maximum(each, _least(own.error)) for each in resampled(_error(own.error), _error(theirs.error))
         )
         ratio = mine / before
-        gain = (gain - 10 * np.log10(ratio)) / 2
-        because += (
-            f", and an estimated squared error {100 * abs(1 - ratio[0]):.0f}% {'smaller' if ratio[0] < 1 else 'larger'}"
-            f" on {len(own.error.noise)} of yours"
-        )
+        weight = own.witness.weight
+        gain = (1 - weight) * gain - weight * 10 * np.log10(ratio)
+        change = f"{100 * abs(1 - ratio[0]):.0f}% {'smaller' if ratio[0] < 1 else 'larger'}"
+        because += ", and " + own.witness.says.format(change=change, count=len(own.error.noise))
     low, high = np.percentile(gain[1:], (2.5, 97.5))
     word = "better" if low > 0 else "worse" if high < 0 else "not shown to be better"
     return Verdict(word, than, (float(gain[0]), float(low), float(high)), because)

@@ -1,0 +1,54 @@
+"""How well a restorer's photographs, blurred again as they were, match the blurred ones: told from these alone.
+
+A photograph x is blurred by a kernel k that is found in x itself (:mod:`noiseda.data.kernels`). Restored and blurred
+again it is k * f(x), and the nearer that is to x, the nearer is f(x) to the truth in all that the blur lets through: of
+the rest it says nothing. How well it ranks restorers is measured by ``bench.verdicts`` (docs/results.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from noiseda.adaptation.risk import Restore, Risk
+from noiseda.data.blur import convolve
+from noiseda.data.camera import linear_from_srgb
+from noiseda.data.kernels import LOOKED_AT, kernel_of
+from noiseda.data.matching import middle
+from noiseda.errors import UserError
+
+
+class BlurredAgain:
+    """The squared error of photographs that were restored and blurred again.
+
+    Args:
+        photographs: blurred images (C, H, W) in [0, 1]; of each, the middle, at most 320 x 320 pixels, is used.
+        linear: whether light was blurred; else the values of pixels.
+
+    Raises:
+        UserError: where none is large enough, or has edges.
+    """
+
+    def __init__(self, photographs: Sequence[Tensor], *, linear: bool) -> None:
+        self._seen = linear_from_srgb if linear else torch.clone
+        self._blurred = []
+        for image in (middle(image, LOOKED_AT) for image in photographs):
+            kernel = kernel_of(self._seen(image))
+            if kernel is not None:
+                self._blurred.append((image, kernel))
+        if not self._blurred:
+            raise UserError("no photograph is large enough, and has edges, for its blur to be found")
+
+    @torch.no_grad()
+    def __call__(self, restore: Restore) -> Risk:
+        """Of a restorer: its mean squared error, and that of the photographs as they are."""
+        restored = tuple(self._error(restore(image), image, kernel) for image, kernel in self._blurred)
+        return Risk(restored, tuple(self._error(image, image, kernel) for image, kernel in self._blurred))
+
+    def _error(self, restored: Tensor, image: Tensor, kernel: Tensor) -> float:
+        """Away from the borders, beyond which nothing is known."""
+        reach = len(kernel) // 2
+        error = convolve(self._seen(restored), kernel) - self._seen(image)
+        return float(error[:, reach:-reach, reach:-reach].square().mean())
