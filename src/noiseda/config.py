@@ -255,7 +255,8 @@ class AdaptSettings:
 
     strategy: StrategyChoice = "auto"
     """noise-space lets a diffusion model judge; synthetic trains on synthetic pairs alone; the others are other ways of
-    adapting (docs/method.md). auto: neighbor2neighbor where noise is matched to --real, else noise-space."""
+    adapting (docs/method.md). auto: noise-space with --reference, else mean-teacher for rain and blur,
+    neighbor2neighbor for noise that is matched to --real, and noise-space for other noise."""
 
     also: list[StrategyName] = field(default_factory=list)
     """Strategies to add to it: their losses are summed, the restorer is one."""
@@ -304,8 +305,16 @@ class AdaptSettings:
                 object.__setattr__(self, name, found)
         object.__setattr__(self, "restorer", self.restorer.settled())
         if self.strategy == "auto":
-            noise = self.matches and self.task == "denoise"
-            object.__setattr__(self, "strategy", "neighbor2neighbor" if noise else "noise-space")
+            object.__setattr__(self, "strategy", self._suited)
+
+    @property
+    def _suited(self) -> StrategyName:
+        """What gained most where it was measured (docs/results.md)."""
+        if self.reference is not None:  # which noise-space alone learns from
+            return "noise-space"
+        if self.task != "denoise":
+            return "mean-teacher"
+        return "neighbor2neighbor" if self.matches else "noise-space"
 
     @property
     def adapts(self) -> bool:

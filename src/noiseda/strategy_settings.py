@@ -52,7 +52,7 @@ class MeanTeacherSettings:
     views: Literal[1, 2, 4, 8] = 1
     """Flips and rotations of each image over which the teacher averages; each costs a forward pass."""
 
-    start: float = 0.0
+    start: float = 0.67
     """Share of the run in which synthetic pairs are learnt from alone, before the teacher teaches; 0 (the paper), or
     without synthetic pairs: from the first step on."""
 

@@ -10,11 +10,11 @@ from noiseda.restoration import UNet
 from noiseda.strategy_settings import MeanTeacherSettings
 
 
-def model(*, synthetic=True, **settings):
+def model(*, synthetic=True, start=0.0, **settings):
     torch.manual_seed(0)
     restorer = UNet(width=4, depth=2)
     nn.init.normal_(restorer.head.weight, std=0.1)
-    return MeanTeacher(restorer, MeanTeacherSettings(**settings), synthetic=synthetic)
+    return MeanTeacher(restorer, MeanTeacherSettings(start=start, **settings), synthetic=synthetic)
 
 
 def batch(count=2):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from noiseda.config import AdaptSettings, DegradationSettings, RestorerSettings
+from noiseda.config import AdaptSettings, DegradationSettings, RestorerSettings, Task
 from noiseda.data.matching import Matched
 from noiseda.data.population import DRAWS
 from noiseda.errors import UserError
@@ -127,7 +127,7 @@ def test_without_a_strategy_matched_pairs_need_no_diffusion_model(noisy: Path) -
     assert AdaptSettings().strategy == "noise-space"
     for settings in (
         replace(by_hand, strategy="auto", degradation=DegradationSettings(kind="white")),
-        AdaptSettings(task="derain", clean=noisy / "clean", real=noisy / "real"),
+        replace(by_hand, strategy="auto", reference=noisy / "clean"),
         AdaptSettings(pairs=noisy / "clean", real=noisy / "real"),
         replace(by_hand, strategy="noise-space"),
     ):
@@ -136,19 +136,25 @@ def test_without_a_strategy_matched_pairs_need_no_diffusion_model(noisy: Path) -
 
 
 @pytest.mark.parametrize("kind", ["matched", "camera-shake+matched"])
-def test_blur_is_matched_by_kernels_and_not_tried_on_them(
-    noisy: Path, kind: str, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_blur_is_matched_by_kernels(noisy: Path, kind: str, capfd: pytest.CaptureFixture[str]) -> None:
     settings = small(noisy, task="deblur", strategy="synthetic", degradation=DegradationSettings(kind=kind))
-    summary = adapt(replace(settings, look_alikes=2))
+    summary = adapt(settings)
     assert "the photographs look like blur of " in capfd.readouterr().err
     (kept,) = (noisy / "out/cache").glob("matched-*.json")
     assert len(json.loads(kept.read_text())["kernels"]) == 2
     assert summary.images["real"] == 2
-    assert summary.verdict is None
     by_hand = replace(settings, strategy="auto", degradation=DegradationSettings())
-    assert by_hand.strategy == "noise-space", "Neighbor2Neighbor is for noise"
+    assert by_hand.strategy == "mean-teacher", "Neighbor2Neighbor is for noise"
     assert by_hand.matches
+
+
+@pytest.mark.parametrize("task", ["derain", "deblur"])
+@pytest.mark.parametrize("source", ["clean", "pairs"])
+def test_without_a_strategy_rain_and_blur_have_a_late_teacher(task: Task, source: str, noisy: Path) -> None:
+    settings = AdaptSettings(task=task, real=noisy / "real", **{source: noisy / source})
+    assert settings.strategy == "mean-teacher"
+    assert settings.mean_teacher.start == 0.67
+    assert replace(settings, strategy="auto", reference=noisy / "clean").strategy == "noise-space"
 
 
 def test_inputs_of_pairs_may_be_mixed_with_matched_ones(noisy: Path) -> None:

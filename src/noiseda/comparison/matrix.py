@@ -25,6 +25,7 @@ Tree = dict[str, Any]
 UNLESS_ASKED: dict[str, Any] = {
     "look_alikes": 0,
     "neighbor2neighbor": {"start": 0.0},
+    "mean_teacher": {"start": 0.0},
     "training": {"forgetting": None, "decay": "cosine"},
 }
 """What runs of a comparison have in place of the usual defaults: each is what was published, and its last weights are
