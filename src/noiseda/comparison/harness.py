@@ -29,10 +29,10 @@ from noiseda.comparison.matrix import (
     weights_of,
     words_of,
 )
-from noiseda.comparison.scores import Scores, curve, score
+from noiseda.comparison.scores import Scores, curve, measure_of, score
 from noiseda.comparison.table import Line, lines, markdown
 from noiseda.errors import UserError
-from noiseda.evaluation.protocols import PROTOCOLS, ProtocolName
+from noiseda.evaluation.protocols import PROTOCOLS
 from noiseda.storage import atomic
 from noiseda.training.provenance import provenance
 
@@ -167,15 +167,6 @@ def _key(test: Path) -> str:
     return "-".join(test.resolve().parts[-2:])
 
 
-def _measure(protocol: ProtocolName) -> str:
-    """The measure that a protocol calls PSNR.
-
-    >>> _measure("deblur"), _measure("rgb")
-    ('psnr_best_shift', 'psnr')
-    """
-    return "psnr_best_shift" if PROTOCOLS[protocol].max_shift else "psnr"
-
-
 def _score_input(settings: CompareSettings, name: str, found: Found) -> None:
     """Score the degraded images of a set's tests as they are."""
     protocol = protocol_of(settings.sets[name], name)
@@ -196,7 +187,8 @@ def _take(settings: CompareSettings, cell: Cell, job: Job, found: Found) -> str:
         if cell.seed not in of:
             of[cell.seed] = score(weights_of(job), place, protocol, kept / f"{_key(place)}.json", pictures=PICTURES)
     if settings.curve_images and job == cell.job:
-        points = curve(job.settings.out, tests["test"], settings.curve_images, kept / f"{cell.set}-curve.json")
+        drawn = kept / f"{cell.set}-curve.json"
+        points = curve(job.settings.out, tests["test"], protocol, settings.curve_images, drawn)
         found.curves.setdefault(cell.set, {}).setdefault(strategy, {})[cell.seed] = points
         if settings.signal_images:
             real = Path(words_of(settings, cell.set)["adapt"]) / "input"
@@ -209,7 +201,7 @@ def _take(settings: CompareSettings, cell: Cell, job: Job, found: Found) -> str:
                 Point(strategy, cell.seed, point["step"], known[point["step"]], point["psnr"]) for point in points
             )
     cost = found.costs.setdefault(cell.set, {}).setdefault(strategy, {})[cell.seed] = runs.cost(job)
-    measure = _measure(protocol)
+    measure = measure_of(protocol)
     mean = statistics.fmean(image[measure] for image in found.scores[cell.set]["test"][strategy][cell.seed].values())
     return f"{cell.set}  {strategy}  seed {cell.seed}  {mean:.2f} dB  {cost['seconds']:.0f} s"
 
@@ -220,7 +212,7 @@ def _report(settings: CompareSettings, plan: list[Cell], found: Found, failed: M
     text = []
     for name, of in found.scores.items():
         protocol = PROTOCOLS[protocol_of(settings.sets[name], name)]
-        measure = _measure(protocol.name)
+        measure = measure_of(protocol.name)
         tables: dict[str, list[Line]] = {
             test: lines(
                 _ordered(settings, scores), reference=settings.reference, ceiling=settings.ceiling, measure=measure

@@ -61,19 +61,29 @@ def score(weights: Path | None, test: Path, protocol: ProtocolName, kept: Path, 
     return scores
 
 
-def curve(run: Path, test: Path, images: int, kept: Path) -> list[dict[str, Any]]:
-    """PSNR (dB, all channels, 8 bits) of a run's snapshots on some images of a test, to be drawn; nothing is chosen.
+def measure_of(protocol: ProtocolName) -> str:
+    """The measure that a protocol calls PSNR.
+
+    >>> measure_of("deblur"), measure_of("rgb")
+    ('psnr_best_shift', 'psnr')
+    """
+    return "psnr_best_shift" if PROTOCOLS[protocol].max_shift else "psnr"
+
+
+def curve(run: Path, test: Path, protocol: ProtocolName, images: int, kept: Path) -> list[dict[str, Any]]:
+    """PSNR (dB, as the protocol takes it) of a run's snapshots on some images of a test, to be drawn; none is chosen.
 
     Args:
         run: the run's folder.
         test: folder with ``input/`` and ``target/``.
+        protocol: how its images are scored.
         images: how many of its images are scored, evenly spread.
         kept: file of the curve; where it is of the same images, points in it are read instead.
 
     Returns:
         Points: step and mean PSNR.
     """
-    asked = {"test": str(test), "images": images}
+    asked = {"test": str(test), "images": images, "protocol": protocol}
     before = json.loads(kept.read_text()) if kept.exists() else {}
     points: dict[str, float] = before["points"] if before.get("of") == asked else {}
     snapshots = sorted((run / "snapshots").glob("*.safetensors"))
@@ -83,7 +93,8 @@ def curve(run: Path, test: Path, images: int, kept: Path) -> list[dict[str, Any]
         chosen = [tuple(read(path).pixels for path in pairs[index]) for index in spread(len(pairs), images)]
         for path in missing:
             network = load(path, fastest())
-            points[path.stem] = fmean(PROTOCOLS["rgb"].score(restore_whole(network, x), y)["psnr"] for x, y in chosen)
+            found = (PROTOCOLS[protocol].score(restore_whole(network, x), y) for x, y in chosen)
+            points[path.stem] = fmean(scores[measure_of(protocol)] for scores in found)
         kept.parent.mkdir(parents=True, exist_ok=True)
         with atomic(kept) as file:
             file.write(json.dumps({"of": asked, "points": points}).encode())
