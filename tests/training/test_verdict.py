@@ -142,6 +142,9 @@ def test_two_witnesses_count_alike() -> None:
     assert "50% smaller on 2 of yours" in str(found)
     assert verdict(before, after, "another", "pairs").word == "worse"
     assert after.score - before.score == pytest.approx(1 + 3.0103, abs=1e-4)
+    hair = verdict(Standing([30.04, 32.04], before.error, witness), before, "another", "pairs")
+    assert hair.gain[1] > 0
+    assert hair.word == "not shown to be better", "0.02 dB are no gain"
     torn = verdict(Standing([29.0, 31.0], after.error, witness), before, "another", "pairs")
     assert torn.gain[0] == pytest.approx((-1 + 3.0103) / 2, abs=1e-4)
     # An estimate below zero is no error at all, not a gain without end.

@@ -46,6 +46,9 @@ PHOTOGRAPHS = 12
 SMALLEST = 64
 """Smallest side, in pixels, of the clean photographs that look-alikes are cut from."""
 
+APART = 0.05
+"""Gain, in dB, that counts as none."""
+
 DRAWS = 10_000
 """Resamples that an interval is told by."""
 
@@ -111,7 +114,7 @@ class Verdict:
 
     Attributes:
         word: ``better``, ``not shown to be better`` or ``worse`` than what it is compared with: whether the interval of
-            the gain lies above 0, holds it, or lies below.
+            the gain lies above 0, holds it, or lies below; of a gain of less than 0.05 dB, nothing is shown.
         than: what it is compared with.
         gain: estimated, in dB, and the interval that holds 95% of its resamples over pairs and photographs.
         because: the figures behind it, in words.
@@ -308,7 +311,8 @@ def verdict(own: Standing, theirs: Standing, than: str, of: str) -> Verdict:
         change = f"{100 * abs(1 - ratio[0]):.0f}% {'smaller' if ratio[0] < 1 else 'larger'}"
         because += ", and " + own.witness.says.format(change=change, count=len(own.error.noise))
     low, high = np.percentile(gain[1:], (2.5, 97.5))
-    word = "better" if low > 0 else "worse" if high < 0 else "not shown to be better"
+    shown = abs(gain[0]) >= APART and low * high > 0
+    word = "not shown to be better" if not shown else "better" if low > 0 else "worse"
     return Verdict(word, than, (float(gain[0]), float(low), float(high)), because)
 
 
