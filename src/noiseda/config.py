@@ -244,8 +244,8 @@ class AdaptSettings:
     """Folder with input/ and target/ to score the run on; the best scored weights are then the ones shipped."""
 
     look_alikes: int = 32
-    """Clean photographs degraded as yours look, or under rain of our own, to score the run on where there is no
-    --validation, and as many for the verdict; 0: none, and the last weights are shipped."""
+    """Clean photographs degraded as yours look, to score the run on where there is no --validation, and as many for the
+    verdict; for rain, under rain of our own, for the verdict alone. 0: none; the last weights are shipped."""
 
     baseline: Path | None = None
     """Weights that the verdict compares with; by default --restorer.start, else the photographs as they are."""

@@ -201,8 +201,10 @@ def test_rain_is_tried_on_rain_of_our_own(noisy: Path, kind: str) -> None:
     given = {"clean": None, "pairs": None} | {kind: noisy / kind}
     settings = small(noisy, task="derain", **given)
     assert adapt(replace(settings, look_alikes=0, out=noisy / "none")).verdict is None
-    verdict = adapt(replace(settings, look_alikes=2)).verdict
+    summary = adapt(replace(settings, look_alikes=2))
+    verdict = summary.verdict
     assert verdict is not None
+    assert summary.validation is None, "the last weights are shipped"
     assert "clean photographs under rain of our own" in str(verdict)
     assert not settings.matches
 

@@ -229,7 +229,7 @@ def fit(run: Run, stop: StopRequest) -> None:
                     journal.pictures(run.done, "synthetic", [batch.x_syn, terms.restored_syn, batch.y_syn])
                 if batch.x_real is not None and terms.restored_real is not None:
                     journal.pictures(run.done, "real", [batch.x_real, terms.restored_real])
-            if run.tried and validated:
+            if run.tried and run.tried.choosing and validated:
                 _validate(run, run.tried, journal)
             if training.snapshot_every and run.done % training.snapshot_every == 0 and accelerator.is_main_process:
                 write_weights(run, snapshot(run.settings.out, run.done))

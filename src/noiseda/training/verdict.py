@@ -73,7 +73,7 @@ class Trial:
     """What networks are tried on.
 
     Attributes:
-        choosing: pairs by which a run's weights are chosen.
+        choosing: pairs by which a run's weights are chosen; none where the last are taken.
         judging: pairs by which they are told from others.
         of: what the pairs are, in words.
         witness: the user's own photographs; None where they tell nothing.
@@ -181,13 +181,17 @@ def _estimates(settings: AdaptSettings) -> bool:
 
 
 def trial_of(like: Degradation, clean: Sequence[Path], count: int, seed: int, witness: Witness | None) -> Trial:
-    """Look-alikes for choosing, as many others for judging, and perhaps the user's own photographs."""
+    """Look-alikes for choosing, as many others for judging, and perhaps the user's own photographs.
+
+    Rain of our own, which does not look like the user's, chooses nothing: by it, weights that have not learnt from the
+    photographs are best.
+    """
     least = max(SMALLEST, 2 * like.margin + SMALLEST // 2)
     large = [image for image in some(clean, 2 * count) if min(image.shape[-2:]) >= least]
     made = look_alikes(like, large, 2 * count, generator(seed, "look-alikes")) if large else []
-    found = isinstance(like, Matched | MatchedBlur)
-    of = "clean photographs " + ("degraded as yours look" if found else "under rain of our own")
-    return Trial(made[::2], made[1::2], of, witness)
+    if isinstance(like, Matched | MatchedBlur):
+        return Trial(made[::2], made[1::2], "clean photographs degraded as yours look", witness)
+    return Trial([], made[1::2], "clean photographs under rain of our own", witness)
 
 
 def witness_of(
