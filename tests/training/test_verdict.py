@@ -16,7 +16,7 @@ from noiseda.data.matching import Matched
 from noiseda.errors import UserError
 from noiseda.evaluation.metrics import psnr
 from noiseda.restoration import UNet
-from noiseda.strategy_settings import Neighbor2NeighborSettings
+from noiseda.strategy_settings import MeanTeacherSettings, Neighbor2NeighborSettings
 from noiseda.training import adapt
 from noiseda.training.cost import describe
 from noiseda.training.journal import read_log
@@ -218,6 +218,19 @@ def test_blur_is_tried_on_kernels_and_on_photographs_blurred_again(noisy: Path, 
     assert "blurred again, match with a squared error " in summary.verdict.because
     assert summary.validation is not None
     assert "score" in summary.validation
+
+
+def test_weights_from_before_a_teacher_are_not_chosen_for_blur(noisy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what the witness says, they would be: it does not see what a teacher takes away."""
+    steps = iter(range(100))
+    monkeypatch.setattr(Standing, "score", property(lambda self: -next(steps)))  # the earlier, the better
+    settings = small(
+        noisy, task="deblur", strategy="mean-teacher", degradation=DegradationSettings(kind="camera-shake"),
+        mean_teacher=MeanTeacherSettings(start=0.5), look_alikes=2, validate_every=1,
+    )  # fmt: skip
+    summary = adapt(settings)
+    assert summary.validation is not None
+    assert summary.validation["step"] == 4, "the first after the third of six"
 
 
 def test_blur_that_cannot_be_found_is_no_witness(noisy: Path) -> None:

@@ -256,6 +256,8 @@ def _turn(run: Run, journal: Journal) -> None:
         if tried is not run.tried:  # scores with one witness and with two do not compare
             run.tried, run.best = tried, None
             _validate(run, tried, journal)
+        elif tried.witness is not None and tried.witness.late:
+            run.best = None
 
 
 def _step(run: Run, stream: Iterator[Step], journal: Journal, measured: Measured) -> tuple[Terms, Batch]:

@@ -61,11 +61,13 @@ class Witness:
         error: of a restorer, the squared error on them, as far as they tell.
         says: what is said of two errors, with places for the ``change`` and the ``count`` of photographs.
         weight: how much it counts beside the look-alikes, of 1.
+        late: whether weights are chosen by it among those alone that have begun to learn from the photographs.
     """
 
     error: Callable[[Restore], Risk]
     says: str = "an estimated squared error {change} on {count} of yours"
     weight: float = 0.5
+    late: bool = False
 
 
 @dataclass(frozen=True)
@@ -238,7 +240,8 @@ def estimate(
 def blurred_again(real: Sequence[Path], like: MatchedBlur, photographs: int = PHOTOGRAPHS) -> Witness | None:
     """Some real photographs, to be restored and blurred again; None where their blur cannot be found.
 
-    It counts a quarter: a squared error that is blurred changes by more decibels than the error itself.
+    It counts a quarter: a squared error that is blurred changes by more decibels than the error itself. And it does not
+    see what a teacher takes away that blur would have: by it, weights from before are the best too often.
 
     Args:
         real: files of real photographs.
@@ -247,7 +250,7 @@ def blurred_again(real: Sequence[Path], like: MatchedBlur, photographs: int = PH
     """
     says = "{count} of yours, restored and blurred again, match with a squared error {change}"
     try:
-        return Witness(BlurredAgain(some(real, photographs), linear=like.linear), says, weight=0.25)
+        return Witness(BlurredAgain(some(real, photographs), linear=like.linear), says, weight=0.25, late=True)
     except UserError:
         return None
 
