@@ -40,15 +40,18 @@ class BlurredAgain:
                 self._blurred.append((image, kernel))
         if not self._blurred:
             raise UserError("no photograph is large enough, and has edges, for its blur to be found")
+        self._as_they_are = self._errors(lambda image: image)
 
     @torch.no_grad()
     def __call__(self, restore: Restore) -> Risk:
         """Of a restorer: its mean squared error, and that of the photographs as they are."""
-        restored = tuple(self._error(restore(image), image, kernel) for image, kernel in self._blurred)
-        return Risk(restored, tuple(self._error(image, image, kernel) for image, kernel in self._blurred))
+        return Risk(self._errors(restore), self._as_they_are)
 
-    def _error(self, restored: Tensor, image: Tensor, kernel: Tensor) -> float:
+    def _errors(self, restore: Restore) -> tuple[float, ...]:
         """Away from the borders, beyond which nothing is known."""
-        reach = len(kernel) // 2
-        error = convolve(self._seen(restored), kernel) - self._seen(image)
-        return float(error[:, reach:-reach, reach:-reach].square().mean())
+        found = []
+        for image, kernel in self._blurred:
+            reach = len(kernel) // 2
+            error = convolve(self._seen(restore(image)), kernel) - self._seen(image)
+            found.append(float(error[:, reach:-reach, reach:-reach].square().mean()))
+        return tuple(found)
