@@ -285,7 +285,10 @@ def _adapted(settings: AdaptSettings) -> str:
     if settings.dry_run:
         return str(training.describe(settings))
     summary = training.adapt(settings)
-    told = f"{summary.kept}\n" if summary.kept else ""
+    told = ""
+    if summary.blew_up is not None:
+        told += f"the run blew up at step {summary.blew_up}: a smaller --training.learning_rate will serve better\n"
+    told += f"{summary.kept}\n" if summary.kept else ""
     told += f"verdict: {summary.verdict}\n" if summary.verdict else ""
     return f"{told}adapted network: {summary.weights}\nsummary: {summary.weights.parent / 'summary.json'}"
 

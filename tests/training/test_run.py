@@ -251,6 +251,29 @@ def test_a_gradient_that_is_not_finite_stops_too(where: Path, monkeypatch: pytes
     assert_last_checkpoint_is_sound(where / "out", 3)
 
 
+def test_a_run_that_blows_up_says_so_and_goes_on(
+    where: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    losses = SyntheticOnly.losses
+
+    def thrown_away(self: SyntheticOnly, terms: Terms, progress: float) -> dict[str, torch.Tensor]:
+        found = losses(self, terms, progress)
+        found["loss"] = found["loss"] * (1e4 if 0.5 <= progress < 0.8 else 1.0)
+        return found
+
+    sound = adapt(small(where, strategy="synthetic", steps=40, out=where / "sound"))
+    assert sound.blew_up is None
+    monkeypatch.setattr(SyntheticOnly, "losses", thrown_away)
+    for _ in range(2):  # a finished run knows it, too
+        summary = adapt(small(where, strategy="synthetic", steps=40))
+        assert summary.blew_up == 25  # the fifth such step
+    assert json.loads((where / "out/summary.json").read_text())["blew_up"] == 25
+    said = capsys.readouterr().err
+    assert said.count("times as large as usual") == 1
+    assert "step 25: the gradient stays" in said
+    assert "--training.learning_rate" in said
+
+
 @pytest.mark.parametrize("rate", [1e30, 1e38])
 def test_a_learning_rate_beyond_reason_ends_with_a_message(where: Path, rate: float) -> None:
     with pytest.raises(UserError, match=r"^step [12]: .* finite.*--training\.learning_rate"):

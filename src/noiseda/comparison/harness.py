@@ -203,7 +203,8 @@ def _take(settings: CompareSettings, cell: Cell, job: Job, found: Found) -> str:
     cost = found.costs.setdefault(cell.set, {}).setdefault(strategy, {})[cell.seed] = runs.cost(job)
     measure = measure_of(protocol)
     mean = statistics.fmean(image[measure] for image in found.scores[cell.set]["test"][strategy][cell.seed].values())
-    return f"{cell.set}  {strategy}  seed {cell.seed}  {mean:.2f} dB  {cost['seconds']:.0f} s"
+    blown = "" if cost["blew_up"] is None else f"  blew up at step {cost['blew_up']}"
+    return f"{cell.set}  {strategy}  seed {cell.seed}  {mean:.2f} dB  {cost['seconds']:.0f} s{blown}"
 
 
 def _report(settings: CompareSettings, plan: list[Cell], found: Found, failed: Mapping[str, str]) -> CompareReport:

@@ -166,6 +166,7 @@ def cost(job: Job) -> dict[str, Any]:
     return {
         "seconds": summary["seconds"],
         "steps": summary["steps"],
+        "blew_up": summary.get("blew_up"),
         "peak_gib": memory,
         "made_by": summary["made_by"],
     }

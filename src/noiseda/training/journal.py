@@ -138,7 +138,12 @@ class Journal:
             more = {} if score == psnr else {"score": score}
             self._write({"step": done, "validation_psnr": psnr, **more})
             told = "".join(f"  {name} {value:.3f}" for name, value in more.items())
-            say(f"step {done}/{self.steps}  validation {psnr:.3f} dB{told}", bar=self._bar)
+            self.tell(f"step {done}/{self.steps}  validation {psnr:.3f} dB{told}")
+
+    def tell(self, text: str) -> None:
+        """Show one line, above the progress bar where there is one."""
+        if not self.silent:
+            say(text, bar=self._bar)
 
     def pictures(self, done: int, domain: str, images: list[Tensor]) -> None:
         """Show images (B, C, H, W) side by side in TensorBoard: input, restored, and the target where there is one."""

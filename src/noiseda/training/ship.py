@@ -37,6 +37,8 @@ class Summary:
             user's photographs, where there are any.
         kept: how far the adaptation was followed, and what it cost of what the network knew before: see
             :class:`noiseda.training.memory.Kept`; None where there was nothing before.
+        blew_up: step at which gradients had become many times as large as usual, so that what the network knew was
+            lost (:mod:`noiseda.training.blow_up`); None where they did not.
         verdict: whether to use the weights, and why: see :class:`noiseda.training.verdict.Verdict`.
         made_by: version, commit, machine of the sitting that finished the run.
     """
@@ -53,6 +55,7 @@ class Summary:
     terms: dict[str, float]
     validation: dict[str, float] | None
     kept: Kept | None
+    blew_up: int | None
     verdict: Verdict | None
     made_by: dict[str, str]
 
@@ -96,6 +99,7 @@ def ship(run: Run) -> Summary:
         terms={name: sum(line[name] for line in lines if name in line) / len(lines) for name in names},
         validation=run.best,
         kept=kept,
+        blew_up=run.blew_up,
         verdict=verdict,
         made_by=run.made_by,
     )

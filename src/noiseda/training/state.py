@@ -41,6 +41,7 @@ class Run:
     done: int = 0
     seconds: float = 0.0
     best: dict[str, float] | None = None
+    blew_up: int | None = None  # step
     made_by: dict[str, str] = field(default_factory=provenance)
 
 
@@ -64,6 +65,7 @@ def resume(run: Run) -> None:
         run.average.network.load_state_dict(state["average"])
         load_optimizer(run.optimizer, state["optimizer"])
         run.done, run.seconds, run.best = state["step"], state["seconds"], state["best"]
+        run.blew_up = state.get("blew_up")
         if run.done == run.settings.training.steps:  # what finished it made it, not what looks at it again
             run.made_by = state.get("made_by", run.made_by)
     except (KeyError, RuntimeError, ValueError) as error:
@@ -92,6 +94,7 @@ def save(run: Run) -> None:
             "step": run.done,
             "seconds": run.seconds,
             "best": run.best,
+            "blew_up": run.blew_up,
             "made_by": run.made_by,
             "files": run.files,
             "samples": samples_a_step(run.settings.training, run.accelerator.num_processes),
@@ -107,4 +110,12 @@ def advice(run: Run) -> str:
     return (
         f"The last good checkpoint in {run.settings.out / 'checkpoints'} is kept; a smaller --training.learning_rate, "
         "--training.clip 1 or --training.precision fp32 may help (in another --out)"
+    )
+
+
+def blown(run: Run) -> str:
+    """What to do about a run that has blown up."""
+    return (
+        f"The run has blown up: --training.learning_rate {run.settings.training.learning_rate:g} is too large for this "
+        "network. A third of it, in another --out, will serve better"
     )
