@@ -44,6 +44,12 @@ def test_only_seeds_that_both_have_are_compared():
     assert alone["ours"].gain is None
 
 
+def test_seeds_stand_in_order_whichever_ended_first():
+    late = {strategy: dict(reversed(of.items())) for strategy, of in SCORES.items()}
+    assert lines(late, reference="synthetic", ceiling="oracle") == list(by_strategy().values())
+    assert by_strategy()["ours"].seeds == (0, 1)
+
+
 def test_an_oracle_below_the_reference_leaves_no_gap():
     none = SCORES | {"oracle": {0: scores(29, 30)}}
     assert all(line.closed is None for line in lines(none, reference="synthetic", ceiling="oracle"))

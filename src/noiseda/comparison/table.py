@@ -62,7 +62,8 @@ def lines(
     """
     base = scores.get(reference, {})
     found = []
-    for strategy, of in scores.items():
+    for strategy, by_seed in scores.items():
+        of = dict(sorted(by_seed.items()))  # whichever run ended first
         common = [seed for seed in of if seed in base]
         gain = None
         if strategy != reference and common:
