@@ -64,7 +64,7 @@ def _patches(images: Sequence[Tensor], sharp: float) -> Tensor:
         if min(image.shape[-2:]) < SIDE:
             continue
         height, width = (side // SIDE * SIDE for side in image.shape[-2:])
-        grey = 255 * _grey(image)[None, None, :height, :width].double()
+        grey = 255 * _grey(image)[None, None, :height, :width]
         halved = F.interpolate(grey, scale_factor=0.5, mode="bicubic", antialias=True)
         parts = []
         for scale, side in ((grey, SIDE), (halved, SIDE // 2)):
@@ -77,10 +77,10 @@ def _patches(images: Sequence[Tensor], sharp: float) -> Tensor:
 
 
 def _grey(image: Tensor) -> Tensor:
-    """(C, H, W) -> (H, W): luma of BT.601."""
+    """(C, H, W) -> (H, W): luma of BT.601; in doubles, since few patches magnify what is rounded."""
     if len(image) == 1:
-        return image[0]
-    return (torch.tensor([0.299, 0.587, 0.114], dtype=image.dtype)[:, None, None] * image).sum(0)
+        return image[0].double()
+    return (torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)[:, None, None] * image.double()).sum(0)
 
 
 def _normalised(grey: Tensor) -> tuple[Tensor, Tensor]:
