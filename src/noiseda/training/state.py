@@ -117,5 +117,5 @@ def blown(run: Run) -> str:
     """What to do about a run that has blown up."""
     return (
         f"The run has blown up: --training.learning_rate {run.settings.training.learning_rate:g} is too large for this "
-        "network. A third of it, in another --out, will serve better"
+        "network. Try a third of it, in another --out"
     )
