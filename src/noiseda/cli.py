@@ -287,7 +287,10 @@ def _adapted(settings: AdaptSettings) -> str:
     summary = training.adapt(settings)
     told = ""
     if summary.blew_up is not None:
-        told += f"the run blew up at step {summary.blew_up}: try a smaller --training.learning_rate\n"
+        told += (
+            f"the run blew up at step {summary.blew_up} and ended with {summary.rate:g} of its learning rate: "
+            "try a smaller --training.learning_rate\n"
+        )
     told += f"{summary.kept}\n" if summary.kept else ""
     told += f"verdict: {summary.verdict}\n" if summary.verdict else ""
     return f"{told}adapted network: {summary.weights}\nsummary: {summary.weights.parent / 'summary.json'}"

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from noiseda.adaptation import SyntheticOnly, Terms
 from noiseda.data import matching
 from tests.training.photographs import CLEAN, REAL, folder, save
 
@@ -24,3 +25,23 @@ def noisy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for index in range(2):
         save(tmp_path / f"real/{index}.png", (CLEAN[:200, :200] + noise).clip(0, 255).astype("uint8"))
     return tmp_path
+
+
+@pytest.fixture
+def thrown_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At step 21 of 40 the weights become ten times as large, as if a step had been far too large."""
+    losses, after_step = SyntheticOnly.losses, SyntheticOnly.after_step
+
+    def losses_of(self: SyntheticOnly, terms: Terms, progress: float) -> dict[str, torch.Tensor]:
+        self.blown = progress == 0.5
+        return losses(self, terms, progress)
+
+    def after(self: SyntheticOnly) -> None:
+        after_step(self)
+        if self.blown:
+            with torch.no_grad():
+                for weight in self.restorer.parameters():
+                    weight.mul_(10.0)
+
+    monkeypatch.setattr(SyntheticOnly, "losses", losses_of)
+    monkeypatch.setattr(SyntheticOnly, "after_step", after)

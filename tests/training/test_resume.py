@@ -120,6 +120,35 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
+def stop_after(last: int, patch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in a step of a run."""
+    update = MovingAverage.update
+
+    def stop(self: MovingAverage, network: torch.nn.Module, step: int) -> None:
+        update(self, network, step)
+        if step == last - 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    patch.setattr(MovingAverage, "update", stop)
+
+
+@pytest.mark.usefixtures("thrown_away")
+@pytest.mark.parametrize("last", [22, 26, 27, 28])
+def test_a_run_stopped_while_it_blows_up_continues_exactly(
+    where: Path, monkeypatch: pytest.MonkeyPatch, last: int
+) -> None:
+    whole = small(where, steps=40, strategy="synthetic", out=where / "whole", cache=where / "cache")
+    assert adapt(whole).blew_up == 26
+    broken = replace(whole, out=where / "broken")
+    with monkeypatch.context() as patch:
+        stop_after(last, patch)
+        with pytest.raises(Interrupted):
+            adapt(broken)
+    assert steps_of(broken.out) == list(range(1, last + 1))
+    assert adapt(broken).blew_up == 26
+    assert_same_result(where / "whole", where / "broken")
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_stopped_run_continues_exactly(where: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     folder(where / "clean")
@@ -128,15 +157,8 @@ def test_a_stopped_run_continues_exactly(where: Path, monkeypatch: pytest.Monkey
     whole = small(where, out=where / "whole", cache=where / "cache", **changes)
     adapt(whole)
     broken = replace(whole, out=where / "broken")
-    update = MovingAverage.update
-
-    def stop_at_step_4(self: MovingAverage, network: torch.nn.Module, step: int) -> None:
-        update(self, network, step)
-        if step == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-
     with monkeypatch.context() as patch:
-        patch.setattr(MovingAverage, "update", stop_at_step_4)
+        stop_after(4, patch)
         with pytest.raises(Interrupted):
             adapt(broken)
     assert steps_of(broken.out) == [1, 2, 3, 4]

@@ -251,26 +251,23 @@ def test_a_gradient_that_is_not_finite_stops_too(where: Path, monkeypatch: pytes
     assert_last_checkpoint_is_sound(where / "out", 3)
 
 
-def test_a_run_that_blows_up_says_so_and_goes_on(
-    where: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.usefixtures("thrown_away")
+def test_a_run_that_blows_up_says_so_and_goes_on_from_its_averaged_weights(
+    where: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    losses = SyntheticOnly.losses
-
-    def thrown_away(self: SyntheticOnly, terms: Terms, progress: float) -> dict[str, torch.Tensor]:
-        found = losses(self, terms, progress)
-        found["loss"] = found["loss"] * (1e4 if 0.5 <= progress < 0.8 else 1.0)
-        return found
-
-    sound = adapt(small(where, strategy="synthetic", steps=40, out=where / "sound"))
-    assert sound.blew_up is None
-    monkeypatch.setattr(SyntheticOnly, "losses", thrown_away)
     for _ in range(2):  # a finished run knows it, too
-        summary = adapt(small(where, strategy="synthetic", steps=40))
-        assert summary.blew_up == 25  # the fifth such step
-    assert json.loads((where / "out/summary.json").read_text())["blew_up"] == 25
+        summary = adapt(small(where, strategy="synthetic", steps=40, decay="constant"))
+        assert (summary.blew_up, summary.rate) == (26, 0.5)  # the fifth such step
+    written = json.loads((where / "out/summary.json").read_text())
+    assert (written["blew_up"], written["rate"]) == (26, 0.5)
+    lines = [line for line in read_log(where / "out/log.jsonl") if "loss" in line]
+    losses, rates = ([line[name] for line in lines] for name in ("loss", "learning_rate"))
+    assert min(losses[21:27]) > 3 * max(losses[15:21])  # steps 22 to 27
+    assert max(losses[27:]) < 2 * max(losses[15:21])
+    assert rates == [1e-3] * 27 + [5e-4] * 13
     said = capsys.readouterr().err
     assert said.count("times as large as usual") == 1
-    assert "step 25: the gradient stays" in said
+    assert "step 26: the gradient stays" in said
     assert "--training.learning_rate" in said
 
 

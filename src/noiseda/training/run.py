@@ -36,7 +36,6 @@ from noiseda.training.assemble import (
     pairs_of,
     without,
 )
-from noiseda.training.blow_up import BlowUp
 from noiseda.training.claim import claim, samples_a_step
 from noiseda.training.ema import MovingAverage
 from noiseda.training.interrupt import StopRequest, leave_signals
@@ -45,7 +44,7 @@ from noiseda.training.memory import earlier_weights, first_step
 from noiseda.training.optimizer import clip_gradients, gradient_norm
 from noiseda.training.sharding import shard
 from noiseda.training.ship import Summary, ship, snapshot, write_weights
-from noiseda.training.state import Run, advice, blown, resume, save
+from noiseda.training.state import Run, advice, blown, look_back, resume, save
 from noiseda.training.steps import Step, Steps
 from noiseda.training.suited import SAID, suited
 from noiseda.training.together import check_same, losing_peers, main_first
@@ -201,10 +200,11 @@ def fit(run: Run, stop: StopRequest) -> None:
     with journal, ahead:
         last_line = run.done
         while run.done < training.steps:
+            look_back(run)
             progress = run.done / training.steps
             run.strategy.at(progress)
             for group in run.optimizer.param_groups:
-                group["lr"] = group["peak"] * _decay(run.settings, progress)
+                group["lr"] = group["peak"] * run.rate * _decay(run.settings, progress)
             terms, batch = _step(run, stream, journal, measured)
             run.average.update(run.strategy.restorer, run.done)
             run.done += 1
@@ -298,7 +298,7 @@ class Measured:
     """
 
     def __init__(self, run: Run, journal: Journal) -> None:
-        self._run, self._journal, self._watch = run, journal, BlowUp()
+        self._run, self._journal = run, journal
         self._waiting: list[tuple[int, list[str], Tensor, tuple[str, ...]]] = []
 
     def add(self, values: dict[str, Tensor], files: tuple[str, ...]) -> None:
@@ -331,12 +331,9 @@ class Measured:
                     f"{', '.join(dict.fromkeys(files))}. {advice(self._run)}"
                 )
             self._journal.note(values)
-            times = self._watch.take(values["gradient_norm"]) if "gradient_norm" in values else None
-            if times is not None and self._run.blew_up is None:
-                self._run.blew_up = step
-                self._journal.tell(
-                    f"step {step}: the gradient stays {times:.0f} times as large as usual. {blown(self._run)}"
-                )
+            times = self._run.watch.take(values["gradient_norm"]) if "gradient_norm" in values else None
+            if times is not None:
+                self._journal.tell(blown(self._run, step, times))
 
 
 def _decay(settings: AdaptSettings, progress: float) -> float:

@@ -37,8 +37,9 @@ class Summary:
             user's photographs, where there are any.
         kept: how far the adaptation was followed, and what it cost of what the network knew before: see
             :class:`noiseda.training.memory.Kept`; None where there was nothing before.
-        blew_up: step at which gradients had become many times as large as usual, so that what the network knew was
-            lost (:mod:`noiseda.training.blow_up`); None where they did not.
+        blew_up: first step at which gradients had become many times as large as usual, so that what the network knew
+            was lost, and the run went back to its averaged weights (:mod:`noiseda.training.blow_up`); else None.
+        rate: share of the learning rate that the run ended with: halved at each such step.
         verdict: whether to use the weights, and why: see :class:`noiseda.training.verdict.Verdict`.
         made_by: version, commit, machine of the sitting that finished the run.
     """
@@ -56,6 +57,7 @@ class Summary:
     validation: dict[str, float] | None
     kept: Kept | None
     blew_up: int | None
+    rate: float
     verdict: Verdict | None
     made_by: dict[str, str]
 
@@ -100,6 +102,7 @@ def ship(run: Run) -> Summary:
         validation=run.best,
         kept=kept,
         blew_up=run.blew_up,
+        rate=run.rate,
         verdict=verdict,
         made_by=run.made_by,
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 
 from noiseda.adaptation import Strategy
 from noiseda.config import AdaptSettings
@@ -15,6 +16,7 @@ from noiseda.data.cache import Skipped
 from noiseda.errors import UserError
 from noiseda.training import checkpoints
 from noiseda.training.assemble import Listed
+from noiseda.training.blow_up import WITHIN, BlowUp
 from noiseda.training.claim import samples_a_step
 from noiseda.training.ema import MovingAverage
 from noiseda.training.journal import say
@@ -41,7 +43,11 @@ class Run:
     done: int = 0
     seconds: float = 0.0
     best: dict[str, float] | None = None
-    blew_up: int | None = None  # step
+    watch: BlowUp = field(default_factory=BlowUp)
+    blew_up: int | None = None  # the first step at which it had
+    back_after: int | None = None  # the step after which the averaged weights are gone on with
+    rate: float = 1.0  # share of the learning rate, halved each time
+    earlier: list[list[Tensor]] = field(default_factory=list)  # averaged weights, the last two kept
     made_by: dict[str, str] = field(default_factory=provenance)
 
 
@@ -65,7 +71,10 @@ def resume(run: Run) -> None:
         run.average.network.load_state_dict(state["average"])
         load_optimizer(run.optimizer, state["optimizer"])
         run.done, run.seconds, run.best = state["step"], state["seconds"], state["best"]
-        run.blew_up = state.get("blew_up")
+        if "watch" in state:
+            run.watch.load_state_dict(state["watch"])
+            run.blew_up, run.back_after, run.rate = state["blew_up"], state["back_after"], state["rate"]
+            run.earlier = [[weight.to(run.accelerator.device) for weight in weights] for weights in state["earlier"]]
         if run.done == run.settings.training.steps:  # what finished it made it, not what looks at it again
             run.made_by = state.get("made_by", run.made_by)
     except (KeyError, RuntimeError, ValueError) as error:
@@ -94,7 +103,11 @@ def save(run: Run) -> None:
             "step": run.done,
             "seconds": run.seconds,
             "best": run.best,
+            "watch": run.watch.state_dict(),
             "blew_up": run.blew_up,
+            "back_after": run.back_after,
+            "rate": run.rate,
+            "earlier": run.earlier,
             "made_by": run.made_by,
             "files": run.files,
             "samples": samples_a_step(run.settings.training, run.accelerator.num_processes),
@@ -113,9 +126,46 @@ def advice(run: Run) -> str:
     )
 
 
-def blown(run: Run) -> str:
-    """What to do about a run that has blown up."""
+def blown(run: Run, step: int, times: float) -> str:
+    """Take note that the run has blown up; say what is done about it, and what else to do.
+
+    Args:
+        run: the run.
+        step: whose gradient told.
+        times: how many times as large as usual that is.
+    """
+    run.blew_up = run.blew_up or step
+    run.back_after = step + 1  # read one step late
+    rate = run.rate * run.settings.training.learning_rate
     return (
-        f"The run has blown up: --training.learning_rate {run.settings.training.learning_rate:g} is too large for this "
-        "network. Try a third of it, in another --out"
+        f"step {step}: the gradient stays {times:.0f} times as large as usual: the run has blown up, a learning rate "
+        f"of {rate:g} is too large for this network. It goes on at half the rate, with the averaged weights from "
+        "before; another run with a smaller --training.learning_rate may end better"
     )
+
+
+def look_back(run: Run) -> None:
+    """Go back where the run has blown up; else keep the averaged weights every :data:`WITHIN` steps."""
+    if run.done == run.back_after:
+        _go_back(run)
+    elif run.done % WITHIN == 0:
+        weights = [weight.detach().clone() for weight in run.average.network.parameters()]
+        run.earlier = [*run.earlier[-1:], weights]
+
+
+@torch.no_grad()
+def _go_back(run: Run) -> None:
+    """Go on with the restorer's averaged weights from before the run blew up, at half the rate.
+
+    Of Adam's moments the first, which points where the weights went, is forgotten; the second stays, so that the next
+    steps are no larger than usual.
+    """
+    run.earlier = run.earlier[:1]
+    averages = list(run.average.network.parameters())
+    for kept, average, weight in zip(*run.earlier, averages, run.strategy.restorer.parameters(), strict=True):
+        average.copy_(kept)
+        weight.copy_(kept)
+        if weight in run.optimizer.state:  # a frozen one is not
+            run.optimizer.state[weight]["exp_avg"].zero_()
+    run.rate /= 2
+    run.back_after = None
