@@ -29,11 +29,11 @@ def noisy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def thrown_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At step 21 of 40 the weights become ten times as large, as if a step had been far too large."""
+    """At step 61 of 80 the weights become ten times as large, as if a step had been far too large."""
     losses, after_step = SyntheticOnly.losses, SyntheticOnly.after_step
 
     def losses_of(self: SyntheticOnly, terms: Terms, progress: float) -> dict[str, torch.Tensor]:
-        self.blown = progress == 0.5
+        self.blown = progress == 0.75
         return losses(self, terms, progress)
 
     def after(self: SyntheticOnly) -> None:

@@ -256,18 +256,18 @@ def test_a_run_that_blows_up_says_so_and_goes_on_from_its_averaged_weights(
     where: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(2):  # a finished run knows it, too
-        summary = adapt(small(where, strategy="synthetic", steps=40, decay="constant"))
-        assert (summary.blew_up, summary.rate) == (26, 0.5)  # the fifth such step
+        summary = adapt(small(where, strategy="synthetic", steps=80, decay="constant"))
+        assert (summary.blew_up, summary.rate) == (66, 0.5)  # the fifth such step
     written = json.loads((where / "out/summary.json").read_text())
-    assert (written["blew_up"], written["rate"]) == (26, 0.5)
+    assert (written["blew_up"], written["rate"]) == (66, 0.5)
     lines = [line for line in read_log(where / "out/log.jsonl") if "loss" in line]
     losses, rates = ([line[name] for line in lines] for name in ("loss", "learning_rate"))
-    assert min(losses[21:27]) > 3 * max(losses[15:21])  # steps 22 to 27
-    assert max(losses[27:]) < 2 * max(losses[15:21])
-    assert rates == [1e-3] * 27 + [5e-4] * 13
+    assert min(losses[61:67]) > 3 * max(losses[41:61])  # steps 62 to 67
+    assert max(losses[67:]) < 2 * max(losses[41:61])
+    assert rates == [1e-3] * 67 + [5e-4] * 13
     said = capsys.readouterr().err
     assert said.count("times as large as usual") == 1
-    assert "step 26: the gradient stays" in said
+    assert "step 66: the gradient stays" in said
     assert "--training.learning_rate" in said
 
 
