@@ -331,7 +331,8 @@ class Measured:
                     f"{', '.join(dict.fromkeys(files))}. {advice(self._run)}"
                 )
             self._journal.note(values)
-            times = self._run.watch.take(values["gradient_norm"]) if "gradient_norm" in values else None
+            norm = values.get("gradient_norm")  # only where micro-batches end a step
+            times = None if norm is None else self._run.watch.take(norm, values["loss"])
             if times is not None:
                 self._journal.tell(blown(self._run, step, times))
 

@@ -138,9 +138,9 @@ def blown(run: Run, step: int, times: float) -> str:
     run.back_after = step + 1  # read one step late
     rate = run.rate * run.settings.training.learning_rate
     return (
-        f"step {step}: the gradient stays {times:.0f} times as large as usual: the run has blown up, a learning rate "
-        f"of {rate:g} is too large for this network. It goes on at half the rate, with the averaged weights from "
-        "before; another run with a smaller --training.learning_rate may end better"
+        f"step {step}: the gradient stays {times:.0f} times as large as usual, and the loss has grown with it: the run "
+        f"has blown up, a learning rate of {rate:g} is too large for this network. It goes on at half the rate, with "
+        "the averaged weights from before; another run with a smaller --training.learning_rate may end better"
     )
 
 
