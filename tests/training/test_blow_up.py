@@ -114,5 +114,18 @@ def test_neither_is_a_new_loss_nor_a_start() -> None:
     assert alarms(together([50.0, 20.0, 8.0, 5.0, 3.0, *[0.5] * 50, *[0.5 * TIMES] * 50])) == []
 
 
+def test_several_processes_are_asked_only_where_the_gradient_is_too_large() -> None:
+    asked: list[bool] = []
+
+    def disagree(answer: bool) -> bool:
+        asked.append(answer)
+        return not answer
+
+    watch = BlowUp()
+    told = [watch.take(norm, 0.1, disagree) for norm in [0.5] * LEAST + [1e3] * STEPS]
+    assert asked == [False] * STEPS  # losses are as usual here
+    assert told[-1] == 2000.0
+
+
 def test_gradients_of_zero_are_no_measure() -> None:
     assert alarms(together([0.0] * LEAST + [1.0] * 30)) == []

@@ -24,9 +24,11 @@ from noiseda.training import adapt, checkpoints
 from noiseda.training.journal import read_log
 from tests.training.photographs import REAL, as_flags, folder, pairs, small
 
-# Each process keeps what it holds when its run ends, and process 1 can be asked to stop after its third step.
+# Each process keeps what it holds when its run ends; process 1 can be asked to stop after its third step; a run can be
+# made to blow up: at step 61 of 80 its weights become ten times as large, and process 0 alone sees it in its loss.
 PATCHES = """
 import os, signal, sys, torch
+from noiseda.adaptation import SyntheticOnly
 from noiseda.training import run
 from noiseda.training.ema import MovingAverage
 from noiseda.training.sharding import local
@@ -39,6 +41,21 @@ def stop_at_3(self, network, step):
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)  # as from a scheduler and a launcher
 MovingAverage.update = stop_at_3
+
+losses, after_step = SyntheticOnly.losses, SyntheticOnly.after_step
+def blown_losses(self, terms, progress):
+    values, blown = losses(self, terms, progress), os.environ.get("BLOW")
+    self.blown = blown and progress == 0.75
+    if blown and progress > 0.75 and RANK == "1":
+        values["loss"] = values["loss"] * 1e-6  # of the gradient, process 0's part is left
+    return values
+def after_blown_step(self):
+    after_step(self)
+    if getattr(self, "blown", False):
+        with torch.no_grad():
+            for weight in self.restorer.parameters():
+                weight.mul_(10.0)
+SyntheticOnly.losses, SyntheticOnly.after_step = blown_losses, after_blown_step
 
 ship = run.ship
 def ship_and_keep(finished):
@@ -53,7 +70,7 @@ run.ship = ship_and_keep
 
 COMMAND = "from noiseda.cli import main\nsys.exit(main(sys.argv[1:]))\n"
 
-# Words: stop or go, and a file of settings; one run after another.
+# Words: stop, go or blow, and a file of settings; one run after another.
 SERIES = """
 from noiseda.cli import parse
 from noiseda.config import AdaptSettings
@@ -61,9 +78,10 @@ from noiseda.errors import Interrupted
 torch.set_num_threads(1)
 for word, path in zip(sys.argv[1::2], sys.argv[2::2]):
     os.environ["STOP"] = "1" if word == "stop" else ""
+    os.environ["BLOW"] = "1" if word == "blow" else ""
     try:
         run.adapt(AdaptSettings(**parse(["adapt", "--config", path])[1]))
-        assert word == "go"
+        assert word != "stop"
     except Interrupted:
         assert word == "stop"
 """
@@ -124,6 +142,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         ("stop", run_of(where, "sharded-then-not", shard=True)),
         ("go", run_of(where, "sharded-then-not")),
         ("go", run_of(where, "sharded-twice")),  # finished: nothing is left to do
+        ("blow", run_of(where, "two-blown", strategy="synthetic", steps=80)),
         ("go", run_of(where, "sharded-accumulated", "active", batch=1, accumulate=2, shard=True, recompute=True)),
     ]
     words = []
@@ -201,6 +220,14 @@ def test_a_run_goes_on_with_other_processes_as_if_nothing_had_changed(together: 
 def test_sharded_gradients_accumulate_and_activations_are_recomputed(together: Path) -> None:
     """A step of two batches has the samples of one; a hinge that is active in all of them decides the same."""
     assert_same_run(together, "one-active", "sharded-accumulated")
+
+
+def test_processes_agree_that_a_run_has_blown_up(together: Path) -> None:
+    """The loss grows in process 0 alone; were each to decide by itself, process 1 would go on with the lost weights."""
+    summary = json.loads((together / "two-blown/summary.json").read_text())
+    assert (summary["blew_up"], summary["rate"]) == (66, 0.5)
+    first, second = (torch.load(together / f"two-blown.rank{rank}.pt")["weights"] for rank in (0, 1))
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
 
 
 def test_a_sharded_run_resumes_bit_by_bit(together: Path) -> None:

@@ -11,7 +11,7 @@ network knew does not come back. The averaged weights from before are what the r
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from statistics import median
 from typing import Any
 
@@ -43,12 +43,14 @@ class BlowUp:
         self._losses: deque[float] = deque(maxlen=WINDOW)
         self._large: deque[bool] = deque(maxlen=WITHIN)
 
-    def take(self, norm: float, loss: float) -> float | None:
+    def take(self, norm: float, loss: float, agree: Callable[[bool], bool] = bool) -> float | None:
         """Look at the next step.
 
         Args:
             norm: the Euclidean norm of its gradient, before it is clipped.
             loss: its loss.
+            agree: lets several processes, which have the same gradient but each its own loss, answer alike; asked only
+                where the gradient is too large.
 
         Returns:
             How many times as large as usual the gradient is, where the step is the :data:`STEPS`-th too large of the
@@ -60,7 +62,7 @@ class BlowUp:
         [None, 40.0]
         """
         usual = median(self._norms) if len(self._norms) >= LEAST else 0.0
-        large = usual > 0 and norm > TIMES * usual and loss > LOSS * median(self._losses)
+        large = usual > 0 and norm > TIMES * usual and agree(loss > LOSS * median(self._losses))
         self._large.append(large)
         if not large:  # what is too large does not become usual
             self._norms.append(norm)

@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
+from functools import partial
 from statistics import fmean
 
 import torch
@@ -47,7 +48,7 @@ from noiseda.training.ship import Summary, ship, snapshot, write_weights
 from noiseda.training.state import Run, advice, blown, look_back, resume, save
 from noiseda.training.steps import Step, Steps
 from noiseda.training.suited import SAID, suited
-from noiseda.training.together import check_same, losing_peers, main_first
+from noiseda.training.together import as_first, check_same, losing_peers, main_first
 from noiseda.training.verdict import Trial, standing, trial, with_estimate
 
 COOLDOWN = 0.2
@@ -299,6 +300,7 @@ class Measured:
 
     def __init__(self, run: Run, journal: Journal) -> None:
         self._run, self._journal = run, journal
+        self._agree = partial(as_first, run.accelerator)
         self._waiting: list[tuple[int, list[str], Tensor, tuple[str, ...]]] = []
 
     def add(self, values: dict[str, Tensor], files: tuple[str, ...]) -> None:
@@ -332,7 +334,7 @@ class Measured:
                 )
             self._journal.note(values)
             norm = values.get("gradient_norm")  # only where micro-batches end a step
-            times = None if norm is None else self._run.watch.take(norm, values["loss"])
+            times = None if norm is None else self._run.watch.take(norm, values["loss"], self._agree)
             if times is not None:
                 self._journal.tell(blown(self._run, step, times))
 

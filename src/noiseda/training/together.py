@@ -64,6 +64,13 @@ def losing_peers(out: Path) -> Iterator[None]:
         ) from error
 
 
+def as_first(accelerator: Accelerator, answer: bool) -> bool:
+    """The first process's answer, on all of them; all must ask."""
+    if accelerator.num_processes == 1:
+        return answer
+    return bool(accelerator.gather(torch.tensor([int(answer)], device=accelerator.device))[0])
+
+
 def check_same(accelerator: Accelerator, out: Path, *, files: str, done: int) -> None:
     """Check that all processes found the same images and the same checkpoint.
 
