@@ -47,7 +47,7 @@ def blown_losses(self, terms, progress):
     values, blown = losses(self, terms, progress), os.environ.get("BLOW")
     self.blown = blown and progress == 0.75
     if blown and progress > 0.75 and RANK == "1":
-        values["loss"] = values["loss"] * 1e-6  # of the gradient, process 0's part is left
+        values["loss"] = values["loss"] * 1e-9  # of the gradient, process 0's part is left
     return values
 def after_blown_step(self):
     after_step(self)
