@@ -1,6 +1,7 @@
 """How far an adaptation is followed, given what the network knew before."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,6 +73,43 @@ def test_a_network_that_gained_is_followed_all_the_way() -> None:
     assert kept.after > kept.before + 10
 
 
+class Moves(Restorer):
+    """Moves an image by a pixel, wholly at 1 and not at all at 0: in between there are two of it."""
+
+    channels, stride = 3, 1
+
+    def __init__(self, by: float) -> None:
+        super().__init__()
+        self.by = nn.Parameter(torch.tensor(by))
+
+    def restore(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.lerp(images, images.roll(1, -1), self.by)
+
+
+def test_what_is_gained_at_its_place_may_be_lost_at_the_best_shift() -> None:
+    """Half moved, an image is nearer to its place and less sharp; so far as to double it, nobody asked it to go."""
+    sharp = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
+    moved = [(sharp.roll(-1, -1), sharp)]
+    still, doubles = Moves(0.0), Moves(0.5)
+    network, kept = keep([still], doubles, moved, 0.1, "fp32")
+    assert (network.by.item(), kept.share, kept.measure) == (0.5, 1.0, "PSNR")
+    assert kept.after > kept.before + 4
+    assert "shift" not in str(kept)
+    network, kept = keep([still], doubles, moved, 0.1, "fp32", shifted=True)
+    assert (network.by.item(), kept.share, kept.measure) == (0.0, 0.0, "PSNR at the best shift")
+    network, kept = keep([still], doubles, moved, math.inf, "fp32", shifted=True)
+    assert (network.by.item(), kept.share) == (0.5, 1.0), "told, and not asked for"
+    assert kept.before == 100.0, "nothing but a shift is wrong"
+    assert kept.last == kept.after < 20
+    assert "dB (PSNR at the best shift)" in str(kept)
+    # One that was right, and now is a pixel off, has lost at its place alone.
+    _, kept = keep([Moves(1.0)], Moves(0.0), moved, math.inf, "fp32", shifted=True)
+    assert kept.measure == "PSNR"
+    # Smaller than the largest shift.
+    tiny = [(x[:, :4, :4], y[:, :4, :4]) for x, y in moved]
+    assert keep([still], still, tiny, 0.1, "fp32", shifted=True)[1].share == 1
+
+
 def test_buffers_are_blended_too_and_counters_are_taken_from_the_later_one() -> None:
     def network(mean: float, count: int) -> nn.BatchNorm2d:
         norm = nn.BatchNorm2d(3)
@@ -92,25 +130,27 @@ def test_known_pairs_are_of_the_kind_trained_on_but_not_matched(tmp_path: Path) 
     settings = small(tmp_path)
     white = DegradationSettings(kind="white+3*matched")
     made = known_pairs(replace(settings, degradation=white), files, [])
-    assert len(made) == memory.COUNT
+    assert len(made) == memory.COUNT["denoise"]
     assert all(x.shape == y.shape == (3, 128, 128) for x, y in made)
     again = known_pairs(replace(settings, degradation=DegradationSettings(kind="white")), files, [])
     assert all(torch.equal(x, other) for (x, _), (other, _) in zip(made, again, strict=True))
     usual = known_pairs(replace(settings, degradation=DegradationSettings()), files, [])
     assert all(torch.equal(x, other) for (x, _), (other, _) in zip(made, usual, strict=True)), "matched, beside white"
     noise = [255 * float((x - y).std()) for x, y in made]
-    assert noise == pytest.approx([(15, 25, 50)[index % 3] for index in range(memory.COUNT)], rel=0.2)
+    assert noise == pytest.approx([(15, 25, 50)[index % 3] for index in range(memory.COUNT["denoise"])], rel=0.2)
     some = DegradationSettings(kind="white", strength=(20.0, 30.0))
     noise = [255 * float((x - y).std()) for x, y in known_pairs(replace(settings, degradation=some), files, [])]
-    assert noise == pytest.approx([25] * memory.COUNT, rel=0.1), "only what lies in the range"
+    assert noise == pytest.approx([25] * memory.COUNT["denoise"], rel=0.1), "only what lies in the range"
     weak = known_pairs(replace(settings, degradation=DegradationSettings(kind="white", strength=(1.0, 1.0))), files, [])
     assert max((x - y).abs().max() for x, y in weak) < 8 / 255
     assert White().strength[1] > 8
     assert not known_pairs(settings, [], [])
+    blurred = known_pairs(replace(settings, task="deblur", degradation=DegradationSettings()), files, [])
+    assert len(blurred) == memory.COUNT["deblur"] == 128
     tiny = save(tmp_path / "tiny.png", CLEAN[:12, :12])
     camera = replace(settings, degradation=DegradationSettings(kind="camera"))
     assert not known_pairs(camera, [tiny], []), "nothing is left within the margins"
-    assert len(known_pairs(camera, [tiny, files[0]], [])) == memory.COUNT
+    assert len(known_pairs(camera, [tiny, files[0]], [])) == memory.COUNT["denoise"]
 
 
 def test_of_pairs_the_middle_is_taken(tmp_path: Path) -> None:
@@ -178,3 +218,22 @@ def test_what_is_kept_is_measured_on_the_pairs_that_are_said(where: Path) -> Non
         network = load(path)
         mean = sum(float(psnr(restore_tensor(network, x)[None], y[None])) for x, y in known) / len(known)
         assert mean == pytest.approx(getattr(summary.kept, value), abs=1e-3)
+
+
+def test_blurred_photographs_are_held_at_the_best_shift_too(where: Path) -> None:
+    """The figures of the summary again, of a task in which images move."""
+    start = adapt(small(where, task="deblur", strategy="synthetic", out=where / "start"))
+    settings = small(
+        where,
+        task="deblur",
+        strategy="mean-teacher",
+        restorer=RestorerSettings(width=4, depth=2, start=start.weights),
+        learning_rate=0.05,
+        forgetting=None,
+    )
+    summary = adapt(settings)
+    known = known_pairs(settings, sorted((where / "clean").iterdir()), [])
+    of = [load(start.weights)], load(summary.weights), known, math.inf, settings.training.precision
+    assert summary.kept == keep(*of, shifted=True)[1]
+    assert summary.kept != keep(*of)[1], "or this test would not tell"
+    assert json.loads((settings.out / "summary.json").read_text())["kept"]["measure"] == "PSNR at the best shift"

@@ -124,7 +124,8 @@ def _keep(run: Run, network: Restorer) -> tuple[Restorer, Kept | None]:
     if not pairs:  # in shards
         return network, None
     earlier = [load(path).to(run.accelerator.device) for path in files]
-    return keep(earlier, network, pairs, math.inf if allowed is None else allowed, settings.training.precision)
+    allowed = math.inf if allowed is None else allowed
+    return keep(earlier, network, pairs, allowed, settings.training.precision, shifted=settings.task == "deblur")
 
 
 def _write(path: Path, content: bytes) -> None:
