@@ -167,6 +167,15 @@ def _key(test: Path) -> str:
     return "-".join(test.resolve().parts[-2:])
 
 
+def _measures(test: str, measure: str) -> list[tuple[str, str]]:
+    """What a test is measured by, each with what its name says of it: further tests, at the best shift, also in place.
+
+    >>> _measures("test", "psnr_best_shift"), _measures("shakes", "psnr_best_shift"), _measures("white", "psnr")
+    ([('', 'psnr_best_shift')], [('', 'psnr_best_shift'), (' in place', 'psnr')], [('', 'psnr')])
+    """
+    return [("", measure)] + ([(" in place", "psnr")] if test != "test" and measure != "psnr" else [])
+
+
 def _score_input(settings: CompareSettings, name: str, found: Found) -> None:
     """Score the degraded images of a set's tests as they are."""
     protocol = protocol_of(settings.sets[name], name)
@@ -215,10 +224,11 @@ def _report(settings: CompareSettings, plan: list[Cell], found: Found, failed: M
         protocol = PROTOCOLS[protocol_of(settings.sets[name], name)]
         measure = measure_of(protocol.name)
         tables: dict[str, list[Line]] = {
-            test: lines(
-                _ordered(settings, scores), reference=settings.reference, ceiling=settings.ceiling, measure=measure
+            test + where: lines(
+                _ordered(settings, scores), reference=settings.reference, ceiling=settings.ceiling, measure=by
             )
             for test, scores in of.items()
+            for where, by in _measures(test, measure)
         }
         costs = {
             strategy: {
