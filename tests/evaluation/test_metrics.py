@@ -3,6 +3,7 @@ import piq
 import pytest
 import skimage.data
 import torch
+import torch.nn.functional as F
 import torchmetrics.functional.image as reference
 from skimage.color import rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
@@ -94,6 +95,28 @@ def test_best_shift_finds_a_shift_and_scores_the_overlap_only(target: Tensor) ->
         best_shift_psnr(moved, target, max_shift=4), torch.full((2,), 40.0).double(), rtol=0, atol=1e-3
     )
     assert best_shift_psnr(moved, target, max_shift=2).max() < 25
+
+
+@pytest.mark.parametrize(("channels", "height", "width"), [(3, 33, 48), (1, 47, 21), (3, 6, 6)])
+def test_best_shift_is_the_best_of_all_tried_one_by_one(channels: int, height: int, width: int) -> None:
+    """Of smooth images, whose shifts differ by little; either way along both axes."""
+    random = torch.Generator().manual_seed(height)
+    rough = torch.rand(12, channels, height + 10, width + 10, generator=random)
+    smooth = F.avg_pool2d(rough, 5, stride=1, padding=2)
+    y = smooth[..., 5:-5, 5:-5]
+    moves = torch.randint(0, 11, (12, 2), generator=random).tolist()
+    x = torch.stack(
+        [image[:, dy : dy + height, dx : dx + width] for image, (dy, dx) in zip(smooth, moves, strict=True)]
+    )
+    x = x + 0.02 * torch.randn(x.shape, generator=random)
+    found = []
+    for dy in range(-5, 6):
+        for dx in range(-5, 6):
+            rows, columns = slice(max(dy, 0), height + min(dy, 0)), slice(max(dx, 0), width + min(dx, 0))
+            back = slice(max(-dy, 0), height + min(-dy, 0)), slice(max(-dx, 0), width + min(-dx, 0))
+            found.append(psnr(x[..., rows, columns], y[..., back[0], back[1]]))
+    assert len({int(index) for index in torch.stack(found).argmax(dim=0)}) > 6, "many shifts"
+    torch.testing.assert_close(best_shift_psnr(x, y), torch.stack(found).amax(dim=0), rtol=0, atol=1e-9)
 
 
 def test_best_shift_of_none_is_the_plain_psnr(noisy: Tensor, target: Tensor) -> None:
