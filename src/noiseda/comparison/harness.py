@@ -32,7 +32,7 @@ from noiseda.comparison.matrix import (
 from noiseda.comparison.scores import Scores, curve, measure_of, score
 from noiseda.comparison.table import Line, lines, markdown
 from noiseda.errors import UserError
-from noiseda.evaluation.protocols import PROTOCOLS
+from noiseda.evaluation.protocols import PROTOCOLS, ProtocolName
 from noiseda.storage import atomic
 from noiseda.training.provenance import provenance
 
@@ -158,13 +158,13 @@ def _tests(settings: CompareSettings, name: str) -> dict[str, Path]:
     return {test: Path(place) for test, place in ({"test": words["test"]} | also).items()}
 
 
-def _key(test: Path) -> str:
-    """A name for the scores on a test: sets that share a test share its scores.
+def _key(test: Path, protocol: ProtocolName) -> str:
+    """A name for the scores on a test: sets that share a test and a protocol share its scores.
 
-    >>> _key(Path("data/denoising/polyu/test"))
-    'polyu-test'
+    >>> _key(Path("data/denoising/polyu/test"), "rgb"), _key(Path("data/simulated/shakes"), "deblur")
+    ('polyu-test', 'simulated-shakes-deblur')
     """
-    return "-".join(test.resolve().parts[-2:])
+    return "-".join([*test.resolve().parts[-2:], *([] if protocol == "rgb" else [protocol])])
 
 
 def _measures(test: str, measure: str) -> list[tuple[str, str]]:
@@ -180,7 +180,7 @@ def _score_input(settings: CompareSettings, name: str, found: Found) -> None:
     """Score the degraded images of a set's tests as they are."""
     protocol = protocol_of(settings.sets[name], name)
     for test, place in _tests(settings, name).items():
-        kept = settings.out / "scores" / "input" / f"{_key(place)}.json"
+        kept = settings.out / "scores" / "input" / f"{_key(place, protocol)}.json"
         raw = score(None, place, protocol, kept, pictures=PICTURES)
         found.scores.setdefault(name, {})[test] = {"input": dict.fromkeys(settings.seeds, raw)}
 
@@ -194,7 +194,8 @@ def _take(settings: CompareSettings, cell: Cell, job: Job, found: Found) -> str:
     for test, place in tests.items():
         of = found.scores[cell.set][test].setdefault(strategy, {})
         if cell.seed not in of:
-            of[cell.seed] = score(weights_of(job), place, protocol, kept / f"{_key(place)}.json", pictures=PICTURES)
+            file = kept / f"{_key(place, protocol)}.json"
+            of[cell.seed] = score(weights_of(job), place, protocol, file, pictures=PICTURES)
     if settings.curve_images and job == cell.job:
         drawn = kept / f"{cell.set}-curve.json"
         points = curve(job.settings.out, tests["test"], protocol, settings.curve_images, drawn)
@@ -256,8 +257,8 @@ def _report(settings: CompareSettings, plan: list[Cell], found: Found, failed: M
             draw_curves(found.curves[name], settings.out / f"curves-{name}.png", title=name)
         scored = settings.out / "scores"
         place = _tests(settings, name)["test"]
-        columns = {"input": scored / "input" / _key(place)} | {
-            cell.strategy: scored / cell.job.name / _key(place)
+        columns = {"input": scored / "input" / _key(place, protocol.name)} | {
+            cell.strategy: scored / cell.job.name / _key(place, protocol.name)
             for cell in plan
             if cell.set == name and cell.seed == settings.seeds[0]
         }
