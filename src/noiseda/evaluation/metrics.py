@@ -189,7 +189,7 @@ def _errors_at(x: Tensor, y: Tensor, shifts: Sequence[tuple[int, int]]) -> Tenso
     reach = max(abs(step) for shift in shifts for step in shift)  # so much room, and no end meets the other
     size = [-(-(side + reach) // 32) * 32 for side in (height, width)]
     product = torch.fft.rfft2(y, s=size) * torch.fft.rfft2(x, s=size).conj()
-    together = torch.fft.irfft2(product, s=size).sum(dim=1)
+    together = torch.fft.irfft2(product.sum(dim=1), s=size)
     areas = [F.pad(image.square().sum(dim=1).cumsum(-1).cumsum(-2), (1, 0, 1, 0)) for image in (x, y)]
 
     def energy(area: Tensor, dy: int, dx: int) -> Tensor:
