@@ -422,12 +422,13 @@ def test_the_embedded_thumbnail_is_dropped(tmp_path):
     assert thumbnail[-200:] not in (tmp_path / "out.jpg").read_bytes()
 
 
-def test_xmp_and_resolution_are_kept_and_xmp_says_upright(tmp_path):
+@pytest.mark.parametrize("turned", [True, False])
+def test_xmp_and_resolution_are_kept_and_xmp_says_upright_where_the_picture_was_turned(tmp_path, turned):
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6" dc:title="kept"/></x:xmpmeta>'
-    photo().save(tmp_path / "in.jpg", xmp=xmp, dpi=(300, 300))
+    photo().save(tmp_path / "in.jpg", xmp=xmp, dpi=(300, 300), exif=exif_block(6 if turned else 1))
     write(read(tmp_path / "in.jpg"), tmp_path / "out.jpg")
     written = PIL.Image.open(tmp_path / "out.jpg")
-    assert written.info["xmp"] == xmp.replace(b'"6"', b'"1"')
+    assert written.info["xmp"] == (xmp.replace(b'"6"', b'"1"') if turned else xmp)
     assert written.info["dpi"] == pytest.approx((300, 300), abs=0.5)
 
 

@@ -6,10 +6,12 @@ a photograph of 100 megapixels stays near the 300 MB of its samples (600 MB at 1
 
 from __future__ import annotations
 
+import io
 import logging
 import mmap
 import os
 import re
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -20,8 +22,10 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from noiseda import exif
+from noiseda import colour_models, formats
 from noiseda.errors import ImageError
+from noiseda.formats import exif, jpeg, png, tiff, webp
+from noiseda.formats.extras import Extras, Spliced
 from noiseda.storage import atomic
 
 Tick: TypeAlias = Callable[[], object]
@@ -48,7 +52,6 @@ _MAGIC = {
 }
 """How files of each format begin; nothing else reaches libvips, which would read SVG, PDF or matrices in text, too."""
 
-_CARRIED = ("exif-data", "xmp-data", "iptc-data", "photoshop-data", "png-comment-")
 _SAVING: Mapping[str, dict[str, object]] = {
     "png": {},
     "jpeg": {"Q": 95, "subsample_mode": "off", "optimize_coding": True},
@@ -75,11 +78,11 @@ class Carried:
     icc: bytes | None = None
     """The ICC profile, byte for byte; the pixels are in its space, not converted."""
 
-    metadata: Mapping[str, bytes | str] = field(default_factory=dict)
-    """EXIF, XMP and IPTC under libvips' names, made upright and without thumbnail."""
+    extras: Extras = field(default_factory=Extras)
+    """EXIF, XMP, IPTC and the like, byte for byte, but upright and without thumbnail."""
 
-    resolution: tuple[float, float] = (1.0, 1.0)
-    """Horizontal and vertical resolution in pixels per millimetre."""
+    notes: tuple[str, ...] = ()
+    """What was odd about the file, in plain sentences without its name."""
 
     format: str = "png"
     """Format of the file it came from: png, jpeg, tiff or webp."""
@@ -134,21 +137,22 @@ def read(path: Path, *, max_megapixels: float = 200.0, tick: Tick | None = None)
     Raises:
         ImageError: The file is missing, empty, damaged, too large, or not an image that can be kept in 8 or 16 bits.
     """
-    with _open(path) as (name, image):
-        _check_size(image, path, max_megapixels)
-        pages, orientation = _get(image, "n-pages", 1), _orientation(image)
-        metadata = _metadata(image, path, name)
-        if name == "webp":
+    with _open(path) as found:
+        _check_size(found.image, path, max_megapixels)
+        orientation = found.orientation
+        extras = formats.read(found.content, found.name).upright(orientation)
+        if found.name == "webp":
             refuse_in_fork("reading WebP")
-        image, alpha = _plain(image, path)
+        image, alpha = colour_models.plain(found.image, found.meaning, path)
+        icc = _get(image, "icc-profile-data", extras.icc)
         samples = _fetch(image if alpha is None else image.bandjoin(alpha), orientation, tick)
     return Raster(
         samples,
-        icc=_get(image, "icc-profile-data", None),
-        metadata=metadata,
-        resolution=(image.xres, image.yres),
-        format=name,
-        pages=pages,
+        icc=icc,
+        extras=extras,
+        notes=extras.left_out,
+        format=found.name,
+        pages=_get(found.image, "n-pages", 1),
     )
 
 
@@ -158,9 +162,9 @@ def read_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: The file is missing, empty or not an image.
     """
-    with _open(path) as (_, image):
-        height, width = image.height, image.width
-        return (height, width) if _orientation(image) < 5 else (width, height)
+    with _open(path) as found:
+        height, width = found.image.height, found.image.width
+        return (height, width) if found.orientation < 5 else (width, height)
 
 
 def format_of(path: Path) -> str:
@@ -175,7 +179,7 @@ def format_of(path: Path) -> str:
     return name
 
 
-def write(raster: Raster, path: Path, *, tick: Tick | None = None) -> None:
+def write(raster: Raster, path: Path, *, tick: Tick | None = None) -> list[str]:
     """Write samples that the format can hold, in the format the suffix names; the file appears whole or not at all.
 
     PNG and TIFF (deflate) hold 8 or 16 bits, with or without alpha, JPEG (quality 95, no chroma subsampling) 8 bits
@@ -186,6 +190,9 @@ def write(raster: Raster, path: Path, *, tick: Tick | None = None) -> None:
         path: The file.
         tick: Called before each piece of the file is written, and before the file takes its name.
 
+    Returns:
+        What of the old file the new one cannot hold, in plain sentences without its name.
+
     Raises:
         ImageError: Another suffix; a folder that is missing or read-only; a full disk; sides the format cannot have.
     """
@@ -195,36 +202,47 @@ def write(raster: Raster, path: Path, *, tick: Tick | None = None) -> None:
     if name == "jpeg" and raster.pixels > _OPTIMISED:
         saving["optimize_coding"] = False
     try:
+        extras, lost = formats.fitted(raster.extras, raster.format, name)
+        told = raster.format == name and name != "webp"  # in the format's own words
+        image, more = colour_models.encodable(raster.samples, raster.icc, None if told else extras.colour, name)
         with atomic(path) as file:
-            with _target(file, tick) as target:
-                _to_vips(raster).write_to_target(target, f".{name}", **saving)
-            if name == "tiff" and isinstance(block := raster.metadata.get("exif-data"), bytes):
-                exif.into_tiff(file, block)
+            _encode(image, file, name, extras, saving, tick)
             if tick is not None:
                 tick()
     except pyvips.Error as error:
         raise ImageError(f"{path}: cannot be written as {name}: {_reason(error)}") from error
     except OSError as error:
         raise ImageError(f"{path}: cannot be written: {error.strerror or error}") from error
+    return lost + more
 
 
-def _to_vips(raster: Raster) -> Any:  # noqa: ANN401
-    """The libvips image of a raster, which shares its memory, with all that the raster carries."""
-    grey, rgb = ("grey16", "rgb16") if raster.bits == 16 else ("b-w", "srgb")
-    image = pyvips.Image.new_from_array(raster.samples).copy(
-        interpretation=grey if raster.channels == 1 else rgb, xres=raster.resolution[0], yres=raster.resolution[1]
-    )
-    for key, value in raster.metadata.items():
-        kind = pyvips.GValue.blob_type if isinstance(value, bytes) else pyvips.GValue.gstr_type
-        image.set_type(kind, key, value)
-    if raster.icc is not None:
-        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", raster.icc)
-    return image
+def _encode(
+    image: Any,  # noqa: ANN401
+    file: BinaryIO,
+    name: str,
+    extras: Extras,
+    saving: Mapping[str, object],
+    tick: Tick | None,
+) -> None:
+    """Write a libvips image with its profile, and all else that is carried, in the container of the format."""
+    inside = io.BytesIO()
+    sinks: Mapping[str, Any] = {
+        "png": lambda: Spliced(file.write, lambda head: png.put(head, extras)),
+        "jpeg": lambda: Spliced(file.write, lambda head: jpeg.put(head, extras)),
+        "webp": lambda: inside,
+        "tiff": lambda: file,
+    }
+    with _target(sinks[name](), tick) as target:
+        image.write_to_target(target, f".{name}", keep="icc", **saving)
+    if name == "webp":
+        file.write(webp.put(inside.getvalue(), extras))
+    if name == "tiff":
+        tiff.put(file, extras)
 
 
 @contextmanager
-def _target(file: BinaryIO, tick: Tick | None) -> Iterator[Any]:
-    """A libvips target that writes to an open file; what went wrong there (a full disk, say) is raised as it was."""
+def _target(file: Any, tick: Tick | None) -> Iterator[Any]:  # noqa: ANN401
+    """A libvips target that writes to a file or the like; what went wrong there (a full disk) is raised as it was."""
     failures: list[BaseException] = []
 
     def guarded(action: Callable[..., Any], failed: int | None = -1) -> Callable[..., Any]:
@@ -244,8 +262,9 @@ def _target(file: BinaryIO, tick: Tick | None) -> Iterator[Any]:
 
     target = pyvips.TargetCustom()
     target.on_write(guarded(file.write))
-    target.on_seek(guarded(file.seek))
-    target.on_read(guarded(file.read, None))
+    if not isinstance(file, Spliced):
+        target.on_seek(guarded(file.seek))
+        target.on_read(guarded(file.read, None))
     _LOGGER.addFilter(news)
     try:
         yield target
@@ -257,9 +276,26 @@ def _target(file: BinaryIO, tick: Tick | None) -> Iterator[Any]:
         _LOGGER.removeFilter(news)
 
 
+@dataclass(frozen=True)
+class _Opened:
+    name: str
+    """The format."""
+    image: Any
+    """A lazy libvips image."""
+    content: mmap.mmap
+    """The file's bytes."""
+    meaning: tiff.Photometric | None
+    """What samples of a TIFF file mean."""
+
+    @property
+    def orientation(self) -> int:
+        """How to turn it: EXIF's values, 1 to 8."""
+        return formats.orientation(self.content, self.name)
+
+
 @contextmanager
-def _open(path: Path) -> Iterator[tuple[str, Any]]:
-    """A file's format and its lazy libvips image; a failure inside the block becomes an ImageError that names it."""
+def _open(path: Path) -> Iterator[_Opened]:
+    """An image file; a failure inside the block becomes an ImageError that names it."""
     try:
         # Handed over as a descriptor, so that any file name works: libvips reads options into some.
         with path.open("rb") as file:
@@ -270,8 +306,17 @@ def _open(path: Path) -> Iterator[tuple[str, Any]]:
             if name is None:
                 raise ImageError(f"{path}: not a PNG, JPEG, TIFF or WebP image")
             file.seek(0)
-            source = pyvips.Source.new_from_descriptor(file.fileno())
-            yield name, pyvips.Image.new_from_source(source, "", access="sequential", fail_on="warning")
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)  # libvips may hold it beyond this block
+            meaning = tiff.photometric(content) if name == "tiff" else None
+            if (
+                meaning is not None and meaning.kind in colour_models.LAB
+            ):  # libvips misreads them, but gives RGB as it stands
+                content[meaning.place : meaning.place + 2] = struct.pack(f"{meaning.order}H", 2)
+                source = pyvips.Source.new_from_memory(content)
+            else:
+                source = pyvips.Source.new_from_descriptor(file.fileno())
+            image = pyvips.Image.new_from_source(source, "", access="sequential", fail_on="warning")
+            yield _Opened(name, image, content, meaning)
     except OSError as error:
         raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
     except pyvips.Error as error:
@@ -285,23 +330,6 @@ def _check_size(image: Any, path: Path, max_megapixels: float) -> None:  # noqa:
             f"{path}: {image.width} x {image.height} are {megapixels:.1f} megapixels, more than the "
             f"{max_megapixels:g} that --max-megapixels allows"
         )
-
-
-def _plain(image: Any, path: Path) -> tuple[Any, Any | None]:  # noqa: ANN401
-    """Split off alpha and bring the colours to 8- or 16-bit grey or RGB."""
-    alpha = None
-    if image.hasalpha():
-        image, alpha = image[:-1], image[-1]
-    if image.format not in ("uchar", "ushort"):
-        raise ImageError(f"{path}: has {image.format} samples; expected 8- or 16-bit unsigned integers")
-    wide = image.format == "ushort"
-    if image.interpretation == "cmyk":
-        image = image.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=16 if wide else 8)
-    elif image.interpretation not in ("b-w", "grey16", "srgb", "rgb16", "rgb", "multiband"):
-        image = image.colourspace("rgb16" if wide else "srgb")
-    if image.bands not in (1, 3):
-        raise ImageError(f"{path}: has {image.bands} channels; expected grey or RGB, with or without alpha")
-    return image, alpha
 
 
 def _fetch(image: Any, orientation: int, tick: Tick | None) -> NDArray[Any]:  # noqa: ANN401
@@ -325,25 +353,6 @@ def refuse_in_fork(what: str) -> None:
     """Fail where libvips would wait for ever: for threads that a fork has left behind in the parent process."""
     if os.getpid() != _OWNER:
         raise RuntimeError(f"{what} images needs a process that was not forked; start it with 'spawn' or 'forkserver'")
-
-
-def _orientation(image: Any) -> int:  # noqa: ANN401
-    """The EXIF orientation, 1 to 8; what is out of range means upright."""
-    orientation = int(_get(image, "orientation", 1))
-    return orientation if 1 <= orientation <= 8 else 1
-
-
-def _metadata(image: Any, path: Path, name: str) -> dict[str, bytes | str]:  # noqa: ANN401
-    kept: dict[str, bytes | str] = {key: image.get(key) for key in image.get_fields() if key.startswith(_CARRIED)}
-    if name == "tiff":
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            if found := exif.from_tiff(content):
-                kept["exif-data"] = found
-    if isinstance(block := kept.get("exif-data"), bytes):
-        kept["exif-data"] = exif.upright(block)
-    if isinstance(xmp := kept.get("xmp-data"), bytes):
-        kept["xmp-data"] = re.sub(rb"(tiff:Orientation(?:=[\"']|>))[1-8]", rb"\g<1>1", xmp)
-    return kept
 
 
 def _get(image: Any, key: str, default: Any) -> Any:  # noqa: ANN401

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from noiseda import images
 from noiseda.errors import ImageError, UserError, WeightsError
+from noiseda.formats import Extras
 from noiseda.images import Picture, read, write
 from noiseda.inference import files, restore_files, restore_tensor
 from noiseda.inference.plan import plan
@@ -265,7 +266,7 @@ def test_a_file_holds_what_the_tensor_holds(tmp_path, network, channels, suffixe
     )
     samples = torch.randint(0, 2**bits, (channels + 1, 150, 90), generator=torch.Generator().manual_seed(0))
     mask = samples[-1:].to(torch.uint16 if bits == 16 else torch.uint8) if alpha else None
-    write(Picture(samples[:-1] / (2**bits - 1), alpha=mask, bits=bits, resolution=(3.0, 4.0)), source)
+    write(Picture(samples[:-1] / (2**bits - 1), alpha=mask, bits=bits, extras=Extras(resolution=(3.0, 4.0))), source)
     model, picture = unet(network), read(source)
     pixels = restore_tensor(model, picture.pixels, tile=64, overlap=16, precision="fp32")
     write(replace(picture, pixels=pixels), expected)

@@ -37,9 +37,10 @@ class Watched:
             return read(path, **options)
 
         def writing(image, path, **options):
-            write(image, path, **options)
+            lost = write(image, path, **options)
             with self.lock:
                 self.held.discard(path.name)
+            return lost
 
         monkeypatch.setattr(raster, "read", reading)
         monkeypatch.setattr(raster, "write", writing)
@@ -82,7 +83,7 @@ def test_one_is_restored_while_the_last_is_written(jobs, monkeypatch):
     def writing(image, path, **options):
         if path.name == "0.png":
             assert restoring.wait(10)
-        write(image, path, **options)
+        return write(image, path, **options)
 
     monkeypatch.setattr(raster, "write", writing)
 

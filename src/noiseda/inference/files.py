@@ -204,6 +204,8 @@ class _Run:
         self.report.restored.append(job)
         self.pixels += outcome.pixels
         self.show.say(f"{path} -> {target}" + (f" (first of {outcome.pages} pages)" if outcome.pages > 1 else ""))
+        for note in outcome.notes:
+            self.show.note(f"note: {path}: {note}")
 
 
 def _device(name: str) -> torch.device:

@@ -36,6 +36,8 @@ class Written:
 
     pixels: int
     pages: int
+    notes: tuple[str, ...] = ()
+    """What was odd about the image, and what of it the new file cannot hold: plain sentences."""
 
 
 Done: TypeAlias = Callable[[Job, Written | ImageError], object]
@@ -132,7 +134,7 @@ class _Relay:
         path, target = job
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            raster.write(restored, target, tick=self.gate.check)
+            lost = raster.write(restored, target, tick=self.gate.check)
         except OSError as error:
             raise UserError(f"{target.parent}: the folder cannot be made: {error.strerror or error}") from error
         except ImageError as error:
@@ -141,7 +143,7 @@ class _Relay:
             raise
         finally:
             self.gate.leave(path)
-        return Written(restored.pixels, restored.pages)
+        return Written(restored.pixels, restored.pages, (*restored.notes, *lost))
 
 
 class _Gate:

@@ -1,0 +1,71 @@
+"""WebP: chunks of its container (RFC 9649, section 2.7), read, and put into a new file."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from noiseda.formats.exif import without_prefix
+from noiseda.formats.extras import Buffer, Extras
+
+_FLAGS = {b"ICCP": 0x20, b"ALPH": 0x10, b"EXIF": 0x08, b"XMP ": 0x04}
+
+
+def read(content: Buffer) -> Extras:
+    """What a WebP file holds beside its samples."""
+    found: dict[bytes, bytes] = {}
+    left_out = []
+    for kind, start, length in _chunks(content):
+        if kind in (b"EXIF", b"XMP "):
+            found.setdefault(kind, bytes(content[start : start + length]))
+        elif kind not in (b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ICCP", b"ANIM", b"ANMF"):
+            left_out.append(f"its {kind.decode('latin-1').strip()!r} chunk is unknown and was left out")
+    exif = found.get(b"EXIF")
+    return Extras(exif=exif and without_prefix(exif), xmp=found.get(b"XMP "), left_out=tuple(dict.fromkeys(left_out)))
+
+
+def put(content: bytes, extras: Extras) -> bytes:
+    """A WebP file that holds all this too.
+
+    Args:
+        content: The whole file, as it was encoded.
+        extras: What to put in.
+    """
+    parts = [(kind, content[start : start + length]) for kind, start, length in _chunks(content)]
+    image = [part for part in parts if part[0] in (b"ALPH", b"VP8 ", b"VP8L")]
+    profile = [part for part in parts if part[0] == b"ICCP"]
+    told = [(kind, block) for kind, block in ((b"EXIF", extras.exif), (b"XMP ", extras.xmp)) if block is not None]
+    if not (profile or told):
+        return content
+    extended = next((bytearray(body) for kind, body in parts if kind == b"VP8X"), None) or _extended(image)
+    extended[0] |= sum({_FLAGS[kind] for kind, _ in [*profile, *told]})
+    made = b"".join(_chunk(kind, body) for kind, body in [(b"VP8X", bytes(extended)), *profile, *image, *told])
+    return b"RIFF" + struct.pack("<I", 4 + len(made)) + b"WEBP" + made
+
+
+def _extended(image: list[tuple[bytes, bytes]]) -> bytearray:
+    """The body of a VP8X chunk for the lossless or lossy image data of a simple file."""
+    kind, body = image[-1]
+    if kind == b"VP8L":
+        bits = int.from_bytes(body[1:5], "little")
+        width, height, alpha = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, bits >> 28 & 1
+    else:
+        width, height = (side & 0x3FFF for side in struct.unpack("<HH", body[6:10]))
+        alpha = int(len(image) > 1)
+    flags = _FLAGS[b"ALPH"] if alpha else 0
+    return bytearray(struct.pack("<I", flags) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little"))
+
+
+def _chunks(content: Buffer) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, start and length of the body of each chunk."""
+    at = 12
+    while at + 8 <= len(content):
+        kind, length = struct.unpack("<4sI", content[at : at + 8])
+        if at + 8 + length > len(content):
+            return
+        yield kind, at + 8, length
+        at += 8 + length + length % 2
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return kind + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
