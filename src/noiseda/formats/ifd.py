@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from mmap import mmap
 from typing import TypeAlias
 
+import numpy as np
+
 Buffer: TypeAlias = "bytes | bytearray | mmap"
 Value: TypeAlias = tuple[int, int, bytes]
 """Type, count, and the value in little-endian order."""
@@ -19,6 +21,9 @@ Directory: TypeAlias = dict[int, "Value | Directory"]
 POINTERS = frozenset({0x8769, 0x8825, 0xA005})
 """Tags whose value is a directory: Exif, GPS and interoperability."""
 IPTC = 0x83BB
+
+_SHARED = 1 << 16
+"""Bytes that values of one directory may have in common: more is no file of anyone's, but asks for much memory."""
 
 _SIZE: Mapping[int, int] = {
     1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8
@@ -150,8 +155,10 @@ def read(data: Buffer, at: int, layout: Layout, *, skip: Collection[int] = (), d
         depth: How many more levels of directories there may be.
     """
     found: Directory = {}
+    room = len(data) + _SHARED
     for field in fields(data, at, layout):
-        if field.tag in skip:
+        room -= field.size
+        if field.tag in skip or room < 0:
             continue
         if field.tag in POINTERS:
             if depth and field.count == 1 and field.kind in (4, 13, 16, 18):
@@ -167,10 +174,9 @@ def _value(data: Buffer, field: Field, layout: Layout) -> Value:
     value = bytes(data[field.place : field.place + field.size])
     kind = field.kind
     if layout.order == ">" and not (field.tag == IPTC and value[:1] == b"\x1c"):  # text, whatever its type says
-        word = _WORD[kind]
-        value = b"".join(value[i : i + word][::-1] for i in range(0, len(value), word))
+        value = np.frombuffer(value, f"u{_WORD[kind]}").byteswap().tobytes()
     if kind in _CLASSIC:  # what is longer than 32 bits is an offset, which leads nowhere in another file
-        value = b"".join(value[i : i + 4] for i in range(0, len(value), 8))
+        value = np.frombuffer(value, "<u8").astype("<u4").tobytes()
         kind = _CLASSIC[kind]
     return kind, field.count, value
 

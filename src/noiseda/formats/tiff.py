@@ -45,7 +45,7 @@ def read(content: Buffer, page: int = 0) -> Extras:
     """
     try:
         layout, _ = ifd.header(content)
-        places = ifd.pages(content)
+        places = ifd.pages(content, page + 1)
         at = places[page]
     except (ValueError, IndexError):
         return Extras()
@@ -79,7 +79,7 @@ def orientation(content: Buffer, page: int = 0) -> int:
     """The orientation of a page, 1 to 8."""
     try:
         layout, _ = ifd.header(content)
-        return orientation_in(content, ifd.pages(content)[page], layout)
+        return orientation_in(content, ifd.pages(content, page + 1)[page], layout)
     except (ValueError, IndexError):
         return 1
 
@@ -112,7 +112,7 @@ def photometric(content: Buffer, page: int = 0) -> Photometric | None:
     """What the samples of a page mean; None where that cannot be found out."""
     try:
         layout, _ = ifd.header(content)
-        found = {field.tag: field for field in ifd.fields(content, ifd.pages(content)[page], layout)}
+        found = {field.tag: field for field in ifd.fields(content, ifd.pages(content, page + 1)[page], layout)}
         kind = found[262]
         numbers = {
             tag: ifd.integers(content, found[tag], layout)
