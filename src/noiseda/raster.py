@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -21,6 +21,7 @@ import pyvips
 from numpy.typing import NDArray
 
 from noiseda import exif
+from noiseda.decoding import Opened, decode
 from noiseda.errors import ImageError
 from noiseda.storage import atomic
 
@@ -39,14 +40,6 @@ FORMATS: Mapping[str, str] = {
 
 SUFFIXES: frozenset[str] = frozenset(FORMATS)
 """Suffixes of the files :func:`find_images` lists and :func:`write` accepts, lower case."""
-
-_MAGIC = {
-    re.compile(rb"\x89PNG\r\n\x1a\n"): "png",
-    re.compile(rb"\xff\xd8\xff"): "jpeg",
-    re.compile(rb"II[*+]\0|MM\0[*+]"): "tiff",
-    re.compile(rb"RIFF....WEBP", re.DOTALL): "webp",
-}
-"""How files of each format begin; nothing else reaches libvips, which would read SVG, PDF or matrices in text, too."""
 
 _CARRIED = ("exif-data", "xmp-data", "iptc-data", "photoshop-data", "png-comment-")
 _SAVING: Mapping[str, dict[str, object]] = {
@@ -84,8 +77,14 @@ class Carried:
     format: str = "png"
     """Format of the file it came from: png, jpeg, tiff or webp."""
 
+    page: int = 0
+    """Which page (frame) of that file the pixels are, from 0."""
+
     pages: int = 1
-    """Pages (frames) of that file; the pixels are the first one's."""
+    """Pages (frames) of that file."""
+
+    notes: tuple[str, ...] = ()
+    """What is odd about that file, in sentences without its name."""
 
     def carried(self) -> dict[str, Any]:
         """These fields by name, for another image that takes them over."""
@@ -124,7 +123,8 @@ def read(path: Path, *, max_megapixels: float = 200.0, tick: Tick | None = None)
 
     The EXIF orientation is applied, and its tag dropped. Palettes become RGB and 1-bit images 8-bit grey; CMYK and Lab
     are converted to sRGB (through the embedded profile, if any); everything else keeps its values and its profile. Of
-    several pages the first is read. A damaged file is an error, never a half-grey image.
+    several pages the first is read, or the full one where that is a thumbnail. A file that has all its pixels is read,
+    however odd its headers are; one that lacks some is an error, never a half-grey image.
 
     Args:
         path: The file.
@@ -134,33 +134,46 @@ def read(path: Path, *, max_megapixels: float = 200.0, tick: Tick | None = None)
     Raises:
         ImageError: The file is missing, empty, damaged, too large, or not an image that can be kept in 8 or 16 bits.
     """
-    with _open(path) as (name, image):
-        _check_size(image, path, max_megapixels)
-        pages, orientation = _get(image, "n-pages", 1), _orientation(image)
-        metadata = _metadata(image, path, name)
-        if name == "webp":
-            refuse_in_fork("reading WebP")
-        image, alpha = _plain(image, path)
-        samples = _fetch(image if alpha is None else image.bandjoin(alpha), orientation, tick)
+
+    def work(opened: Opened) -> Raster:
+        return _read(opened, path, max_megapixels, tick)
+
+    found, notes = decode(path, work)
+    return replace(found, notes=(*notes, *found.notes))
+
+
+def _read(opened: Opened, path: Path, max_megapixels: float, tick: Tick | None) -> Raster:
+    image, name = opened.image, opened.format
+    _check_size(image, path, max_megapixels)
+    orientation = _orientation(image)
+    metadata = _metadata(image, path, name)
+    if name == "webp":
+        refuse_in_fork("reading WebP")
+    image, alpha = _plain(image, path)
+    samples = _fetch(image if alpha is None else image.bandjoin(alpha), orientation, tick)
     return Raster(
         samples,
         icc=_get(image, "icc-profile-data", None),
         metadata=metadata,
         resolution=(image.xres, image.yres),
         format=name,
-        pages=pages,
+        page=opened.page,
+        pages=opened.pages,
     )
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """Height and width of an upright image, from the header alone.
+    """Height and width of the upright image that :func:`read` would read, from the headers alone.
 
     Raises:
         ImageError: The file is missing, empty or not an image.
     """
-    with _open(path) as (_, image):
-        height, width = image.height, image.width
-        return (height, width) if _orientation(image) < 5 else (width, height)
+
+    def work(opened: Opened) -> tuple[int, int]:
+        height, width = opened.image.height, opened.image.width
+        return (height, width) if _orientation(opened.image) < 5 else (width, height)
+
+    return decode(path, work, whole=False)[0]
 
 
 def format_of(path: Path) -> str:
@@ -255,27 +268,6 @@ def _target(file: BinaryIO, tick: Tick | None) -> Iterator[Any]:
         raise
     finally:
         _LOGGER.removeFilter(news)
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[tuple[str, Any]]:
-    """A file's format and its lazy libvips image; a failure inside the block becomes an ImageError that names it."""
-    try:
-        # Handed over as a descriptor, so that any file name works: libvips reads options into some.
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:
-                raise ImageError(f"{path}: the file is empty")
-            start = file.read(12)
-            name = next((name for magic, name in _MAGIC.items() if magic.match(start)), None)
-            if name is None:
-                raise ImageError(f"{path}: not a PNG, JPEG, TIFF or WebP image")
-            file.seek(0)
-            source = pyvips.Source.new_from_descriptor(file.fileno())
-            yield name, pyvips.Image.new_from_source(source, "", access="sequential", fail_on="warning")
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except pyvips.Error as error:
-        raise ImageError(f"{path}: cannot be read: {_reason(error)}") from error
 
 
 def _check_size(image: Any, path: Path, max_megapixels: float) -> None:  # noqa: ANN401

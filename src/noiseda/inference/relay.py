@@ -35,7 +35,8 @@ class Written:
     """What is told of an image once it is written."""
 
     pixels: int
-    pages: int
+    notes: tuple[str, ...] = ()
+    """What is odd about the file it came from."""
 
 
 Done: TypeAlias = Callable[[Job, Written | ImageError], object]
@@ -141,7 +142,7 @@ class _Relay:
             raise
         finally:
             self.gate.leave(path)
-        return Written(restored.pixels, restored.pages)
+        return Written(restored.pixels, restored.notes)
 
 
 class _Gate:
