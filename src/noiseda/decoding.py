@@ -94,7 +94,7 @@ def decode(path: Path, work: Callable[[Opened], T], *, whole: bool = True) -> tu
     try:
         with path.open("rb") as file:
             name = _format(file, path)
-            return {"jpeg": _jpeg, "tiff": _tiff, "png": _png, "webp": _webp}[name](file, path, work, whole)
+            return {"jpeg": _jpeg, "tiff": _tiff, "png": _png, "webp": _webp}[name](file, work, whole)
     except OSError as error:
         raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
     except _Damaged as error:
@@ -111,15 +111,15 @@ def _format(file: BinaryIO, path: Path) -> str:
     return name
 
 
-def _jpeg(file: BinaryIO, path: Path, work: Callable[[Opened], T], whole: bool) -> tuple[T, tuple[str, ...]]:
-    found = jpeg_scans.walk(file) if whole else None
+def _jpeg(file: BinaryIO, work: Callable[[Opened], T], whole: bool) -> tuple[T, tuple[str, ...]]:
+    found = jpeg_scans.walk(file, briefly=True) if whole else None
     if found is not None and (lost := jpeg_scans.missing(found)):
         raise _Damaged(lost, [])
     odd: list[str] = []
     try:
         result, heard = _try("jpeg", _source(file), work)
     except _Damaged:
-        mended = jpeg_scans.mend(found or jpeg_scans.walk(file))
+        mended = jpeg_scans.mend(jpeg_scans.walk(file))
         if mended is None:
             raise
         pieces, odd = mended
@@ -128,28 +128,28 @@ def _jpeg(file: BinaryIO, path: Path, work: Callable[[Opened], T], whole: bool) 
     return result, (*odd, *map(complaints.of_any, heard), *others)
 
 
-def _tiff(file: BinaryIO, path: Path, work: Callable[[Opened], T], whole: bool) -> tuple[T, tuple[str, ...]]:
+def _tiff(file: BinaryIO, work: Callable[[Opened], T], whole: bool) -> tuple[T, tuple[str, ...]]:
     choice = tiff_pages.choose(file)
     if choice.refusal is not None:
-        raise ImageError(f"{path}: {choice.refusal}")
+        raise _Damaged(choice.refusal, [])
     said = (choice.note,) if choice.note is not None else ()
-    where = {"page": choice.page, "subifd": choice.subifd}
-    place = {"page": choice.page, "pages": choice.pages, "place": choice.place}
     try:
-        result, _ = _try("tiff", _source(file), work, strict=True, loading=where, **place)
-        return result, said
+        loading = {"page": choice.page, "subifd": choice.subifd}
+        return _try("tiff", _source(file), work, choice=choice, strict=True, **loading)[0], said
     except _Damaged as first:
         mended = tiff_mend.mend(file, choice.place) if choice.place else first.reason
         if isinstance(mended, str):
             raise _Damaged(mended, []) from first.__cause__
-        result, heard = _try("tiff", _source(file, mended), work, fail_on="error", **place)
-        if any(not complaints.ALLOWED_TIFF.search(message) for message in heard):
-            raise
-        odd = dict.fromkeys(map(complaints.of_tiff, [*first.warnings, *heard]))
+        pieces, odd = mended
+        try:
+            result, _ = _try("tiff", _source(file, pieces), work, choice=choice, strict=True)
+        except _Damaged:
+            raise first from first.__cause__
+        odd += filter(None, dict.fromkeys(map(complaints.of_tiff, first.warnings)))
         return result, (*(odd or ["its directory has odd entries, which are passed over"]), *said)
 
 
-def _png(file: BinaryIO, path: Path, work: Callable[[Opened], T], whole: bool) -> tuple[T, tuple[str, ...]]:
+def _png(file: BinaryIO, work: Callable[[Opened], T], whole: bool) -> tuple[T, tuple[str, ...]]:
     result, heard = _try("png", _source(file), work)
     odd = list(map(complaints.of_png, heard))
     if None in odd:
@@ -159,7 +159,7 @@ def _png(file: BinaryIO, path: Path, work: Callable[[Opened], T], whole: bool) -
     return result, tuple(sentence for sentence in odd if sentence is not None)
 
 
-def _webp(file: BinaryIO, path: Path, work: Callable[[Opened], T], whole: bool) -> tuple[T, tuple[str, ...]]:
+def _webp(file: BinaryIO, work: Callable[[Opened], T], whole: bool) -> tuple[T, tuple[str, ...]]:
     odd: list[str] = []
     frames = 1
 
@@ -200,12 +200,9 @@ def _try(
     source: Any,  # noqa: ANN401
     work: Callable[[Opened], T],
     *,
+    choice: tiff_pages.Choice | None = None,
     strict: bool = False,
-    fail_on: str = "warning",
-    loading: dict[str, int] | None = None,
-    page: int = 0,
-    pages: int | None = None,
-    place: int = 0,
+    **loading: object,
 ) -> tuple[T, list[str]]:
     """Open a source, work on it and close it.
 
@@ -213,12 +210,9 @@ def _try(
         name: The format.
         source: What is read.
         work: What is done.
+        choice: Which page it is of how many, if libvips does not tell.
         strict: Whether any warning is a failure.
-        fail_on: What makes libvips fail.
-        loading: More for the loader.
-        page: Which page it is told to read.
-        pages: How many the file has, where libvips does not count them.
-        place: Where the page's directory lies.
+        **loading: What the loader is given.
 
     Returns:
         What the work returns, and what was warned of.
@@ -228,24 +222,25 @@ def _try(
     """
     with _listening() as heard:
         try:
-            result = work(_open(name, source, {"fail_on": fail_on, **(loading or {})}, (page, pages, place)))
+            result = work(_open(name, source, choice, {"fail_on": "warning", **loading}))
         except BaseException as error:
             # Its frames hold the image, which would be closed, and say more, when nobody listens any longer.
             traceback.clear_frames(error.__traceback__)
             if isinstance(error, pyvips.Error):
                 raise _Damaged(_reason(error, heard), _telling(heard)) from error
             raise
-    # libjpeg's last rows are only judged when the image is closed.
+    # Of the last rows of a JPEG, damage is told when the image is closed.
     telling = _telling(heard)
     if telling and (strict or any(_FOLLOWS.search(message) for message in heard)):
         raise _Damaged(telling[-1], telling)
     return result, telling
 
 
-def _open(name: str, source: Any, loading: dict[str, Any], where: tuple[int, int | None, int]) -> Opened:  # noqa: ANN401
+def _open(name: str, source: Any, choice: tiff_pages.Choice | None, loading: dict[str, object]) -> Opened:  # noqa: ANN401
     image = getattr(pyvips.Image, _LOADERS[name])(source, access="sequential", **loading)
-    page, pages, place = where
-    return Opened(name, image, page, pages or (image.get("n-pages") if image.get_typeof("n-pages") else 1), place)
+    if choice is not None:
+        return Opened(name, image, choice.page, choice.pages, choice.place)
+    return Opened(name, image, pages=image.get("n-pages") if image.get_typeof("n-pages") else 1)
 
 
 class _Ears(threading.local):

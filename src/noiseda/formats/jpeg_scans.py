@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from noiseda.formats.pieces import Piece
 
@@ -26,7 +26,11 @@ _NO_DATA = re.compile(rb"\xff[^\0\xff\xd0-\xd7]")
 _SWALLOWED = re.compile(rb"\xff[\xc0-\xfe]")
 """What looks like a marker inside a header of numbers."""
 
+_GAIN_MAP = re.compile(rb"hdrgainmap|hdr-gain-map|urn:iso:std:iso:ts:21496:-1")
+_VIDEO = re.compile(rb"(?:MotionPhoto|MicroVideo)(?:=[\"']|>)1")
+
 _WINDOW = 1 << 18
+_MOST_PICTURES = 64
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,6 @@ class Jpeg:
     end: int | None = None
     """Where the picture's end marker lies, if there is one."""
 
-    size: int = 0
-    """Bytes of the file."""
-
     @property
     def frame(self) -> Segment | None:
         """The header that tells the size and the components."""
@@ -74,18 +75,19 @@ class Jpeg:
         """The scans, each with its data."""
         return [segment for segment in self.segments if segment.marker == _SOS]
 
-    def applications(self, number: int, start: bytes) -> Iterator[bytes]:
-        """What lies in the application segments of this number that begin so, after this beginning."""
+    def applications(self, number: int, start: bytes) -> Iterator[tuple[int, bytes]]:
+        """What lies in the application segments of this number that begin so, after this beginning, and where."""
         for segment in self.segments:
             if segment.marker == _APP0 + number and segment.payload.startswith(start):
-                yield segment.payload[len(start) :]
+                yield segment.at + 4 + len(start), segment.payload[len(start) :]
 
 
-def walk(file: BinaryIO) -> Jpeg:
+def walk(file: BinaryIO, *, briefly: bool = False) -> Jpeg:
     """Read the structure of a JPEG file up to the end of its first picture.
 
     Args:
         file: A file that begins with the marker of a JPEG file.
+        briefly: Whether to go without the end of the data, which takes time to find, if the first scan is all there is.
 
     Returns:
         What was found, as far as it can be followed.
@@ -96,11 +98,11 @@ def walk(file: BinaryIO) -> Jpeg:
     while True:
         place = _find(file, _MARKER, at)
         if place is None:
-            return Jpeg(segments, None, size)
+            return Jpeg(segments, None)
         stray = _read(file, at, place - at).rstrip(b"\xff")
         marker = _read(file, place, 2)[1]
         if marker == _EOI:
-            return Jpeg(segments, place, size)
+            return Jpeg(segments, place)
         if marker in _ALONE:
             segments.append(Segment(marker, place, b"", stray))
             at = place + 2
@@ -108,9 +110,11 @@ def walk(file: BinaryIO) -> Jpeg:
         length = int.from_bytes(_read(file, place + 2, 2), "big")
         payload = _read(file, place + 4, max(length - 2, 0))
         if length < 2 or len(payload) < length - 2:
-            return Jpeg(segments, None, size)
+            return Jpeg(segments, None)
         at = place + 2 + length
         data = (0, 0)
+        if marker == _SOS and briefly and _is_only(Segment(marker, place, payload), Jpeg(segments).frame):
+            return Jpeg([*segments, Segment(marker, place, payload, stray)], None)
         if marker == _SOS:
             stop = _find(file, _NO_DATA, at)
             data = (at, size if stop is None else stop)
@@ -176,17 +180,17 @@ def mend(jpeg: Jpeg) -> tuple[list[Piece], list[str]] | None:
 
 def others(jpeg: Jpeg, file: BinaryIO) -> list[str]:
     """What else the file holds beside its first picture, in sentences."""
-    rest = b"" if jpeg.end is None else _read(file, jpeg.end + 2, 1 << 16)
-    xmp = b"".join(jpeg.applications(1, b"http://ns.adobe.com/xap/1.0/\0"))
+    xmp = b"".join(payload for _, payload in jpeg.applications(1, b"http://ns.adobe.com/xap/1.0/\0"))
     iso = any(True for _ in jpeg.applications(2, b"urn:iso:std:iso:ts:21496:-1\0"))
-    pictures = max((_pictures(index) for index in jpeg.applications(2, b"MPF\0")), default=1)
+    pictures = [place for at, index in jpeg.applications(2, b"MPF\0") for place in _pictures(at, index)]
+    seconds = [start for start in (_read(file, place, 1 << 16) for place in pictures) if start.startswith(b"\xff\xd8")]
     found = []
-    if iso or b"hdr-gain-map" in xmp or b"hdrgm:" in xmp or b"hdrgainmap" in rest:
+    if seconds and (iso or b"hdrgm:" in xmp or any(_GAIN_MAP.search(start) for start in seconds)):
         found.append("its gain map (HDR) is not kept; what is read is the picture for ordinary screens")
-    elif pictures > 1 and rest:
-        found.append(f"the file holds {pictures} pictures; the first is read")
-    if b"ftyp" in rest[:256] or b"MotionPhoto_Data" in rest:
-        found.append("the video that follows the picture is not kept")
+    elif seconds:
+        found.append(f"the first of {len(seconds) + 1} pictures is read")
+    if _VIDEO.search(xmp):
+        found.append("the video that belongs to the picture is not kept")
     return found
 
 
@@ -195,6 +199,12 @@ def _scan(scan: Segment) -> tuple[list[int], tuple[int, int, int]]:
     count = scan.payload[0] if scan.payload else 0
     last = scan.payload[1 + 2 * count : 4 + 2 * count].ljust(3, b"\0")
     return list(scan.payload[1 : 1 + 2 * count : 2]), (last[0], last[1], last[2])
+
+
+def _is_only(scan: Segment, frame: Segment | None) -> bool:
+    """Whether a scan holds all there is of the components of a frame."""
+    whole = frame is not None and frame.marker in _SEQUENTIAL
+    return whole and frame is not None and len(_scan(scan)[0]) == frame.payload[5]
 
 
 def _put_right(segment: Segment, frame: Segment) -> tuple[bytes, str | None]:
@@ -245,18 +255,19 @@ def _harmless(stray: bytes, before: Segment | None) -> bool:
     return not _SWALLOWED.search(before.payload + stray[:1])
 
 
-def _pictures(index: bytes) -> int:
-    """How many pictures the index of a multi-picture file (MPF, CIPA DC-007) lists."""
-    order = "little" if index.startswith(b"II") else "big"
+def _pictures(at: int, index: bytes) -> list[int]:
+    """Where the pictures after the first lie, by the index of a multi-picture file (MPF, CIPA DC-007) at a place."""
+    order: Literal["little", "big"] = "little" if index.startswith(b"II") else "big"
 
     def number(at: int, length: int) -> int:
-        return int.from_bytes(index[at : at + length], order)  # type: ignore[arg-type]
+        return int.from_bytes(index[at : at + length], order)
 
     start = number(4, 4)
     for entry in range(start + 2, start + 2 + 12 * min(number(start, 2), 64), 12):
-        if number(entry, 2) == 0xB001:
-            return min(number(entry + 8, 4), 1000)
-    return 1
+        if number(entry, 2) == 0xB002:
+            first, count = number(entry + 8, 4), min(number(entry + 4, 4) // 16, _MOST_PICTURES)
+            return [at + number(first + 16 * picture + 8, 4) for picture in range(1, count)]
+    return []
 
 
 def _find(file: BinaryIO, what: re.Pattern[bytes], at: int) -> int | None:

@@ -45,11 +45,12 @@ _BESIDE = frozenset({700, 33723, 34377, 34675})
 _SINGLE = {274: 3, 282: 5, 283: 5, 296: 3}
 """Orientation and resolution, with the type of their only value."""
 
+_COUNTS = "the lengths of its strips are missing or wrong, but all of its pixels are there"
 _MOST = 1 << 20
 """Strips or tiles."""
 
 
-def mend(file: BinaryIO, place: int) -> list[Piece] | str:
+def mend(file: BinaryIO, place: int) -> tuple[list[Piece], list[str]] | str:
     """The same picture with a directory that no decoder stumbles over: sorted, each tag once, right byte counts.
 
     Args:
@@ -57,7 +58,7 @@ def mend(file: BinaryIO, place: int) -> list[Piece] | str:
         place: Where the picture's directory lies.
 
     Returns:
-        What the mended file is made of, or why pixels are missing.
+        What the mended file is made of, and what was odd, in sentences; or why pixels are missing.
     """
     layout, _ = start(file)
     page = directory(file, layout, place, _COUNTED)
@@ -72,15 +73,12 @@ def mend(file: BinaryIO, place: int) -> list[Piece] | str:
     counts = _counts(page, size)
     if isinstance(counts, str):
         return counts
-    anew = _write(layout, entries, counts, TILE_BYTES if page.values.get(TILES) else STRIP_BYTES, size)
-    head = (8 if layout.wide == 4 else 16) - layout.wide
-    return [
-        (0, head),
-        layout.write(size + size % 2, layout.wide),
-        (head + layout.wide, size),
-        b"\0" * (size % 2),
-        beside,
-    ]
+    tag = TILE_BYTES if page.values.get(TILES) else STRIP_BYTES
+    odd = [] if tuple(counts) == page.values.get(tag) else [_COUNTS]
+    anew = _write(layout, entries, counts, tag, size)
+    head = 4 if layout.wide == 4 else 8
+    first = layout.write(size + size % 2, layout.wide)
+    return [(0, head), first, (head + layout.wide, size), b"\0" * (size % 2), anew], odd
 
 
 def _write(layout: Layout, entries: dict[int, Entry], counts: list[int], tag: int, size: int) -> bytes:
@@ -104,7 +102,9 @@ def _counts(page: Page, size: int) -> list[int] | str:
     taken = sorted({*starts, page.place, size})
     room = [next((after for after in taken if after > place), place) - place for place in starts]
     if page.one(COMPRESSION, 1) != 1:
-        return list(counts) if len(counts) == len(starts) and all(counts) else room
+        known = list(counts) if len(counts) == len(starts) and all(counts) else room
+        inside = all(place + count <= size for place, count in zip(starts, known, strict=True))
+        return known if inside and starts else "some of its pixels are missing"
     needed = _needed(page, tiled)
     whole = len(needed) == len(set(starts)) == len(starts) > 0 and min(starts) >= 8
     if not whole or any(there < length for there, length in zip(room, needed, strict=True)):

@@ -69,8 +69,8 @@ def choose(file: BinaryIO) -> Choice:
         if picture.one(COLOURS) in _RAW:
             return Choice(refusal="its full picture is a camera's raw data, which needs a raw converter")
         if page.reduced or page.shows(picture):
-            note = "the full picture is read, which lies behind its thumbnail"
-            return Choice(best, len(pages), index, picture.place, note)
+            said = "the full picture is read, which lies behind its thumbnail"
+            return Choice(best, len(pages), index, picture.place, said)
     note = None
     if best:
         note = f"page {best + 1} of {len(pages)} is read: the first is a thumbnail"
