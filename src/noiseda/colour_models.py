@@ -13,9 +13,6 @@ from noiseda.errors import ImageError
 from noiseda.formats import tiff
 from noiseda.formats.colour import Colour
 
-YCBCR, LAB = 6, (8, 9)
-"""TIFF's numbers of colour models."""
-
 
 def plain(image: Any, meaning: tiff.Photometric | None, path: Path) -> tuple[Any, Any | None]:  # noqa: ANN401
     """Split off alpha and bring the colours to 8- or 16-bit grey or RGB.
@@ -29,16 +26,16 @@ def plain(image: Any, meaning: tiff.Photometric | None, path: Path) -> tuple[Any
         ImageError: The samples are not integers of 8 or 16 bits, or not grey or RGB.
     """
     alpha = None
-    if meaning is not None and meaning.kind == YCBCR and (meaning.samples, image.bands) == (3, 4):
+    if meaning is not None and meaning.kind == tiff.YCBCR and (meaning.samples, image.bands) == (3, 4):
         image = image[:3]  # libtiff's way for subsampled colours adds an alpha
     if image.hasalpha():
         image, alpha = image[:-1], image[-1]
     if image.format not in ("uchar", "ushort"):
         raise ImageError(f"{path}: has {image.format} samples; expected 8- or 16-bit unsigned integers")
     wide = image.format == "ushort"
-    if meaning is not None and meaning.kind in LAB:
+    if meaning is not None and meaning.kind in tiff.LAB:
         image = _from_lab(image, meaning.kind == 9, wide)
-    elif meaning is not None and meaning.kind == YCBCR and meaning.plain and image.bands == 3:
+    elif meaning is not None and meaning.kind == tiff.YCBCR and meaning.plain and image.bands == 3:
         image = _from_ycbcr(image, meaning, wide)
     elif image.interpretation == "cmyk":
         image = image.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=16 if wide else 8)

@@ -8,6 +8,7 @@ too large to be held as floats stays a :class:`noiseda.raster.Raster`, of which 
 from __future__ import annotations
 
 import io
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,10 @@ __all__ = [
     "to_uint16",
     "write",
 ]
+
+
+log = logging.getLogger(__name__)
+_said: set[tuple[Path, str]] = set()
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,17 +89,22 @@ def find_images(folder: Path) -> list[Path]:
     return [path for _, path in sorted(found)]
 
 
-def read(path: Path, *, max_megapixels: float = 200.0) -> Picture:
+def read(path: Path, *, max_megapixels: float = 200.0, say: bool = True) -> Picture:
     """Read an image file as :func:`noiseda.raster.read` does, as floats.
 
     Args:
         path: The file.
         max_megapixels: Refuse larger images, before any pixel is decoded.
+        say: Warn of what is odd about the file, once for each file.
 
     Raises:
         ImageError: The file is missing, empty, damaged, too large, or not an image that can be kept in 8 or 16 bits.
     """
     found = raster.read(path, max_megapixels=max_megapixels)
+    for note in found.notes if say else ():
+        if (path, note) not in _said:
+            _said.add((path, note))
+            log.warning("%s: %s", path, note)
     alpha = found.samples[:, :, found.channels :]
     return Picture(
         pixels=from_samples(found.samples[:, :, : found.channels]).contiguous(),

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import io
 import logging
-import mmap
 import os
-import re
-import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -23,6 +20,7 @@ import pyvips
 from numpy.typing import NDArray
 
 from noiseda import colour_models, formats
+from noiseda.decoding import Opened, decode
 from noiseda.errors import ImageError
 from noiseda.formats import exif, jpeg, png, tiff, webp
 from noiseda.formats.extras import Extras, Spliced
@@ -43,14 +41,6 @@ FORMATS: Mapping[str, str] = {
 
 SUFFIXES: frozenset[str] = frozenset(FORMATS)
 """Suffixes of the files :func:`find_images` lists and :func:`write` accepts, lower case."""
-
-_MAGIC = {
-    re.compile(rb"\x89PNG\r\n\x1a\n"): "png",
-    re.compile(rb"\xff\xd8\xff"): "jpeg",
-    re.compile(rb"II[*+]\0|MM\0[*+]"): "tiff",
-    re.compile(rb"RIFF....WEBP", re.DOTALL): "webp",
-}
-"""How files of each format begin; nothing else reaches libvips, which would read SVG, PDF or matrices in text, too."""
 
 _SAVING: Mapping[str, dict[str, object]] = {
     "png": {},
@@ -81,14 +71,17 @@ class Carried:
     extras: Extras = field(default_factory=Extras)
     """EXIF, XMP, IPTC and the like, byte for byte, but upright and without thumbnail."""
 
-    notes: tuple[str, ...] = ()
-    """What was odd about the file, in plain sentences without its name."""
-
     format: str = "png"
     """Format of the file it came from: png, jpeg, tiff or webp."""
 
+    page: int = 0
+    """Which page (frame) of that file the pixels are, from 0."""
+
     pages: int = 1
-    """Pages (frames) of that file; the pixels are the first one's."""
+    """Pages (frames) of that file."""
+
+    notes: tuple[str, ...] = ()
+    """What is odd about that file, in sentences without its name."""
 
     def carried(self) -> dict[str, Any]:
         """These fields by name, for another image that takes them over."""
@@ -127,7 +120,8 @@ def read(path: Path, *, max_megapixels: float = 200.0, tick: Tick | None = None)
 
     The EXIF orientation is applied, and its tag dropped. Palettes become RGB and 1-bit images 8-bit grey; CMYK and Lab
     are converted to sRGB (through the embedded profile, if any); everything else keeps its values and its profile. Of
-    several pages the first is read. A damaged file is an error, never a half-grey image.
+    several pages the first is read, or the full one where that is a thumbnail. A file that has all its pixels is read,
+    however odd its headers are; one that lacks some is an error, never a half-grey image.
 
     Args:
         path: The file.
@@ -137,34 +131,47 @@ def read(path: Path, *, max_megapixels: float = 200.0, tick: Tick | None = None)
     Raises:
         ImageError: The file is missing, empty, damaged, too large, or not an image that can be kept in 8 or 16 bits.
     """
-    with _open(path) as found:
-        _check_size(found.image, path, max_megapixels)
-        orientation = found.orientation
-        extras = formats.read(found.content, found.name).upright(orientation)
-        if found.name == "webp":
-            refuse_in_fork("reading WebP")
-        image, alpha = colour_models.plain(found.image, found.meaning, path)
-        icc = _get(image, "icc-profile-data", extras.icc)
-        samples = _fetch(image if alpha is None else image.bandjoin(alpha), orientation, tick)
+
+    def work(opened: Opened) -> Raster:
+        return _read(opened, path, max_megapixels, tick)
+
+    found, notes = decode(path, work)
+    return replace(found, notes=tuple(dict.fromkeys((*notes, *found.notes))))
+
+
+def _read(opened: Opened, path: Path, max_megapixels: float, tick: Tick | None) -> Raster:
+    _check_size(opened.image, path, max_megapixels)
+    orientation = formats.orientation(opened.content, opened.format, opened.place)
+    extras = formats.read(opened.content, opened.format, opened.place).upright(orientation)
+    if opened.format == "webp":
+        refuse_in_fork("reading WebP")
+    meaning = tiff.photometric(opened.content, opened.place) if opened.format == "tiff" else None
+    image, alpha = colour_models.plain(opened.image, meaning, path)
+    samples = _fetch(image if alpha is None else image.bandjoin(alpha), orientation, tick)
     return Raster(
         samples,
-        icc=icc,
+        icc=_get(image, "icc-profile-data", extras.icc),
         extras=extras,
         notes=extras.left_out,
-        format=found.name,
-        pages=_get(found.image, "n-pages", 1),
+        format=opened.format,
+        page=opened.page,
+        pages=opened.pages,
     )
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """Height and width of an upright image, from the header alone.
+    """Height and width of the upright image that :func:`read` would read, from the headers alone.
 
     Raises:
         ImageError: The file is missing, empty or not an image.
     """
-    with _open(path) as found:
-        height, width = found.image.height, found.image.width
-        return (height, width) if found.orientation < 5 else (width, height)
+
+    def work(opened: Opened) -> tuple[int, int]:
+        height, width = opened.image.height, opened.image.width
+        upright = formats.orientation(opened.content, opened.format, opened.place) < 5
+        return (height, width) if upright else (width, height)
+
+    return decode(path, work, whole=False)[0]
 
 
 def format_of(path: Path) -> str:
@@ -274,53 +281,6 @@ def _target(file: Any, tick: Tick | None) -> Iterator[Any]:  # noqa: ANN401
         raise
     finally:
         _LOGGER.removeFilter(news)
-
-
-@dataclass(frozen=True)
-class _Opened:
-    name: str
-    """The format."""
-    image: Any
-    """A lazy libvips image."""
-    content: mmap.mmap
-    """The file's bytes."""
-    meaning: tiff.Photometric | None
-    """What samples of a TIFF file mean."""
-
-    @property
-    def orientation(self) -> int:
-        """How to turn it: EXIF's values, 1 to 8."""
-        return formats.orientation(self.content, self.name)
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[_Opened]:
-    """An image file; a failure inside the block becomes an ImageError that names it."""
-    try:
-        # Handed over as a descriptor, so that any file name works: libvips reads options into some.
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:
-                raise ImageError(f"{path}: the file is empty")
-            start = file.read(12)
-            name = next((name for magic, name in _MAGIC.items() if magic.match(start)), None)
-            if name is None:
-                raise ImageError(f"{path}: not a PNG, JPEG, TIFF or WebP image")
-            file.seek(0)
-            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)  # libvips may hold it beyond this block
-            meaning = tiff.photometric(content) if name == "tiff" else None
-            if (
-                meaning is not None and meaning.kind in colour_models.LAB
-            ):  # libvips misreads them, but gives RGB as it stands
-                content[meaning.place : meaning.place + 2] = struct.pack(f"{meaning.order}H", 2)
-                source = pyvips.Source.new_from_memory(content)
-            else:
-                source = pyvips.Source.new_from_descriptor(file.fileno())
-            image = pyvips.Image.new_from_source(source, "", access="sequential", fail_on="warning")
-            yield _Opened(name, image, content, meaning)
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except pyvips.Error as error:
-        raise ImageError(f"{path}: cannot be read: {_reason(error)}") from error
 
 
 def _check_size(image: Any, path: Path, max_megapixels: float) -> None:  # noqa: ANN401

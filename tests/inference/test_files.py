@@ -205,7 +205,7 @@ def test_several_pages_are_mentioned(net, tmp_path, capsys):
     page = PIL.Image.fromarray(np.zeros((8, 8), np.uint8))
     page.save(tmp_path / "p.tif", save_all=True, append_images=[page, page])
     restore_files(Path("w"), str(tmp_path / "p.tif"), tmp_path / "out")
-    assert "(first of 3 pages)" in capsys.readouterr().err
+    assert "p.tif: the first of 3 pages is read" in capsys.readouterr().err
 
 
 def test_16_bit_images_are_restored_in_full_precision_unless_told(net, tmp_path, monkeypatch):

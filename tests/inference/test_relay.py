@@ -54,7 +54,7 @@ def same(job, source, settle):
 def test_images_arrive_and_are_told_of_in_order(jobs, aside):
     told = []
     relay.relay(jobs, same, lambda job, outcome: told.append((job, outcome)), max_megapixels=1, aside=aside)
-    assert told == [(job, relay.Written(600, 1)) for job in jobs]
+    assert told == [(job, relay.Written(600)) for job in jobs]
     assert [raster.read(target).samples.mean() for _, target in jobs] == [0, 1, 2, 3, 4]
 
 

@@ -141,13 +141,18 @@ def _decode_one(path: Path, folder: Path, max_megapixels: float) -> Path:
     return entry
 
 
-def read_pixels(path: Path, max_megapixels: float) -> Pixels:
+def read_pixels(path: Path, max_megapixels: float, *, say: bool = True) -> Pixels:
     """Decode a file as patches are cut from it: (H, W, C), rounded to 8 bits.
+
+    Args:
+        path: the file.
+        max_megapixels: larger images are refused.
+        say: warn of what is odd about the file.
 
     Raises:
         ImageError: it cannot be read, or is too large or too small to be used.
     """
-    pixels = read(path, max_megapixels=max_megapixels).pixels
+    pixels = read(path, max_megapixels=max_megapixels, say=say).pixels
     if min(pixels.shape[1:]) < SMALLEST:
         raise ImageError(f"{path}: {pixels.shape[2]} x {pixels.shape[1]} pixels; each side needs {SMALLEST} at least")
     return to_uint8(pixels).permute(1, 2, 0).contiguous().numpy()

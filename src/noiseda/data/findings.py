@@ -112,7 +112,7 @@ def read_image(
     try:
         height, width = sizes[path] = read_size(path)
         kind = "broken" if height * width <= max_megapixels * 1e6 else "oversize"
-        picture = read(path, max_megapixels=max_megapixels)
+        picture = read(path, max_megapixels=max_megapixels, say=False)
     except ImageError as error:
         report.problems.append(Finding(kind, str(error)))
         return None
@@ -124,6 +124,7 @@ def read_image(
     report.channels[colours + ("" if picture.alpha is None else " with alpha")] += 1
     report.bits[str(picture.bits)] += 1
     report.formats[picture.format] += 1
+    report.notes += [Finding("odd, but read", f"{path}: {note}") for note in picture.notes]
     if FORMATS[path.suffix.lower()] != picture.format:
         report.notes.append(Finding("another format than the name says", f"{path}: holds {picture.format}"))
     return picture

@@ -122,7 +122,7 @@ def _decode(sample: Sample, file: Path, max_megapixels: float) -> list[Pixels]:
     for name, content in zip(sample.names, sample.contents, strict=True):
         file.write_bytes(content)
         try:
-            decoded.append(read_pixels(file, max_megapixels))
+            decoded.append(read_pixels(file, max_megapixels, say=False))  # said when it was packed
         except ImageError as error:
             raise ImageError(str(error).replace(str(file), name)) from error
     sizes = [f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in decoded]

@@ -10,29 +10,29 @@ from noiseda.formats.extras import DENSITY, Buffer, Extras, mentioned
 __all__ = ["Extras", "fitted", "orientation", "read"]
 
 
-def read(content: Buffer, name: str, page: int = 0) -> Extras:
+def read(content: Buffer, name: str, place: int = 0) -> Extras:
     """What a file holds beside its samples.
 
     Args:
         content: The file, or a memory map of it.
         name: Its format: png, jpeg, tiff or webp.
-        page: Which page's samples are meant, from 0.
+        place: In a TIFF file, where the directory of the page stands that is meant; 0 for the first.
     """
     if name == "tiff":
-        return tiff.read(content, page)
+        return tiff.read(content, place)
     return {"png": png.read, "jpeg": jpeg.read, "webp": webp.read}[name](content)
 
 
-def orientation(content: Buffer, name: str, page: int = 0) -> int:
+def orientation(content: Buffer, name: str, place: int = 0) -> int:
     """How the samples of a file must be turned to be upright: EXIF's values, 1 to 8.
 
     Args:
         content: The file, or a memory map of it.
         name: Its format.
-        page: Which page's samples are meant, from 0.
+        place: In a TIFF file, where the directory of the page stands that is meant; 0 for the first.
     """
     if name == "tiff":
-        return tiff.orientation(content, page)
+        return tiff.orientation(content, place)
     if name == "jpeg":
         return jpeg.orientation(content)
     block = read(content, name).exif

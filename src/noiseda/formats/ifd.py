@@ -102,21 +102,6 @@ def next_directory(data: Buffer, at: int, layout: Layout) -> tuple[int, int] | N
         return None
 
 
-def pages(data: Buffer, limit: int = 1000) -> list[int]:
-    """Where the directories of a file's pages stand, in order; a loop ends the list.
-
-    Raises:
-        ValueError: it is no TIFF file.
-    """
-    layout, at = header(data)
-    found: list[int] = []
-    while at and at not in found and len(found) < limit:
-        found.append(at)
-        following = next_directory(data, at, layout)
-        at = following[1] if following else 0
-    return found
-
-
 def _entries(data: Buffer, at: int, layout: Layout) -> Iterator[Field]:
     count_size, entry_size, word = (8, 20, 8) if layout.big else (2, 12, 4)
     try:

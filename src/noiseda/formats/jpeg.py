@@ -17,7 +17,8 @@ from noiseda.formats.extras import DENSITY, Buffer, Extras, Native
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _MORE_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
-_ICC = b"ICC_PROFILE\0"
+_OF_THE_FILE = (b"ICC_PROFILE\0", b"MPF\0", b"urn:iso:std:iso:ts:21496")
+"""Of APP2: the profile, which the decoder finds, and where other pictures and their gain map lie."""
 _LONGEST = 65533
 _SCAN, _END, _COMMENT = 0xDA, 0xD9, 0xFE
 _AFTER_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
@@ -75,18 +76,13 @@ def read(content: Buffer) -> Extras:
             irb += body.removeprefix(_PHOTOSHOP)
         elif marker == _COMMENT:
             native.append(("comment", segment(_COMMENT, body)))
-        elif marker == 0xE2 and body.startswith(b"MPF\0"):
-            left_out.append("the other pictures behind the first (MPF) were left out")
         elif marker == 0xEB and body.startswith(b"JP"):
             left_out.append("its signed history (JUMBF) is of the old picture and was left out")
-        elif not (marker in (0xE0, 0xEE) or body.startswith(_ICC)):  # JFXX, Adobe: how samples are stored
+        elif not (marker in (0xE0, 0xEE) or body.startswith(_OF_THE_FILE)):  # JFXX, Adobe: how samples are stored
             native.append((f"APP{marker - 0xE0} block", segment(marker, body)))
-    if packet is not None and b"hdrgm:" in packet:
-        packet = xmp.without_gain_map(packet)
-        left_out = ["its gain map (HDR) was left out: the picture is the standard one"]
     return Extras(
         exif=exif,
-        xmp=packet,
+        xmp=packet and xmp.alone(packet),
         photoshop=photoshop.without_thumbnail(irb) or None,
         native=tuple(native),
         resolution=_resolution(native),

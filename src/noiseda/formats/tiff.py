@@ -17,6 +17,9 @@ from noiseda.formats.exif import orientation_in
 from noiseda.formats.extras import DENSITY, Buffer, Extras
 from noiseda.formats.ifd import Directory, Layout
 
+YCBCR, LAB = 6, (8, 9)
+"""Numbers of colour models."""
+
 _STORAGE = frozenset(
     {*range(254, 260), *range(262, 267), 273, 274, *range(277, 282), 284, *range(288, 294), 297, 317}
     | {*range(320, 348), 351, *range(512, 533), 559, 32995, 32996, 32997, 37439}
@@ -34,24 +37,23 @@ _FURTHEST = 2**32 - 2**20
 """What a 32-bit offset reaches, with room for a directory."""
 
 
-def read(content: Buffer, page: int = 0) -> Extras:
+def read(content: Buffer, place: int = 0) -> Extras:
     """What a page of a TIFF file holds beside its samples.
 
     What describes the photograph in the first page's directory counts for the others too.
 
     Args:
         content: The file.
-        page: Number of the page, from 0.
+        place: Where the page's directory stands; 0 for the first page.
     """
     try:
-        layout, _ = ifd.header(content)
-        places = ifd.pages(content, page + 1)
-        at = places[page]
-    except (ValueError, IndexError):
+        layout, first = ifd.header(content)
+    except ValueError:
         return Extras()
+    at = place or first
     main = ifd.read(content, at, layout, skip=_STORAGE)
-    if page:
-        main = {**ifd.read(content, places[0], layout, skip=_STORAGE), **main}
+    if at != first:
+        main = {**ifd.read(content, first, layout, skip=_STORAGE), **main}
     left_out = ["its layers (Photoshop's) are of the old picture and were left out"] if main.pop(_LAYERS, None) else []
     if 50706 in main:
         left_out.append("it is a DNG; what describes the raw samples was left out")
@@ -75,13 +77,13 @@ def read(content: Buffer, page: int = 0) -> Extras:
     )
 
 
-def orientation(content: Buffer, page: int = 0) -> int:
-    """The orientation of a page, 1 to 8."""
+def orientation(content: Buffer, place: int = 0) -> int:
+    """The orientation of the page whose directory stands at a place (0: the first page), 1 to 8."""
     try:
-        layout, _ = ifd.header(content)
-        return orientation_in(content, ifd.pages(content, page + 1)[page], layout)
-    except (ValueError, IndexError):
+        layout, first = ifd.header(content)
+    except ValueError:
         return 1
+    return orientation_in(content, place or first, layout)
 
 
 @dataclass(frozen=True)
@@ -108,11 +110,11 @@ class Photometric:
         return self.subsampling == (1, 1) and self.compression not in (6, 7)
 
 
-def photometric(content: Buffer, page: int = 0) -> Photometric | None:
-    """What the samples of a page mean; None where that cannot be found out."""
+def photometric(content: Buffer, place: int = 0) -> Photometric | None:
+    """What the samples of a page mean whose directory stands at a place (0: the first page); None: not found out."""
     try:
-        layout, _ = ifd.header(content)
-        found = {field.tag: field for field in ifd.fields(content, ifd.pages(content, page + 1)[page], layout)}
+        layout, first = ifd.header(content)
+        found = {field.tag: field for field in ifd.fields(content, place or first, layout)}
         kind = found[262]
         numbers = {
             tag: ifd.integers(content, found[tag], layout)

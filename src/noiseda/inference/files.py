@@ -203,7 +203,7 @@ class _Run:
             return
         self.report.restored.append(job)
         self.pixels += outcome.pixels
-        self.show.say(f"{path} -> {target}" + (f" (first of {outcome.pages} pages)" if outcome.pages > 1 else ""))
+        self.show.say(f"{path} -> {target}")
         for note in outcome.notes:
             self.show.note(f"note: {path}: {note}")
 

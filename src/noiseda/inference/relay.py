@@ -35,7 +35,6 @@ class Written:
     """What is told of an image once it is written."""
 
     pixels: int
-    pages: int
     notes: tuple[str, ...] = ()
     """What was odd about the image, and what of it the new file cannot hold: plain sentences."""
 
@@ -143,7 +142,7 @@ class _Relay:
             raise
         finally:
             self.gate.leave(path)
-        return Written(restored.pixels, restored.pages, (*restored.notes, *lost))
+        return Written(restored.pixels, (*restored.notes, *lost))
 
 
 class _Gate:

@@ -1,0 +1,287 @@
+"""JPEG: which segments and scans a file holds, whether they make a whole picture, and harmless oddities put right.
+
+libjpeg decodes a picture of which scans are missing without a word, and takes some harmless headers for damage. Source:
+ITU-T T.81, annexes B (markers) and G (progressive mode).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO, Literal
+
+from noiseda.formats.pieces import Piece
+
+_EOI, _SOS, _DHT, _COM, _APP0, _APP14 = 0xD9, 0xDA, 0xC4, 0xFE, 0xE0, 0xEE
+_FRAMES = frozenset({*range(0xC0, 0xD0)} - {_DHT, 0xC8, 0xCC})
+_SEQUENTIAL, _PROGRESSIVE = frozenset({0xC0, 0xC1, 0xC9}), frozenset({0xC2, 0xCA})
+_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
+"""Markers without a segment."""
+
+_MARKER = re.compile(rb"\xff[^\0\xff]")
+_NO_DATA = re.compile(rb"\xff[^\0\xff\xd0-\xd7]")
+"""A marker that ends the data of a scan: neither a stuffed byte nor a restart."""
+
+_SWALLOWED = re.compile(rb"\xff[\xc0-\xfe]")
+"""What looks like a marker inside a header of numbers."""
+
+_GAIN_MAP = re.compile(rb"hdrgainmap|hdr-gain-map|urn:iso:std:iso:ts:21496:-1")
+_VIDEO = re.compile(rb"(?:MotionPhoto|MicroVideo)(?:=[\"']|>)1")
+
+_WINDOW = 1 << 18
+_MOST_PICTURES = 64
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A marker and what belongs to it."""
+
+    marker: int
+    at: int
+    """Where its marker lies."""
+
+    payload: bytes
+    stray: bytes = b""
+    """What lies between the segment before it and its marker, and belongs to neither."""
+
+    data: tuple[int, int] = (0, 0)
+    """Where the data of a scan lies."""
+
+    @property
+    def end(self) -> int:
+        """Where the next segment should begin; for a scan, where its data begins."""
+        return self.at + 4 + len(self.payload)
+
+
+@dataclass(frozen=True)
+class Jpeg:
+    """The structure of the first picture in a file."""
+
+    segments: list[Segment] = field(default_factory=list)
+    """From the first one to the last one before the end marker."""
+
+    end: int | None = None
+    """Where the picture's end marker lies, if there is one."""
+
+    @property
+    def frame(self) -> Segment | None:
+        """The header that tells the size and the components."""
+        frames = (segment for segment in self.segments if segment.marker in _FRAMES and len(segment.payload) >= 6)
+        return next(frames, None)
+
+    @property
+    def scans(self) -> list[Segment]:
+        """The scans, each with its data."""
+        return [segment for segment in self.segments if segment.marker == _SOS]
+
+    def applications(self, number: int, start: bytes) -> Iterator[tuple[int, bytes]]:
+        """What lies in the application segments of this number that begin so, after this beginning, and where."""
+        for segment in self.segments:
+            if segment.marker == _APP0 + number and segment.payload.startswith(start):
+                yield segment.at + 4 + len(start), segment.payload[len(start) :]
+
+
+def walk(file: BinaryIO, *, briefly: bool = False) -> Jpeg:
+    """Read the structure of a JPEG file up to the end of its first picture.
+
+    Args:
+        file: A file that begins with the marker of a JPEG file.
+        briefly: Whether to go without the end of the data, which takes time to find, if the first scan is all there is.
+
+    Returns:
+        What was found, as far as it can be followed.
+    """
+    size = file.seek(0, 2)
+    segments: list[Segment] = []
+    at = 2
+    while True:
+        place = _find(file, _MARKER, at)
+        if place is None:
+            return Jpeg(segments, None)
+        stray = _read(file, at, place - at).rstrip(b"\xff")
+        marker = _read(file, place, 2)[1]
+        if marker == _EOI:
+            return Jpeg(segments, place)
+        if marker in _ALONE:
+            segments.append(Segment(marker, place, b"", stray))
+            at = place + 2
+            continue
+        length = int.from_bytes(_read(file, place + 2, 2), "big")
+        payload = _read(file, place + 4, max(length - 2, 0))
+        if length < 2 or len(payload) < length - 2:
+            return Jpeg(segments, None)
+        at = place + 2 + length
+        data = (0, 0)
+        if marker == _SOS and briefly and _is_only(Segment(marker, place, payload), Jpeg(segments).frame):
+            return Jpeg([*segments, Segment(marker, place, payload, stray)], None)
+        if marker == _SOS:
+            stop = _find(file, _NO_DATA, at)
+            data = (at, size if stop is None else stop)
+            at = data[1]
+        segments.append(Segment(marker, place, payload, stray, data))
+
+
+def missing(jpeg: Jpeg) -> str | None:
+    """What of the picture is not in the file, as far as its headers tell; None where each part has been sent.
+
+    Every component needs a scan; in progressive mode, every coefficient of it down to its last bit.
+    """
+    frame = jpeg.frame
+    if frame is None or not jpeg.scans:
+        return "its picture is missing"
+    components = [frame.payload[at] for at in range(6, 6 + 3 * frame.payload[5], 3) if at < len(frame.payload)]
+    left = {component: dict.fromkeys(range(64), 14) for component in components}
+    for scan in jpeg.scans:
+        named, (first, last, approximation) = _scan(scan)
+        for component in named:
+            if frame.marker not in _PROGRESSIVE:
+                left[component] = {}
+            for coefficient in range(first, last + 1):
+                if component in left and coefficient in left[component]:
+                    left[component][coefficient] = approximation & 15
+    if any(low for bits in left.values() for low in bits.values()):
+        return "a part of its scans is missing"
+    return None
+
+
+def mend(jpeg: Jpeg) -> tuple[list[Piece], list[str]] | None:
+    """The same picture with headers that no decoder stumbles over.
+
+    Only what leaves the pixels alone is put right: a decoder that still complains has met damage.
+
+    Returns:
+        What the mended file is made of, and what was odd, in sentences; None where nothing is to be mended.
+    """
+    frame = jpeg.frame
+    if frame is None or not jpeg.scans or not _has_codes(jpeg):
+        return None
+    pieces: list[Piece] = [b"\xff\xd8"]
+    odd: dict[str, None] = {}
+    before: Segment | None = None
+    for segment in jpeg.segments:
+        if segment.stray:
+            if not _harmless(segment.stray, before):
+                return None
+            odd[f"{len(segment.stray)} stray bytes before one of its headers are passed over"] = None
+        if segment.marker in _ALONE:
+            return None
+        payload, sentence = _put_right(segment, frame)
+        if sentence is not None:
+            odd[sentence] = None
+        pieces.append(bytes((0xFF, segment.marker)) + (len(payload) + 2).to_bytes(2, "big") + payload)
+        if segment.marker == _SOS:
+            pieces.append(segment.data)
+        before = segment
+    if jpeg.end is None:
+        odd["its end marker is missing, but all of its pixels are there"] = None
+    return ([*pieces, b"\xff\xd9"], list(odd)) if odd else None
+
+
+def others(jpeg: Jpeg, file: BinaryIO) -> list[str]:
+    """What else the file holds beside its first picture, in sentences."""
+    xmp = b"".join(payload for _, payload in jpeg.applications(1, b"http://ns.adobe.com/xap/1.0/\0"))
+    iso = any(True for _ in jpeg.applications(2, b"urn:iso:std:iso:ts:21496:-1\0"))
+    pictures = [place for at, index in jpeg.applications(2, b"MPF\0") for place in _pictures(at, index)]
+    seconds = [start for start in (_read(file, place, 1 << 16) for place in pictures) if start.startswith(b"\xff\xd8")]
+    found = []
+    if seconds and (iso or b"hdrgm:" in xmp or any(_GAIN_MAP.search(start) for start in seconds)):
+        found.append("its gain map (HDR) is not kept; what is read is the picture for ordinary screens")
+    elif seconds:
+        found.append(f"the first of {len(seconds) + 1} pictures is read")
+    if _VIDEO.search(xmp):
+        found.append("the video that belongs to the picture is not kept")
+    return found
+
+
+def _scan(scan: Segment) -> tuple[list[int], tuple[int, int, int]]:
+    """The components of a scan, and its first and last coefficient and bits."""
+    count = scan.payload[0] if scan.payload else 0
+    last = scan.payload[1 + 2 * count : 4 + 2 * count].ljust(3, b"\0")
+    return list(scan.payload[1 : 1 + 2 * count : 2]), (last[0], last[1], last[2])
+
+
+def _is_only(scan: Segment, frame: Segment | None) -> bool:
+    """Whether a scan holds all there is of the components of a frame."""
+    whole = frame is not None and frame.marker in _SEQUENTIAL
+    return whole and frame is not None and len(_scan(scan)[0]) == frame.payload[5]
+
+
+def _put_right(segment: Segment, frame: Segment) -> tuple[bytes, str | None]:
+    """The payload of a segment without what is odd in it, and what that was."""
+    payload = segment.payload
+    if segment.marker == _SOS and payload and frame.marker in _SEQUENTIAL:
+        start = 1 + 2 * payload[0]
+        if payload[start : start + 3] != b"\0\x3f\0" and len(payload) == start + 3:
+            return payload[:start] + b"\0\x3f\0", "the header of its scan has wrong numbers, which have no use here"
+    if segment.marker == _APP0 and payload.startswith(b"JFIF\0") and len(payload) >= 14 and payload[5] != 1:
+        revision = f"{payload[5]}.{payload[6]:02d}"
+        return payload[:5] + b"\x01\x02" + payload[7:], f"its JFIF header names an unknown revision, {revision}"
+    if segment.marker == _APP14 and payload.startswith(b"Adobe") and len(payload) >= 12:
+        known = {3: (0, 1), 4: (0, 2)}.get(frame.payload[5])
+        if known is not None and payload[11] not in known:
+            assumed = bytes([known[1]])
+            return payload[:11] + assumed + payload[12:], "its Adobe header names an unknown way to store colours"
+    return payload, None
+
+
+def _has_codes(jpeg: Jpeg) -> bool:
+    """Whether the codes of all scans are in the file; libjpeg takes usual ones where damage has hidden them."""
+    known: set[int] = set()
+    for segment in jpeg.segments:
+        at, payload = 0, segment.payload
+        while segment.marker == _DHT and at + 17 <= len(payload):
+            known.add(payload[at])
+            at += 17 + sum(payload[at + 1 : at + 17])
+        if segment.marker == _SOS and jpeg.frame is not None and jpeg.frame.marker in (0xC0, 0xC1):
+            pairs = payload[2 : 2 + 2 * payload[0] : 2] if payload else b""
+            if any(pair >> 4 not in known or 16 + (pair & 15) not in known for pair in pairs):
+                return False
+    return True
+
+
+def _harmless(stray: bytes, before: Segment | None) -> bool:
+    """Whether bytes between two headers can be passed over, or tell that a header which matters has lost bytes.
+
+    Such a header takes the beginning of the next one for its own end, and what follows is the rest of that one.
+    """
+    if not stray.strip(b"\0\xff"):
+        return True
+    if before is None:
+        return b"Adobe" not in stray
+    if before.marker == _COM or before.marker in range(_APP0, _APP0 + 16):
+        swallowed = before.payload.endswith(b"\xff") and (stray[0] in range(0xC0, 0xE0) or stray[0] == _APP14)
+        return not swallowed and b"Adobe" not in stray
+    return not _SWALLOWED.search(before.payload + stray[:1])
+
+
+def _pictures(at: int, index: bytes) -> list[int]:
+    """Where the pictures after the first lie, by the index of a multi-picture file (MPF, CIPA DC-007) at a place."""
+    order: Literal["little", "big"] = "little" if index.startswith(b"II") else "big"
+
+    def number(at: int, length: int) -> int:
+        return int.from_bytes(index[at : at + length], order)
+
+    start = number(4, 4)
+    for entry in range(start + 2, start + 2 + 12 * min(number(start, 2), 64), 12):
+        if number(entry, 2) == 0xB002:
+            first, count = number(entry + 8, 4), min(number(entry + 4, 4) // 16, _MOST_PICTURES)
+            return [at + number(first + 16 * picture + 8, 4) for picture in range(1, count)]
+    return []
+
+
+def _find(file: BinaryIO, what: re.Pattern[bytes], at: int) -> int | None:
+    """Where a marker first lies, from some place on; the windows in which it is sought share a byte."""
+    while True:
+        window = _read(file, at, _WINDOW)
+        found = what.search(window)
+        if found is not None:
+            return at + found.start()
+        if len(window) < _WINDOW:
+            return None
+        at += _WINDOW - 1
+
+
+def _read(file: BinaryIO, at: int, length: int) -> bytes:
+    file.seek(at)
+    return file.read(length)
