@@ -41,8 +41,9 @@ _FOLLOWS = re.compile(r"error in tile|^read gave \d+ warnings")
 """Messages that only follow from another."""
 
 
-_GENERAL = re.compile(r"^unable to|unable to parse|unable to open|not in a known format|libpng read error")
-"""Messages that only say that it went wrong."""
+_GENERAL = re.compile(r"unable to |not in a known format|do not match between|read error$")
+_SPEAKER = re.compile(r"^(?:\w*[vV]ips\w*|webp): ")
+"""Messages that only say that it went wrong, and how others begin."""
 
 
 @dataclass(frozen=True)
@@ -306,4 +307,4 @@ def _reason(error: pyvips.Error, heard: list[str]) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines or _GENERAL.search(lines[-1]):
         lines = [message for message in _telling(heard)[-1:] if not _GENERAL.search(message)]
-    return lines[-1].removeprefix("VipsJpeg: ") if lines else "damaged or cut short"
+    return _SPEAKER.sub("", lines[-1]) if lines else "damaged or cut short"
