@@ -13,13 +13,13 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from noiseda.errors import WeightsError
 from noiseda.restoration.catalogue import NETWORKS
 from noiseda.restoration.contract import Restorer
 from noiseda.restoration.foreign import recognise, require
+from noiseda.restoration.layout import laid_out
 from noiseda.restoration.unet import UNet
 from noiseda.storage import atomic
 
@@ -60,7 +60,7 @@ def save_weights(
     tensors = {name: _kept(tensor.detach()).cpu().clone().contiguous() for name, tensor in state.items()}
     try:
         with atomic(path) as file:
-            file.write(save(tensors, metadata=metadata))
+            file.write(laid_out(tensors, metadata))
     except OSError as error:
         raise WeightsError(f"cannot write the weights file {path}: {error.strerror or error}") from error
 
