@@ -13,7 +13,7 @@ def laid_out(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> byte
     """The file's content: the same bytes whatever process makes it.
 
     safetensors sorts the tensors, but not the metadata, whose order differs from process to process. So the header is
-    written anew, its metadata first and sorted; what follows the header stays, and so does where each tensor lies in it.
+    written anew, its metadata first and sorted; what follows the header stays, and so do the tensors in it.
 
     Args:
         tensors: by name; contiguous, none sharing memory with another.
