@@ -59,6 +59,26 @@ class UNet(Restorer):
         nn.init.zeros_(self.head.weight)
 
     @classmethod
+    def outline(cls, *, width: int = 64, depth: int = 4, channels: int = 3) -> UNet:
+        """The network without memory for its weights, and without random draws.
+
+        Args:
+            width: from 1 to 4096.
+            depth: from 1 to 12.
+            channels: 1 or 3.
+
+        Raises:
+            ValueError: One is another.
+        """
+        given = {"width": (width, range(1, 4097)), "depth": (depth, range(1, 13)), "channels": (channels, (1, 3))}
+        for name, (value, may) in given.items():
+            if type(value) is not int or value not in may:
+                expected = "1 or 3" if name == "channels" else f"a whole number from 1 to {max(may)}"
+                raise ValueError(f"{name} must be {expected}, not {str(value)[:40]}")
+        with torch.device("meta"):
+            return cls(width=width, depth=depth, channels=channels)
+
+    @classmethod
     def detect(cls, state: Mapping[str, Tensor]) -> UNet | None:
         """The network that some weights are of; None where they are not those of such a U-Net.
 
@@ -69,8 +89,10 @@ class UNet(Restorer):
         if first is None or first.ndim != 4 or not {"head.weight", "head.bias"} <= state.keys():
             return None
         depth = len({name.split(".")[1] for name in state if name.startswith("down.")})
-        with torch.device("meta"):
-            found = cls(width=first.shape[0], depth=depth, channels=first.shape[1])
+        try:
+            found = cls.outline(width=first.shape[0], depth=depth, channels=first.shape[1])
+        except ValueError:
+            return None
         shapes = {name: weight.shape for name, weight in state.items()}
         if shapes != {name: weight.shape for name, weight in found.state_dict().items()}:
             return None
