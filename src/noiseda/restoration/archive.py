@@ -85,9 +85,9 @@ def _zipped(file: io.BufferedReader, path: Path) -> tuple[object, Where]:
 
     def span(name: str) -> Span:
         member = members[name]
-        file.seek(member.header_offset)
+        file.seek(max(member.header_offset, 0))
         head = file.read(30)
-        if len(head) < 30 or head[:4] != b"PK\x03\x04":
+        if member.header_offset < 0 or len(head) < 30 or head[:4] != b"PK\x03\x04":
             raise PickleError(_DAMAGED)
         begins = member.header_offset + 30 + sum(struct.unpack("<HH", head[26:30]))
         if begins + member.file_size > size:

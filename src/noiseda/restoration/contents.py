@@ -17,13 +17,13 @@ from noiseda.restoration.kinds import other_kind
 from noiseda.restoration.pickles import PickleError
 from noiseda.restoration.stored import Stored
 
-LONGEST = 2**24
+LONGEST = 2**22
 """Bytes of the longest header of a .safetensors file; a network's has some 100 for each tensor."""
 
 _EXPECTED = "expected a .safetensors file written by noiseda, or another network's"
 _DTYPES = {
-    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
-    "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
+    "C64": "complex64", "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64",
+    "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
 }  # fmt: skip
 
 
@@ -137,9 +137,9 @@ def json_of(text: str) -> object:
     """What a text in JSON says.
 
     Raises:
-        ValueError: It is none, or one lies in another without end.
+        ValueError: It says nothing in JSON, or its parts lie too deep in one another.
     """
     try:
         return json.loads(text)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError("its arguments are no JSON") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cache
@@ -139,9 +140,8 @@ def recognise(state: Mapping[str, Tensor], source: object) -> Foreign:
     except Exception as error:  # what detection raises has no class in common
         if type(error).__name__ == "UnsupportedModelError":
             raise WeightsError(unknown(state, source)) from error
-        reason = shown(" ".join(str(error)[:1000].split()), 300)
         raise WeightsError(
-            f"{source} holds weights ({_some(state)}, …) that fit no network as a whole: {reason}"
+            f"{source} holds weights ({_some(state)}, …) that fit no network as a whole: {_misfit(str(error))}"
         ) from error
     name = descriptor.architecture.id
     if name in REFUSED:
@@ -245,6 +245,16 @@ def unknown(state: Iterable[str], source: object) -> str:
 
 def _some(names: Iterable[str]) -> str:
     return ", ".join(shown(name) for name in islice(names, 3))
+
+
+def _misfit(error: str) -> str:
+    """What torch says of weights that a network does not take, in short."""
+    sizes = re.findall(r"size mismatch for (\S+): .*?Size\(\[(.*?)\]\).*?Size\(\[(.*?)\]\)", error)
+    told = [f"{name} is ({found}), expected ({asked})" for name, found, asked in sizes[:2]]
+    for what, said in (("Missing", "is missing"), ("Unexpected", "is none of its own")):
+        if names := re.findall(rf'{what} key\(s\) in state_dict: "(.*?)"', error):
+            told.append(f"{names[0]} {said}")
+    return shown("; ".join(told) or "their shapes contradict one another", 300)
 
 
 def _first(network: nn.Module) -> Tensor:

@@ -51,6 +51,9 @@ def find(held: Contents) -> Restorer:
         return network
     if refused:
         raise refused[0][1]
+    for candidate in found:
+        if {"down.0.0.weight", "head.weight"} <= candidate.state.keys():  # one of ours, but for what is odd
+            settle(candidate.state, held.path, held.size)
     raise WeightsError(unknown(next((one.state for one in found if not one.at), found[0].state), held.path))
 
 
@@ -78,9 +81,8 @@ def _tell(
     held: Contents, taken: Candidate, found: list[Candidate], refused: list[tuple[Candidate, WeightsError]]
 ) -> None:
     """Say which of several weights were taken, and what was left out."""
-    names = set(taken.state)
     if taken.averaged:
-        raw = next((one for one in found if not one.averaged and set(one.state) == names), None)
+        raw = next((one for one in found if not one.averaged and _shapes(one) == _shapes(taken)), None)
         if raw is not None:
             where = f"in `{raw.at}`" if raw.at else "beside them"
             _say(f"{held.path}: loaded the averaged weights (`{taken.at}`); the raw ones are {where}")
@@ -89,6 +91,11 @@ def _tell(
         _say(f"{held.path}: loaded the raw weights (`{taken.at}`), since the averaged ones (`{at}`) fit no network")
     if taken.left_out():
         _say(f"{held.path}: loaded the weights in `{taken.at}`; left out what lies beside them: {taken.left_out()}")
+
+
+def _shapes(candidate: Candidate) -> list[tuple[int, ...]]:
+    """What raw and averaged weights have in common, whatever their names begin with."""
+    return sorted(one.shape for one in candidate.state.values())
 
 
 @cache

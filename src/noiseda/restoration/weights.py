@@ -25,8 +25,8 @@ from noiseda.restoration.unet import UNet
 from noiseda.storage import atomic
 
 ARCHITECTURES: dict[str, Callable[..., Restorer]] = {"unet": UNet.outline}
-"""Our own networks: name in the file -> network without weights; the file's ``arguments`` are its keyword arguments.
-Those of others are told from their weights."""
+"""Our own networks: name in the file -> network without weights, from the file's ``arguments``. Those of others are
+told from their weights."""
 
 FORMAT = "noiseda/1"
 VALUE_RANGE = "0..1"
@@ -146,9 +146,9 @@ def _own(held: Contents) -> Restorer:
         if not isinstance(arguments, dict):
             raise ValueError("its arguments are no mapping")
         # Without memory or random draws: a damaged file may ask for any size, but gets its own tensors or none.
-        restorer = ARCHITECTURES[name](**arguments)
-        check_shapes(restorer, held.tree)
-    except (KeyError, TypeError, ValueError) as error:
+        restorer = ARCHITECTURES[name](arguments)
+        check_shapes(restorer, held.tree, held.path)
+    except (KeyError, ValueError) as error:
         reason = "it lacks the arguments" if isinstance(error, KeyError) else shown(str(error), 300)
         raise WeightsError(f"{held.path} does not fit its own description ({name}): {reason}") from error
     restorer.load_state_dict(settle(held.tree, held.path, held.size), assign=True)

@@ -22,6 +22,9 @@ MOST = 48
 LARGEST = 20_000
 """More tensors than any network has."""
 
+LONGEST = 1000
+"""Letters of a longer name than any tensor has."""
+
 _AVERAGED = re.compile(r"(^|[_.\-])(?i:ema|average|averaged|avg|swa|shadow)($|[_.\-])|(EMA|Ema)$")
 _NOT_IT = re.compile(
     r"(?i)(optim|sched|scaler|loss|criteri|discrim|critic|metric|psnr|ssim|lpips|vgg|percept|callback|hyper|loop|"
@@ -89,11 +92,11 @@ def _mappings(node: object, at: str, averaged: bool, depth: int = 0) -> Iterator
     if not isinstance(node, Mapping) or depth > _DEEPEST:
         return
     direct = {name: one for name, one in node.items() if isinstance(one, Stored) and isinstance(name, str)}
-    if 0 < len(direct) <= LARGEST:
+    if 0 < len(direct) <= LARGEST and max(map(len, direct)) <= LONGEST:
         yield Candidate(_named(direct), at, averaged)
     inner = [key for key, value in node.items() if isinstance(key, str) and isinstance(value, Mapping)]
     for key in sorted(inner, key=lambda key: _WRAPPERS.index(key) if key in _WRAPPERS else len(_WRAPPERS)):
-        if not _NOT_IT.search(key):
+        if not _is_aside(key):
             yield from _mappings(node[key], _joined(at, key), averaged or _is_averaged(key), depth + 1)
 
 
@@ -106,7 +109,7 @@ def _lists(node: object, at: str, depth: int) -> list[tuple[str, list[Stored]]]:
         if isinstance(key, str) and _is_averaged(key) and isinstance(value, list):
             tensors = [one for one in value if isinstance(one, Stored)]
             found += [(_joined(at, key), tensors)] if len(tensors) == len(value) > 0 else []
-        elif isinstance(key, str) and not _NOT_IT.search(key):
+        elif isinstance(key, str) and not _is_aside(key):
             found += _lists(value, _joined(at, key), depth + 1)
     return found
 
@@ -133,7 +136,7 @@ def _unwrapped(one: Candidate, depth: int) -> Iterator[Candidate]:
     for first in sorted(groups, key=lambda first: not _is_averaged(first)):
         state = groups[first]
         wrapping = len(groups) == 1 or first in _PREFIXES or _is_averaged(first)
-        if not wrapping or "" in state or _NOT_IT.search(first):
+        if not wrapping or "" in state or _is_aside(first):
             continue
         beside = tuple((other, len(rest)) for other, rest in groups.items() if other != first)
         inner = Candidate(state, _joined(one.at, first), one.averaged or _is_averaged(first), one.beside + beside)
@@ -165,11 +168,16 @@ def _alike(some: list[Stored], others: list[Stored]) -> bool:
 
 def _could_belong(name: str) -> bool:
     """Whether a name among others may be that of a part of the network, not of another copy, a loss or a count."""
-    return not (name in _PREFIXES or name in _COUNTS or _is_averaged(name) or _NOT_IT.search(name))
+    return not (name in _PREFIXES or name in _COUNTS or _is_averaged(name) or _is_aside(name))
 
 
 def _is_averaged(name: str) -> bool:
-    return _AVERAGED.search(name) is not None
+    return len(name) <= LONGEST and _AVERAGED.search(name) is not None
+
+
+def _is_aside(name: str) -> bool:
+    """Whether a name is that of something beside the network: a loss, a discriminator, an optimiser."""
+    return len(name) > LONGEST or _NOT_IT.search(name) is not None
 
 
 def _joined(at: str, key: str) -> str:
