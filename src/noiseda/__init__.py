@@ -4,7 +4,7 @@
 >>> settings = noiseda.AdaptSettings(task="denoise", clean="clean", real="photos")  # doctest: +SKIP
 >>> summary = noiseda.adapt(settings)  # doctest: +SKIP
 >>> model = noiseda.load(summary.weights)  # doctest: +SKIP
->>> restored = noiseda.restore(model, image)  # (3, H, W) in [0, 1] -> the same  # doctest: +SKIP
+>>> restored = noiseda.restore(model, image)  # (3, H, W) in [0, 1], or an array  # doctest: +SKIP
 """
 
 from importlib import import_module
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from noiseda.config import AdaptSettings
     from noiseda.diffusion import Denoiser, NoisePredictor, Schedule
     from noiseda.evaluation.report import evaluate
-    from noiseda.inference import restore_tensor as restore
+    from noiseda.inference import restore
     from noiseda.restoration import UNet, load
     from noiseda.training import adapt
 
@@ -43,7 +43,7 @@ _HOMES = {
     "adapt": ("noiseda.training", "adapt"),
     "evaluate": ("noiseda.evaluation.report", "evaluate"),
     "load": ("noiseda.restoration", "load"),
-    "restore": ("noiseda.inference", "restore_tensor"),
+    "restore": ("noiseda.inference", "restore"),
 }
 
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from noiseda.errors import UserError
 from noiseda.inference.card import card
 from noiseda.restoration import Restorer, load
 from noiseda.restoration.foreign import descriptor_of
+from noiseda.restoration.layout import laid_out
 from noiseda.restoration.weights import metadata_of
 from noiseda.storage import atomic
 
@@ -275,7 +275,7 @@ def _weights(model: Restorer, source: Path, format: Target, half: bool) -> bytes
         name: (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous().clone()
         for name, tensor in model.tensors().items()
     }
-    return save(tensors, metadata=described(model, source) if format == "safetensors" else {"format": "pt"})
+    return laid_out(tensors, described(model, source) if format == "safetensors" else {"format": "pt"})
 
 
 def described(model: Restorer, source: Path) -> dict[str, str]:

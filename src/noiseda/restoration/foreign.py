@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from torch import Tensor, nn
 
 from noiseda.errors import UserError, WeightsError
 from noiseda.restoration.contract import Restorer
+from noiseda.restoration.frugal import Frugal, check_indices
+from noiseda.restoration.stored import shown
 from noiseda.restoration.torchvision_schema import import_torchvision
 
 EXTRA = ("Restormer", "MPRNet", "MIRNet2")
@@ -100,6 +104,16 @@ class Foreign(Restorer):
         return self.network.state_dict()
 
 
+def knows(state: Mapping[str, Tensor]) -> bool:
+    """Whether some weights have the names of an architecture that spandrel knows; their values are not looked at."""
+    state = importlib.import_module("spandrel").canonicalize_state_dict(dict(state)) if registry() else {}
+    for support in registry().architectures("detection"):
+        with suppress(Exception):  # what detection raises on strange shapes has no class in common
+            if support.detect(state):
+                return True
+    return False
+
+
 def recognise(state: Mapping[str, Tensor], source: object) -> Foreign:
     """Build the network that some weights are of.
 
@@ -117,10 +131,18 @@ def recognise(state: Mapping[str, Tensor], source: object) -> Foreign:
     known = registry()
     canonical = importlib.import_module("spandrel").canonicalize_state_dict(dict(state))
     state = {name: value.float() if value.is_floating_point() else value for name, value in canonical.items()}
+    check_indices(state, source)
     try:
-        descriptor = known.load(state)
+        with Frugal(state, source):
+            descriptor = known.load(dict(state))
+    except WeightsError:
+        raise
     except Exception as error:  # what detection raises has no class in common
-        raise WeightsError(_unknown(state, source, error)) from error
+        if type(error).__name__ == "UnsupportedModelError":
+            raise WeightsError(unknown(state, source)) from error
+        raise WeightsError(
+            f"{source} holds weights ({_some(state)}, …) that fit no network as a whole: {_misfit(str(error))}"
+        ) from error
     name = descriptor.architecture.id
     if name in REFUSED:
         raise WeightsError(f"{source} holds the network {name}, which cannot be adapted: {REFUSED[name]}")
@@ -136,7 +158,11 @@ def recognise(state: Mapping[str, Tensor], source: object) -> Foreign:
             f"{source} holds the network {name}, which takes {channels[0]} channels and returns {channels[1]}; "
             "noiseda adapts networks from RGB to RGB or from grey to grey"
         )
-    return Foreign(descriptor)
+    network = Foreign(descriptor)
+    for name, _ in network.network.named_parameters():
+        if name in state and not state[name].is_floating_point():
+            raise WeightsError(f"{source}: {name} is of whole numbers; expected floating-point ones")
+    return network
 
 
 def installed(architecture: str) -> str | None:
@@ -212,12 +238,23 @@ def registry() -> Any:  # noqa: ANN401 (spandrel's)
     return registry
 
 
-def _unknown(state: Mapping[str, Tensor], source: object, error: Exception) -> str:
-    names = ", ".join(list(state)[:3])
-    if type(error).__name__ == "UnsupportedModelError":
-        return f"{source} holds weights ({names}, …) of no network that noiseda or spandrel knows"
-    reason = " ".join(str(error).split())[:300]
-    return f"{source} holds weights ({names}, …) that fit no network as a whole: {reason}"
+def unknown(state: Iterable[str], source: object) -> str:
+    """Say that weights, by their names, are of no known network."""
+    return f"{source} holds weights ({_some(state)}, …) of no network that noiseda or spandrel knows"
+
+
+def _some(names: Iterable[str]) -> str:
+    return ", ".join(shown(name) for name in islice(names, 3))
+
+
+def _misfit(error: str) -> str:
+    """What torch says of weights that a network does not take, in short."""
+    sizes = re.findall(r"size mismatch for (\S+): .*?Size\(\[(.*?)\]\).*?Size\(\[(.*?)\]\)", error)
+    told = [f"{name} is ({found}), expected ({asked})" for name, found, asked in sizes[:2]]
+    for what, said in (("Missing", "is missing"), ("Unexpected", "is none of its own")):
+        if names := re.findall(rf'{what} key\(s\) in state_dict: "(.*?)"', error):
+            told.append(f"{names[0]} {said}")
+    return shown("; ".join(told) or "their shapes contradict one another", 300)
 
 
 def _first(network: nn.Module) -> Tensor:

@@ -13,6 +13,8 @@ from noiseda.restoration.contract import Restorer
 SLOPE = 0.2
 """Slope of LeakyReLU below zero."""
 
+_SIZES = {"width": range(1, 4097), "depth": range(1, 13), "channels": (1, 3)}
+
 
 class UNet(Restorer):
     """U-Net that predicts what to add to the degraded image.
@@ -59,6 +61,27 @@ class UNet(Restorer):
         nn.init.zeros_(self.head.weight)
 
     @classmethod
+    def outline(cls, arguments: Mapping[str, object]) -> UNet:
+        """The network without memory for its weights, and without random draws.
+
+        Args:
+            arguments: those of the constructor: width from 1 to 4096, depth from 1 to 12, 1 or 3 channels.
+
+        Raises:
+            ValueError: One is another.
+        """
+        sizes = {"width": 64, "depth": 4, "channels": 3}
+        for name, value in arguments.items():
+            if name not in sizes:
+                raise ValueError(f"it has no argument {name[:40]!r}")
+            if type(value) is not int or value not in _SIZES[name]:
+                expected = "1 or 3" if name == "channels" else f"a whole number from 1 to {max(_SIZES[name])}"
+                raise ValueError(f"{name} must be {expected}, not {str(value)[:40]}")
+            sizes[name] = value
+        with torch.device("meta"):
+            return cls(**sizes)
+
+    @classmethod
     def detect(cls, state: Mapping[str, Tensor]) -> UNet | None:
         """The network that some weights are of; None where they are not those of such a U-Net.
 
@@ -69,8 +92,10 @@ class UNet(Restorer):
         if first is None or first.ndim != 4 or not {"head.weight", "head.bias"} <= state.keys():
             return None
         depth = len({name.split(".")[1] for name in state if name.startswith("down.")})
-        with torch.device("meta"):
-            found = cls(width=first.shape[0], depth=depth, channels=first.shape[1])
+        try:
+            found = cls.outline({"width": first.shape[0], "depth": depth, "channels": first.shape[1]})
+        except ValueError:
+            return None
         shapes = {name: weight.shape for name, weight in state.items()}
         if shapes != {name: weight.shape for name, weight in found.state_dict().items()}:
             return None
