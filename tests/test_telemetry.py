@@ -1,4 +1,4 @@
-"""Nobody is notified: no command opens a socket to another machine, or leaves a file of a library's in the home folder."""
+"""Nobody is notified: no command opens a socket to another machine, or leaves a library's file in the home folder."""
 
 import os
 import re

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import queue
+import re
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
 from types import TracebackType
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Sampler
@@ -138,15 +141,7 @@ class Feed:
         torch.set_num_threads(self._threads)  # each thread has a number of its own
         try:
             before = multiprocessing.active_children()
-            stream = iter(
-                DataLoader(
-                    self._sent,
-                    batch_size=None,
-                    sampler=_Noted(self._ahead, lambda: self._note(before)),
-                    num_workers=self._workers,
-                    worker_init_fn=leave_signals,
-                )
-            )
+            stream = self._stream(before)
             self._begun.set()  # without workers, no number has been asked for
             while True:
                 self._asked.acquire()
@@ -157,7 +152,19 @@ class Feed:
         except (Stopped, StopIteration):
             return
         except BaseException as error:  # it is raised where the step is taken
-            self._ready.put(_Gone() if self._dead() else error)
+            self._ready.put(_Gone() if not isinstance(error, UserError) and self._dying() else _named(error))
+
+    def _stream(self, before: list[BaseProcess]) -> Iterator[Any]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its opinion on the number of workers
+            loader = DataLoader(
+                self._sent,
+                batch_size=None,
+                sampler=_Noted(self._ahead, lambda: self._note(before)),
+                num_workers=self._workers,
+                worker_init_fn=leave_signals,
+            )
+            return iter(loader)
 
     def _note(self, before: list[BaseProcess]) -> None:
         if not self._begun.is_set():
@@ -166,6 +173,13 @@ class Feed:
 
     def _dead(self) -> list[BaseProcess]:
         return [child for child in self._children if child.exitcode is not None]
+
+    def _dying(self) -> bool:
+        """Whether a worker is dead or about to be: a torn connection may be seen first."""
+        until = time.monotonic() + 1.0
+        while self._children and not self._dead() and not self._closed and time.monotonic() < until:
+            time.sleep(0.01)
+        return bool(self._dead())
 
     def _loss(self) -> UserError:
         """What became of the worker that died first, as far as one can see."""
@@ -207,6 +221,16 @@ def lost(exitcode: int, workers: int, free: float) -> UserError:
             f"a data worker {how}, as the system does when memory is short. Give {fewer}, or a smaller --training.batch"
         )
     return UserError(f"a data worker {how}. Where this happens again, give {fewer}")
+
+
+def _named(error: BaseException) -> BaseException:
+    """What torch says of too many open files, in words of ours; any other error as it is."""
+    if isinstance(error, (OSError, RuntimeError)) and re.search("Too many open files|items of ancdata", str(error)):
+        return UserError(
+            "too many files are open for batches of data workers. Give fewer --training.workers (0 does without), or "
+            "allow more (ulimit -n 4096)"
+        )
+    return error
 
 
 def _fits(steps: Steps, workers: int, processes: int, say: Callable[[str], None]) -> bool:
