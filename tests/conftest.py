@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+import noiseda  # noqa: F401 (switches off what libraries would report, before a test imports one of them)
+
 
 @pytest.fixture(autouse=True, scope="session")
 def fp32_unless_asked_for() -> Iterator[None]:

@@ -10,6 +10,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from noiseda import telemetry
+
 if TYPE_CHECKING:
     from noiseda.adaptation import NoiseSpace
     from noiseda.config import AdaptSettings
@@ -31,6 +33,8 @@ __all__ = [
     "load",
     "restore",
 ]
+
+telemetry.switch_off()  # before anything that has some is imported
 
 # Imported when first asked for: who restores needs nothing of what trains.
 _HOMES = {

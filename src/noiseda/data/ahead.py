@@ -62,8 +62,12 @@ class Ahead:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Call off what is being fetched."""
-        self._stop.set()
+        self.call_off()
         self._thread.shutdown(cancel_futures=True)
+
+    def call_off(self) -> None:
+        """Let whoever fetches a shard, in whatever thread, give it up."""
+        self._stop.set()
 
     def _prepare(self, number: int) -> None:
         """Have all shards of a batch, and see to those that come after them."""

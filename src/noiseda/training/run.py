@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+import os
 import time
-from collections.abc import Iterator
 from functools import partial
 from statistics import fmean
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from noiseda.adaptation import Terms
 from noiseda.config import AdaptSettings
@@ -39,14 +38,15 @@ from noiseda.training.assemble import (
 )
 from noiseda.training.claim import claim, samples_a_step
 from noiseda.training.ema import MovingAverage
-from noiseda.training.interrupt import StopRequest, leave_signals
+from noiseda.training.feed import Feed, Starved
+from noiseda.training.interrupt import StopRequest
 from noiseda.training.journal import Journal, say
 from noiseda.training.memory import earlier_weights, first_step
 from noiseda.training.optimizer import clip_gradients, gradient_norm
 from noiseda.training.sharding import shard
 from noiseda.training.ship import Summary, ship, snapshot, write_weights
-from noiseda.training.state import Run, advice, blown, look_back, resume, save
-from noiseda.training.steps import Step, Steps
+from noiseda.training.state import Run, advice, blown, leave, look_back, resume, save
+from noiseda.training.steps import Steps
 from noiseda.training.suited import SAID, suited
 from noiseda.training.together import as_first, check_same, losing_peers, main_first
 from noiseda.training.verdict import Trial, standing, trial, with_estimate
@@ -170,43 +170,44 @@ def fit(run: Run, stop: StopRequest) -> None:
     """Train until the stated number of steps is done.
 
     Raises:
-        UserError: naming step, terms and files when a loss or gradient is not finite.
+        UserError: naming step, terms and files when a loss or gradient is not finite; a data worker died, or images
+            cannot be read any more.
         Interrupted: when asked to stop, after a checkpoint.
     """
     training, accelerator = run.settings.training, run.accelerator
     first = run.done * training.accumulate
     numbers = range(first, training.steps * training.accumulate)
+    tell = say if accelerator.is_main_process else lambda text: None
     ahead = Ahead(
         run.batches,
         numbers,
         behind=2 * training.workers + 2,  # as many as a loader prepares, and then some
-        say=say if accelerator.is_main_process else lambda text: None,
+        say=tell,
     )
-    stream = iter(
-        DataLoader(
-            Steps(run.batches, run.strategy),
-            batch_size=None,
-            sampler=ahead,
-            num_workers=training.workers,
-            worker_init_fn=leave_signals,
-            pin_memory=accelerator.device.type == "cuda",
-        )
-    )
-    samples = samples_a_step(training, accelerator.num_processes)
-    journal = Journal(
-        run.settings.out, steps=training.steps, start=run.done, samples=samples, silent=not accelerator.is_main_process
+    feed = Feed(
+        Steps(run.batches, run.strategy),
+        ahead,
+        workers=training.workers,
+        pinned=accelerator.device.type == "cuda",
+        stop=stop,
+        processes=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+        say=tell,
     )
     began, before = time.perf_counter(), run.seconds
-    measured = Measured(run, journal)
-    with journal, ahead:
-        last_line = run.done
+    with ahead, feed, _journal(run) as journal:
+        measured = Measured(run, journal)
+        last_line = begun = run.done
         while run.done < training.steps:
             look_back(run)
             progress = run.done / training.steps
             run.strategy.at(progress)
             for group in run.optimizer.param_groups:
                 group["lr"] = group["peak"] * run.rate * _decay(run.settings, progress)
-            terms, batch = _step(run, stream, journal, measured)
+            try:
+                terms, batch = _step(run, feed, journal, measured)
+            except Starved as starved:
+                measured.read()
+                leave(run, starved, stop.signal_number, begun)
             run.average.update(run.strategy.restorer, run.done)
             run.done += 1
             run.seconds = before + time.perf_counter() - began
@@ -262,12 +263,27 @@ def _turn(run: Run, journal: Journal) -> None:
             run.best = None
 
 
-def _step(run: Run, stream: Iterator[Step], journal: Journal, measured: Measured) -> tuple[Terms, Batch]:
-    """One optimiser step: accumulate the gradients of one or more batches, then move the weights."""
+def _journal(run: Run) -> Journal:
+    training, accelerator = run.settings.training, run.accelerator
+    samples = samples_a_step(training, accelerator.num_processes)
+    silent = not accelerator.is_main_process
+    return Journal(run.settings.out, steps=training.steps, start=run.done, samples=samples, silent=silent)
+
+
+def _step(run: Run, feed: Feed, journal: Journal, measured: Measured) -> tuple[Terms, Batch]:
+    """One optimiser step: accumulate the gradients of one or more batches, then move the weights.
+
+    Raises:
+        Starved: a batch does not come.
+    """
     training, accelerator = run.settings.training, run.accelerator
     for micro in range(training.accumulate):
         with journal.waiting():
-            prepared = next(stream)
+            try:
+                prepared = feed.take()
+            except Starved as starved:
+                starved.between_steps = micro == 0
+                raise
         layout = memory_format(training.memory_format, training.precision, accelerator.device)
         step = prepared.to(accelerator.device, layout)
         # Dropout draws from the global generator; keyed on the step, it resumes exactly.

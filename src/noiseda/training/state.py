@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from accelerate import Accelerator
@@ -13,12 +14,13 @@ from noiseda.adaptation import Strategy
 from noiseda.config import AdaptSettings
 from noiseda.data.batches import DomainBatches
 from noiseda.data.cache import Skipped
-from noiseda.errors import UserError
+from noiseda.errors import Interrupted, UserError
 from noiseda.training import checkpoints
 from noiseda.training.assemble import Listed
 from noiseda.training.blow_up import WITHIN, BlowUp
 from noiseda.training.claim import samples_a_step
 from noiseda.training.ema import MovingAverage
+from noiseda.training.feed import Starved
 from noiseda.training.journal import say
 from noiseda.training.provenance import provenance
 from noiseda.training.sharding import gather, load_module, load_optimizer, local
@@ -116,6 +118,31 @@ def save(run: Run) -> None:
             "optimizer": optimizer,
         }
         checkpoints.save(run.settings.out / "checkpoints", run.done, state)
+
+
+def leave(run: Run, starved: Starved, signal_number: int | None, begun: int) -> NoReturn:
+    """End a run that gets no more batches; a process that trains alone keeps what it has learnt.
+
+    Args:
+        run: the run.
+        starved: why there are none.
+        signal_number: of the signal that asked it to stop, where one did.
+        begun: number of steps that were done when it was taken up.
+
+    Raises:
+        UserError: why there are none.
+        Interrupted: it was asked to stop.
+    """
+    # Of several processes, each would wait for the others before it writes.
+    if run.accelerator.num_processes == 1 and starved.between_steps and run.done > begun:
+        save(run)
+    kept = checkpoints.found(run.settings.out / "checkpoints")
+    after = f"the same command continues after step {int(kept[-1].stem.removeprefix('step-'))}" if kept else ""
+    if starved.error is not None:
+        raise UserError(f"{starved.error}. {after.capitalize()}" if kept else str(starved.error)) from starved
+    if run.accelerator.is_main_process:
+        say(f"stopped while waiting for data; {after or 'no step was done'}")
+    raise Interrupted(signal_number or signal.SIGTERM) from starved
 
 
 def advice(run: Run) -> str:

@@ -45,17 +45,20 @@ class Steps(Dataset[Step]):
     Args:
         batches: the batches of this process.
         strategy: what is trained; only its ``draw`` is used.
+
+    Attributes:
+        draw: the random numbers of one sample (1, C, P, P), from a generator.
     """
 
     def __init__(self, batches: DomainBatches, strategy: Strategy[Any]) -> None:
         self.batches = batches
-        self._draw = strategy.draw
+        self.draw = strategy.draw
 
     def __getitem__(self, number: int) -> Step:
         """Step ``number`` (micro-batches count one by one)."""
         batch = self.batches[number]
         generators = self.batches.generators("noise", number)
-        return Step(batch, _joined([self._draw(y, g) for y, g in zip(batch.y_syn[:, None], generators, strict=True)]))
+        return Step(batch, _joined([self.draw(y, g) for y, g in zip(batch.y_syn[:, None], generators, strict=True)]))
 
 
 def _each(change: Callable[[Tensor], Tensor], value: Any) -> Any:  # noqa: ANN401
