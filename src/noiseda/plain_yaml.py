@@ -31,13 +31,12 @@ class Text(str):
 class _Loader(yaml.SafeLoader):
     """PyYAML's own, in Python: the one in C refuses the escapes that names of other bytes than UTF-8 are kept in."""
 
-    yaml_implicit_resolvers = {
-        letter: [(tag, form) for tag, form in forms if not tag.endswith((":float", ":timestamp"))]
-        for letter, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
 
-
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))  # type: ignore[no-untyped-call]
+_Loader.yaml_implicit_resolvers = {
+    letter: [(tag, form) for tag, form in forms if not tag.endswith((":float", ":timestamp"))]
+    for letter, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
 
 
 def load(text: str) -> Any:  # noqa: ANN401 (a tree of plain values)
@@ -61,7 +60,7 @@ def load(text: str) -> Any:  # noqa: ANN401 (a tree of plain values)
     except RecursionError:
         raise yaml.YAMLError(f"it is deeper than {DEEPEST} levels") from None
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+        loader.dispose()
 
 
 def load_once(text: str) -> Any:  # noqa: ANN401 (a tree of plain values)

@@ -10,10 +10,10 @@ from typing import TextIO
 
 
 def prepare() -> None:
-    """Let every text be printed, whatever the streams are.
+    r"""Let every text be printed, whatever the streams are.
 
     Characters that a stream has not (of a name that is no UTF-8; of any language, where it is ASCII) are written as
-    escapes such as ``\\udce9``. Streams that are closed go nowhere; their numbers are taken, so that no file that is
+    escapes such as ``\udce9``. Streams that are closed go nowhere; their numbers are taken, so that no file that is
     opened later is written over.
     """
     with suppress(OSError):

@@ -203,9 +203,9 @@ def refusal(message: str, words: Sequence[str], leaf: Parser) -> str:
     if found := re.search(r"arguments are required: (.+)", message):
         return f"missing: {found[1].upper()}; usage: {leaf.usage}"
     if found := re.search(r"argument (--[\w.]+)\S*: expected one argument", message):
-        action = next(action for action in leaf._actions if found[1] in action.option_strings)
-        dashed = f" (one that begins with a dash: {_shown(action)}=-x)" if is_path(_hint(action)) else ""
-        return f"{_shown(action)} needs a value: {_expected(_hint(action))}{dashed}"
+        asked = next(action for action in leaf._actions if found[1] in action.option_strings)
+        dashed = f" (one that begins with a dash: {_shown(asked)}=-x)" if is_path(_hint(asked)) else ""
+        return f"{_shown(asked)} needs a value: {_expected(_hint(asked))}{dashed}"
     if found := re.search(r'Parser key "([\w.]+)"', message):
         action = next((action for action in leaf._actions if action.dest == found[1]), None)
         inside = [name for name in known if name.startswith(f"{found[1]}.") and not name.endswith(".help")]
