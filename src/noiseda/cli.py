@@ -17,6 +17,7 @@ from typing import Any
 import jsonargparse
 
 from noiseda import streams, wording
+from noiseda.as_written import shortened
 from noiseda.config import AdaptSettings
 from noiseda.errors import Interrupted, UserError
 from noiseda.limits import check_numbers
@@ -171,6 +172,7 @@ def _broken_off(error: BaseException) -> int:
         raise error
     if isinstance(error, OSError) and (lost or error.filename is not None or error.errno in _OF_THE_MACHINE):
         name = lost or error.filename
+        name = shortened(name) if isinstance(name, (str, bytes)) and len(name) > _LONG else name
         said = f"{name}: {error.strerror or error}" if name is not None else f"{error.strerror or error}"
     elif isinstance(error, MemoryError) or "can't allocate memory" in str(error):
         said = "this machine's memory does not suffice (smaller images, tiles, patches, batches or networks need less)"
@@ -182,6 +184,8 @@ def _broken_off(error: BaseException) -> int:
 
 _NOBODY_READS = 128 + 13
 """Exit status where the output was a pipe that was closed (``noiseda ... | head``): what a shell says of SIGPIPE."""
+
+_LONG = 1000  # characters of a name from which on its beginning alone is shown
 
 _OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
@@ -221,14 +225,28 @@ def parse(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
     flags = rest[: rest.index("--")] if "--" in rest else rest
     if "-h" in flags or "--help" in flags:
         raise Answer(leaf.format_help().rstrip())
+    return command, understand(in_full(_with_preset(rest, kind, leaf), command), leaf, rest)
+
+
+def understand(words: Sequence[str], leaf: Parser, given: Sequence[str]) -> dict[str, Any]:
+    """The arguments that words stand for.
+
+    Args:
+        words: flags with their own names.
+        leaf: the parser of their command.
+        given: the words as they were given, for messages.
+
+    Raises:
+        UserError: naming the word that is not understood, what was expected, and the nearest right one.
+    """
     try:
-        given = leaf.parse_args(wording.spell(in_full(_with_preset(rest, kind, leaf), command), leaf))
+        parsed = leaf.parse_args(wording.spell(words, leaf))
     except jsonargparse.ArgumentError as error:
-        raise UserError(wording.refusal(str(error), rest, leaf)) from error
-    arguments: dict[str, Any] = unmarked(leaf.instantiate(given).as_dict())
+        raise UserError(wording.refusal(str(error), given, leaf)) from error
+    arguments: dict[str, Any] = unmarked(leaf.instantiate(parsed).as_dict())
     arguments.pop("config", None)
     check_numbers(arguments)
-    return command, arguments
+    return arguments
 
 
 def build_parser(command: str) -> Parser:
@@ -270,10 +288,11 @@ def _with_preset(words: Sequence[str], kind: str, leaf: Parser) -> list[str]:
         value = value if equals else found[index + 1]
         if not value:
             raise UserError(f"--config must be a file of settings, or a preset, not {value!r}")
-        path = Path(value) if Path(value).exists() else presets(kind).get(value)
+        path = Path(value) if os.path.exists(value) else presets(kind).get(value)  # of any length
         if path is None:
             near = wording.nearest(value, known := presets(kind))
-            raise UserError(f"--config {value}: no such file, and no such preset (there are {', '.join(known)}){near}")
+            shown = value if len(value) < _LONG else shortened(value)
+            raise UserError(f"--config {shown}: no such file, and no such preset (there are {', '.join(known)}){near}")
         tree = flatten(read_settings(path))
         if wrong := [name for name, text in tree.items() if name in paths and text == ""]:
             raise UserError(f"{wrong[0]} in {path} must be a path or null, not an empty text")

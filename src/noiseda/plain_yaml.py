@@ -48,7 +48,6 @@ def load(text: str) -> Any:  # noqa: ANN401 (a tree of plain values)
     Raises:
         yaml.YAMLError: where it is none, names something twice, is deeper than :data:`DEEPEST`, or holds more than
             :data:`MOST` values.
-        ValueError: a number or date that there is not.
     """
     loader = _Loader(text)
     try:
@@ -59,6 +58,8 @@ def load(text: str) -> Any:  # noqa: ANN401 (a tree of plain values)
         return loader.construct_document(node)
     except RecursionError:
         raise yaml.YAMLError(f"it is deeper than {DEEPEST} levels") from None
+    except ValueError as error:  # a number of thousands of digits, bytes that are no base64
+        raise yaml.YAMLError(f"it holds a value that cannot be read ({str(error).partition(';')[0]})") from error
     finally:
         loader.dispose()
 
@@ -85,7 +86,7 @@ def as_read(tree: Any) -> Any:  # noqa: ANN401 (a tree of plain values)
 def _misread(text: str) -> bool:
     try:
         return not isinstance(load(text), str)
-    except (yaml.YAMLError, ValueError):
+    except yaml.YAMLError:
         return True
 
 
@@ -102,8 +103,6 @@ def unmarked(tree: Any) -> Any:  # noqa: ANN401 (a tree of plain values and sett
 
 def told(error: Exception) -> str:
     """What is wrong with a text, in one line."""
-    if "integer string conversion" in str(error):
-        return "it holds a number of thousands of digits"
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         return f"line {error.problem_mark.line + 1}: {error.problem or error.context}"
     if isinstance(error, yaml.reader.ReaderError):

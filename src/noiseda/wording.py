@@ -180,7 +180,7 @@ def spell(words: Sequence[str], leaf: Parser) -> list[str]:
 
 def _taken(value: str, action: argparse.Action) -> str:
     hint = _hint(action)
-    return value if hint is None else take(value, hint, _shown(action), _expected(hint))
+    return value if action.dest == "config" else take(value, hint, _shown(action), _expected(hint))
 
 
 def refusal(message: str, words: Sequence[str], leaf: Parser) -> str:
