@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -9,15 +10,19 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import jsonargparse
 
-from noiseda import wording
+from noiseda import streams, wording
+from noiseda.as_written import shortened
 from noiseda.config import AdaptSettings
 from noiseda.errors import Interrupted, UserError
-from noiseda.settings_file import presets, read_settings
+from noiseda.limits import check_numbers
+from noiseda.plain_yaml import unmarked
+from noiseda.settings_file import flatten, presets, read_settings
 from noiseda.wording import Parser
 
 Command = Callable[..., object]
@@ -121,13 +126,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after ``noiseda``; by default those of this process.
 
     Returns:
-        The exit status: 0 done, 1 a check failed, 2 something the user can put right, 130 stopped by Ctrl-C.
+        The exit status: 0 done, 1 a check failed, 2 something the user can put right, 130 stopped by Ctrl-C, 141 the
+        output is a pipe that nobody reads any more.
     """
     # Before torch is loaded: threads that wait spin briefly, then sleep. On two idle cores that is as fast as spinning
     # (60 samples/s; always sleeping: 32), and beside a busy process about 10 times faster.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    streams.prepare()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = _carried_out(list(sys.argv[1:] if arguments is None else arguments))
+        streams.flush()
+        return status
+    except (OSError, MemoryError, RuntimeError, SystemExit) as error:
+        return _broken_off(error)
+
+
+def _carried_out(words: list[str]) -> int:
     try:
         command, given = parse(words)
         result = _call(command, given)
@@ -144,6 +159,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(result, str) and os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
         print(result)
     return 0 if getattr(result, "ok", True) else 1
+
+
+def _broken_off(error: BaseException) -> int:
+    """Say in a sentence what no command could foresee; what is a fault of ours is raised again."""
+    lost = streams.lost()
+    if isinstance(error, BrokenPipeError) and lost:
+        return _NOBODY_READS
+    if isinstance(error, SystemExit):
+        if isinstance(error.__context__, BrokenPipeError):  # rich ends so
+            return _NOBODY_READS
+        raise error
+    if isinstance(error, OSError) and (lost or error.filename is not None or error.errno in _OF_THE_MACHINE):
+        name = lost or error.filename
+        name = shortened(name) if isinstance(name, (str, bytes)) and len(name) > _LONG else name
+        said = f"{name}: {error.strerror or error}" if name is not None else f"{error.strerror or error}"
+    elif isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        said = "this machine's memory does not suffice (smaller images, tiles, patches, batches or networks need less)"
+    else:
+        raise error
+    print(f"noiseda: error: {said}", file=sys.stderr)
+    return 2
+
+
+_NOBODY_READS = 128 + 13
+"""Exit status where the output was a pipe that was closed (``noiseda ... | head``): what a shell says of SIGPIPE."""
+
+_LONG = 1000  # characters of a name from which on its beginning alone is shown
+
+_OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
 class Answer(Exception):  # noqa: N818 (what was asked for, not an error)
@@ -178,15 +222,31 @@ def parse(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
         raise Answer(wording.overview(words, COMMANDS))
     leaf, rest = build_parser(command), words[len(command.split()) :]
     _, kind = _SETTINGS.get(command, ("", ""))
-    if "-h" in rest or "--help" in rest:
+    flags = rest[: rest.index("--")] if "--" in rest else rest
+    if "-h" in flags or "--help" in flags:
         raise Answer(leaf.format_help().rstrip())
+    return command, understand(in_full(_with_preset(rest, kind, leaf), command), leaf, rest)
+
+
+def understand(words: Sequence[str], leaf: Parser, given: Sequence[str]) -> dict[str, Any]:
+    """The arguments that words stand for.
+
+    Args:
+        words: flags with their own names.
+        leaf: the parser of their command.
+        given: the words as they were given, for messages.
+
+    Raises:
+        UserError: naming the word that is not understood, what was expected, and the nearest right one.
+    """
     try:
-        given = leaf.parse_args(wording.spell(in_full(_with_preset(rest, kind), command), leaf))
+        parsed = leaf.parse_args(wording.spell(words, leaf))
     except jsonargparse.ArgumentError as error:
-        raise UserError(wording.refusal(str(error), rest, leaf)) from error
-    arguments: dict[str, Any] = leaf.instantiate(given).as_dict()
+        raise UserError(wording.refusal(str(error), given, leaf)) from error
+    arguments: dict[str, Any] = unmarked(leaf.instantiate(parsed).as_dict())
     arguments.pop("config", None)
-    return command, arguments
+    check_numbers(arguments)
+    return arguments
 
 
 def build_parser(command: str) -> Parser:
@@ -218,20 +278,25 @@ def _settings_of(command: str) -> type:
     return CompareSettings
 
 
-def _with_preset(words: Sequence[str], kind: str) -> list[str]:
+def _with_preset(words: Sequence[str], kind: str, leaf: Parser) -> list[str]:
     """Put the file of a preset in the place of its name, after ``--config``, and check that the file can be read."""
-    found = list(words)
+    found, paths = list(words), wording.path_names(leaf)
     for index, word in enumerate(found):
         flag, equals, value = word.partition("=")
         if flag != "--config" or not (equals or index + 1 < len(found)):
             continue
         value = value if equals else found[index + 1]
-        path = Path(value) if Path(value).exists() else presets(kind).get(value)
+        if not value:
+            raise UserError(f"--config must be a file of settings, or a preset, not {value!r}")
+        path = Path(value) if os.path.exists(value) else presets(kind).get(value)  # of any length
         if path is None:
             near = wording.nearest(value, known := presets(kind))
-            raise UserError(f"--config {value}: no such file, and no such preset (there are {', '.join(known)}){near}")
-        read_settings(path)
-        found[index if equals else index + 1] = f"--config={path}" if equals else str(path)
+            shown = value if len(value) < _LONG else shortened(value)
+            raise UserError(f"--config {shown}: no such file, and no such preset (there are {', '.join(known)}){near}")
+        tree = flatten(read_settings(path))
+        if wrong := [name for name, text in tree.items() if name in paths and text == ""]:
+            raise UserError(f"{wrong[0]} in {path} must be a path or null, not an empty text")
+        found[index if equals else index + 1] = f"--config={path.absolute()}" if equals else str(path.absolute())
     return found
 
 
@@ -252,7 +317,9 @@ def in_full(words: Sequence[str], command: str) -> list[str]:
     full = [re.sub(r"^--network\.(?=\w)", "--restorer.", word) for word in words]
     full = [re.sub(r"^--(network|weights)(?==|$)", r"--restorer.\1", word) for word in full]
     names = {word.partition("=")[0].removeprefix("--restorer.") for word in full if word.startswith("--restorer.")}
-    if re.search(r"--restorer\.weights[= ](?!null( |$))", " ".join(full)):
+    given = [following for word, following in pairwise([*full, ""]) if word == "--restorer.weights"]
+    given += [word.partition("=")[2] for word in full if word.startswith("--restorer.weights=")]
+    if any(value != "null" for value in given):
         unset = {"network": "auto", "width": "null", "depth": "null", "blocks": "null"}
         full += [f"--restorer.{name}={value}" for name, value in unset.items() if name not in names]
     return full

@@ -9,10 +9,13 @@ from typing import Any
 
 import yaml
 
-from noiseda.address import Url
+from noiseda import plain_yaml
 from noiseda.config import AdaptSettings
 from noiseda.errors import UserError
 from noiseda.storage import atomic
+
+LARGEST = 256 * 1024
+"""Bytes of a settings file that is read: a hundred times as many as any needs."""
 
 # Settings that change how a run is observed or carried out, not what it computes: they may differ when it is resumed.
 # Of batch and accumulate, the product with the number of processes is kept (training/claim.py).
@@ -53,7 +56,7 @@ def to_tree(settings: object) -> dict[str, Any]:
             return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
         if isinstance(value, (list, tuple)):
             return [plain(item) for item in value]
-        return str(value) if isinstance(value, (Path, Url)) else value
+        return str(value) if isinstance(value, (Path, str)) else value  # an address and a text read from YAML too
 
     tree = plain(settings)
     assert isinstance(tree, dict)
@@ -107,12 +110,29 @@ def read_settings(path: Path) -> dict[str, Any]:
     """The tree of settings in a YAML file.
 
     Raises:
-        UserError: when it cannot be read or is no tree of settings.
+        UserError: when it cannot be read or is no tree of settings: no file, too large, not UTF-8, no YAML, a name
+            that stands twice, aliases that make it huge.
     """
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"the settings file {path} cannot be read: {error}") from error
+        tree = plain_yaml.load(_text(path))
+    except OSError as error:
+        raise UserError(f"the settings file {path} cannot be read: {error.strerror or error}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"the settings file {path} cannot be read: {plain_yaml.told(error)}") from error
     if not isinstance(tree, dict):
         raise UserError(f"the settings file {path} holds no settings (name: value lines)")
     return tree
+
+
+def _text(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise UserError(f"the settings file {path} is no file" + (", but a folder" if path.is_dir() else ""))
+    if (size := path.stat().st_size) > LARGEST:
+        raise UserError(f"the settings file {path} is {size:,} bytes long; settings have at most {LARGEST:,}")
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        utf16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+        found = "is UTF-16" if utf16 else f"is no UTF-8 text (byte {error.start} is {content[error.start]:#04x})"
+        raise UserError(f"the settings file {path} {found}: save it as UTF-8") from error

@@ -10,6 +10,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 
+def spelt(text: str) -> bytes:
+    r"""A text as UTF-8; the bytes of a name that are none become escapes, so that the file stays one of text.
+
+    >>> spelt("caf\udce9.png")
+    b'caf\\udce9.png'
+    """
+    return text.encode("utf-8", "backslashreplace")
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[BinaryIO]:
     """A binary file that takes its name only when it is complete and on the disk; on any failure nothing is left.

@@ -6,22 +6,27 @@ Every sentence names the flag or setting, what was given and what was expected; 
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 import shutil
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import jsonargparse
+import yaml
 
+from noiseda import plain_yaml
 from noiseda.address import Url
+from noiseda.as_written import is_path, shortened, take
 from noiseda.errors import UserError
+from noiseda.suggestions import nearest as nearest
+from noiseda.suggestions import nearest_setting
 
 Parser = jsonargparse.ArgumentParser
 jsonargparse.typing.register_type(Url, str, Url)
+jsonargparse.set_loader("yaml", plain_yaml.load_once, exceptions=(yaml.YAMLError, RecursionError))
 jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
 _PLAIN = {
@@ -33,6 +38,10 @@ _PLAIN = {
     Url: "an address",
 }
 _WIDEST = 60  # letters of choices that are shown beside a flag; more are listed in its text
+_PATHS = (
+    "Paths are taken as they are written. null is no path (./null is a file or folder of that name); one that begins "
+    "with a dash follows an equals sign (--out=-x)."
+)
 _METAVARS = {int: "N", float: "X", str: "NAME", Path: "PATH", Url: "PATH"}
 
 
@@ -93,6 +102,8 @@ def polish(leaf: Parser, usage: str | None = None) -> Parser:
             action.help = f"{action.help} One of {', '.join(choices)}."
         elif hint is not None and not choices and hint is not bool:
             action.metavar = _metavar(hint)
+    if any(is_path(_hint(action)) and type(None) in typing.get_args(_hint(action)) for action in leaf._actions):
+        leaf.epilog = _PATHS
     leaf.usage = f"{leaf.prog} {usage or ' '.join(['[FLAGS]', *_positionals(leaf)])}"
     return leaf
 
@@ -131,20 +142,45 @@ def overview(words: Sequence[str], commands: Mapping[str, Callable[[], Callable[
 
 
 def spell(words: Sequence[str], leaf: Parser) -> list[str]:
-    """Take ``--max-megapixels`` for ``--max_megapixels``, and a switch without a value for ``true``."""
-    switches = {flag for flag, action in _flags(leaf).items() if _hint(action) is bool}
+    """Make words ready for the parser: see :func:`noiseda.as_written.take`.
+
+    ``--max-megapixels`` is taken for ``--max_megapixels``, and a switch without a value for ``true``.
+
+    Raises:
+        UserError: a value that cannot be one.
+    """
+    actions = {flag: action for action in leaf._actions for flag in action.option_strings}
+    positionals = iter([action for action in leaf._actions if not action.option_strings])
     spelled: list[str] = []
-    for index, word in enumerate(words):
-        if not re.match(r"--\w", word):
+    rest, literal = list(words), False
+    while rest:
+        word = rest.pop(0)
+        if literal or not word.startswith("-") or word == "-":
+            action = next(positionals, None)
+            spelled.append(word if action is None else _taken(word, action))
+        elif word == "--":
+            spelled, literal = [*spelled, word], True
+        elif not re.match(r"--\w", word):
             spelled.append(word)
-            continue
-        name, equals, value = word.partition("=")
-        name = "--" + name[2:].replace("-", "_")
-        following = words[index + 1].lower() if index + 1 < len(words) else ""
-        if name in switches and not equals and following not in ("true", "false"):
-            equals, value = "=", "true"
-        spelled.append(name + equals + value)
+        else:
+            name, equals, value = word.partition("=")
+            name = "--" + name[2:].replace("-", "_")
+            action = actions.get(name)
+            if action is None or action.nargs == 0:
+                spelled.append(name + equals + value)
+            elif _hint(action) is bool and not equals and (not rest or rest[0].lower() not in ("true", "false")):
+                spelled.append(f"{name}=true")
+            elif equals or (rest and not re.match(r"-\D\S*$", rest[0])):
+                value = _taken(value if equals else rest.pop(0), action)
+                spelled += [f"{name}={value}"] if value.startswith("-") else [name, value]
+            else:
+                spelled.append(name)
     return spelled
+
+
+def _taken(value: str, action: argparse.Action) -> str:
+    hint = _hint(action)
+    return value if action.dest == "config" else take(value, hint, _shown(action), _expected(hint))
 
 
 def refusal(message: str, words: Sequence[str], leaf: Parser) -> str:
@@ -156,18 +192,20 @@ def refusal(message: str, words: Sequence[str], leaf: Parser) -> str:
         leaf: the command's parser.
     """
     known = [flag.removeprefix("--") for flag in _flags(leaf)]
-    if found := re.search(r"unrecognized arguments: (\S+)", message):
+    if found := re.search(r"unrecognized arguments: ?(\S*)", message):
         name, _, _ = found[1].partition("=")
         if name.startswith("--"):
-            return f"unknown flag {name}{nearest(name.removeprefix('--'), known, '--')}"
+            return f"unknown flag {name}{nearest_setting(name.removeprefix('--'), known, '--')}"
         return f"unexpected argument {found[1]!r}; usage: {leaf.usage}"
     if found := re.search(r"(?:Group '(?P<group>[^']+)' does not accept option|Option) '(?P<name>[^']+)'", message):
         name = ".".join(filter(None, (found["group"], found["name"])))
-        return f"unknown setting {name!r}{_source(words)}{nearest(name, known)}"
+        return f"unknown setting {name!r}{_source(words)}{nearest_setting(name, known)}"
     if found := re.search(r"arguments are required: (.+)", message):
         return f"missing: {found[1].upper()}; usage: {leaf.usage}"
     if found := re.search(r"argument (--[\w.]+)\S*: expected one argument", message):
-        return f"{_displayed(found[1])} needs a value: {_expected(_hint(_flags(leaf)[found[1]]))}"
+        asked = next(action for action in leaf._actions if found[1] in action.option_strings)
+        dashed = f" (one that begins with a dash: {_shown(asked)}=-x)" if is_path(_hint(asked)) else ""
+        return f"{_shown(asked)} needs a value: {_expected(_hint(asked))}{dashed}"
     if found := re.search(r'Parser key "([\w.]+)"', message):
         action = next((action for action in leaf._actions if action.dest == found[1]), None)
         inside = [name for name in known if name.startswith(f"{found[1]}.") and not name.endswith(".help")]
@@ -175,14 +213,30 @@ def refusal(message: str, words: Sequence[str], leaf: Parser) -> str:
         if (inner := re.findall(r'Parser key "([\w.]+)"', message)[1:]) and value:
             kinds = [kind for kind in _PLAIN if f"Expected a <class '{kind.__name__}'>" in message]
             expected = " or ".join(_PLAIN[kind] for kind in kinds) or "something else"
-            return f"{inner[-1]!r} in {found[1]!r}{_source(words)} must be {expected}, not {value[-1]!r}"
+            return f"{inner[-1]!r} in {found[1]!r}{_source(words)} must be {expected}, not {shortened(value[-1])}"
         if inside:
             return f"--{found[1]} is a group of settings; name one of them: --{', --'.join(inside)}"
-        if action is not None and _hint(action) is not None and value:
-            near = nearest(value[-1], _choices(_hint(action)))
-            flag = _displayed(f"--{found[1]}") if action.option_strings else found[1].upper()
-            return f"{flag} must be {_expected(_hint(action))}, not {value[-1]!r}{near}"
+        value = value or _given(found[1], words)
+        if action is not None and _hint(action) is not None:
+            given = f", not {shortened(value[-1])}" if value else _source(words)
+            near = nearest(value[-1], _choices(_hint(action))) if value else ""
+            return f"{_shown(action)} must be {_expected(_hint(action))}{given}{near}"
     return " ".join(message.split())
+
+
+def _given(name: str, words: Sequence[str]) -> list[str]:
+    """Values that the words give to a flag."""
+    flags = [re.sub("-", "_", word.partition("=")[0][2:]) for word in words]
+    return [
+        word.partition("=")[2] if "=" in word else "".join(words[index + 1 : index + 2])
+        for index, (word, flag) in enumerate(zip(words, flags, strict=True))
+        if word.startswith("--") and flag == name
+    ]
+
+
+def path_names(leaf: Parser) -> set[str]:
+    """The names of the settings that are paths."""
+    return {action.dest for action in leaf._actions if is_path(_hint(action))}
 
 
 def _source(words: Sequence[str]) -> str:
@@ -194,15 +248,14 @@ def _source(words: Sequence[str]) -> str:
     return ""
 
 
-def nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """``; did you mean <the nearest known name>?``, or nothing where none is near."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {prefix}{near[0]}?" if near else ""
-
-
 def _displayed(flag: str) -> str:
     """A flag as the help shows it; settings of a group keep the name they have in YAML."""
     return flag if "." in flag else flag.replace("_", "-")
+
+
+def _shown(action: argparse.Action) -> str:
+    """The name of a flag or argument."""
+    return _displayed(action.option_strings[0]) if action.option_strings else action.dest.upper()
 
 
 def _expected(hint: Any) -> str:  # noqa: ANN401 (any type hint)

@@ -33,7 +33,7 @@ from noiseda.comparison.scores import Scores, curve, measure_of, score
 from noiseda.comparison.table import Line, lines, markdown
 from noiseda.errors import UserError
 from noiseda.evaluation.protocols import PROTOCOLS, ProtocolName
-from noiseda.storage import atomic
+from noiseda.storage import atomic, spelt
 from noiseda.training.provenance import provenance
 
 PICTURES = 4
@@ -290,6 +290,6 @@ def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic(path) as file:
-            file.write(text.encode())
+            file.write(spelt(text))
     except OSError as error:
         raise UserError(f"--out: {path} cannot be written: {error.strerror or error}") from error

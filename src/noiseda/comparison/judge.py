@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 from rich.console import Console
+from rich.text import Text
 
 from noiseda.adaptation.risk import Risk, RiskEstimate
 from noiseda.comparison.knowing import task_of
@@ -91,7 +92,7 @@ def judge(
         raise UserError(f"{adapted} is for --task {task}, and judged on clean photographs too: give --clean DIR")
     if clean is not None:
         told = _two_witnesses(task, networks, paths, find_images(clean), str(baseline), photographs, seed)
-        Console(highlight=False).print(f"[bold]{adapted}[/bold] is {told}", soft_wrap=True)
+        Console(highlight=False).print(Text.assemble((str(adapted), "bold"), f" is {told}"), soft_wrap=True)
         return told
     images = [read(paths[index]).pixels for index in spread(len(paths), photographs)]
     if len(images) < 2:
@@ -129,13 +130,16 @@ def _show(verdict: Verdict, adapted: Path, baseline: Path, count: int) -> None:
     console = Console(highlight=False)
     for name, risk in ((baseline, verdict.baseline), (adapted, verdict.adapted)):
         left = math.sqrt(max(risk.mean, 0.0)) * 255
-        console.print(f"{name}: estimated error {left:.2f}/255", soft_wrap=True)
+        console.print(f"{name}: estimated error {left:.2f}/255", soft_wrap=True, markup=False)
     mean, low, high = verdict.gain
     console.print(f"as they are: noise of about {math.sqrt(fmean(verdict.baseline.noise)) * 255:.2f}/255")
     word = "better" if verdict.better else "not shown to be better"
     console.print(
-        f"[bold]{adapted} is {word}[/bold] than {baseline} on these {count} photographs: its squared error is lower by "
-        f"{100 * mean:.0f}% (95%: {100 * low:.0f} to {100 * high:.0f})",
+        Text.assemble(
+            (f"{adapted} is {word}", "bold"),
+            f" than {baseline} on these {count} photographs: its squared error is lower by "
+            f"{100 * mean:.0f}% (95%: {100 * low:.0f} to {100 * high:.0f})",
+        ),
         soft_wrap=True,
     )
     if high < 0:

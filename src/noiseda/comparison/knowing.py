@@ -128,7 +128,7 @@ def on_look_alikes(real: Path, clean: Path, memory: Path, task: Task) -> list[Ca
 
     Rain is not matched to photographs: its look-alikes are what the task's usual degradation makes.
     """
-    of = hashlib.sha256(f"{real} {clean}".encode()).hexdigest()[:16]
+    of = hashlib.sha256(f"{real} {clean}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
     kept = memory / f"{'kernels' if task == 'deblur' else 'matched'}-{of}.json"
     try:
         like = look_of(task, find_images(real), find_images(clean), kept, 0)

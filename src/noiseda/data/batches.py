@@ -166,5 +166,5 @@ def generator(*key: int | str) -> torch.Generator:
     >>> torch.rand(1, generator=generator(0, "real", 5)) == torch.rand(1, generator=generator(0, "real", 5))
     tensor([True])
     """
-    digest = hashlib.sha256("\0".join(map(str, key)).encode()).digest()
+    digest = hashlib.sha256("\0".join(map(str, key)).encode("utf-8", "surrogateescape")).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "little"))

@@ -132,7 +132,8 @@ def _decode_one(path: Path, folder: Path, max_megapixels: float) -> Path:
         state = path.stat()
     except OSError as error:
         raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
-    key = hashlib.sha256(f"{path.resolve()}\0{state.st_size}\0{state.st_mtime_ns}".encode()).hexdigest()[:32]
+    known_by = f"{path.resolve()}\0{state.st_size}\0{state.st_mtime_ns}".encode("utf-8", "surrogateescape")
+    key = hashlib.sha256(known_by).hexdigest()[:32]
     entry = folder / f"{key}.npy"
     if not _is_whole(entry):
         pixels = read_pixels(path, max_megapixels)

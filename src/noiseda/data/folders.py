@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from unicodedata import normalize
 
 from noiseda.errors import ImageError, UserError
 from noiseda.images import find_images, read_size
@@ -90,6 +91,7 @@ def match(inputs: Path, targets: Path, *, prefixed: bool = False) -> tuple[list[
     """
     left = _by_stem(inputs, prefix=inputs.name if prefixed else None)
     right = _by_stem(targets, prefix=targets.name if prefixed else None)
+    right = {renamed: right[key] for key, renamed in _as_in(left, right).items()}
     lonely = [f"{left[key]} has no partner in {targets}" for key in sorted(left.keys() - right.keys())]
     lonely += [f"{right[key]} has no partner in {inputs}" for key in sorted(right.keys() - left.keys())]
     return [(left[key], right[key]) for key in sorted(left.keys() & right.keys())], lonely
@@ -133,6 +135,24 @@ def _by_stem(folder: Path, prefix: str | None = None) -> dict[str, Path]:
             raise UserError(f"two images go by the same name without suffix: {images[key]} and {path}")
         images[key] = path
     return images
+
+
+def _as_in(left: Iterable[str], right: Iterable[str]) -> dict[str, str]:
+    r"""Keys of one half as the other half spells them: names from macOS have their accents apart (NFD) from letters.
+
+    One is taken for another only where no other could be meant; the rest stay as they are.
+
+    >>> _as_in(["caf\u00e9"], ["cafe\u0301", "b"]) == {"cafe\u0301": "caf\u00e9", "b": "b"}
+    True
+    """
+    left, right = set(left), set(right)
+    same: dict[str, tuple[list[str], list[str]]] = {}
+    for half, keys in enumerate((left - right, right - left)):
+        for key in keys:
+            if not key.isascii():
+                same.setdefault(normalize("NFC", key), ([], []))[half].append(key)
+    renamed = {theirs[0]: ours[0] for ours, theirs in same.values() if len(ours) == len(theirs) == 1}
+    return {key: renamed.get(key, key) for key in right}
 
 
 def _checked(pairs: list[tuple[Path, Path]], lonely: list[str]) -> list[tuple[Path, Path]]:

@@ -61,8 +61,8 @@ def pack(
     """Pack a folder of images or pairs into tar files that stream, with an index.
 
     The same images give the same bytes. Image files are copied as they are. Keys are paths inside the folder without
-    suffix, with ``_`` for each dot or control character and for underscores at the beginning; equal ones get ``-2``,
-    ``-3``, ... at their end.
+    suffix, with ``_`` for each dot, control character or byte that is no UTF-8, and for underscores at the beginning;
+    equal ones get ``-2``, ``-3``, ... at their end.
 
     Args:
         source: Folder of images, searched recursively, or a paired set (input/ and target/).
@@ -133,7 +133,7 @@ def _keyed(files: Iterable[tuple[PurePath, tuple[Path, ...]]]) -> list[Group]:
     groups: dict[str, Group] = {}
     for inside, paths in files:
         # A key ends at the first dot, and webdataset passes over what begins with two underscores.
-        wanted = re.sub(r"[.\x00-\x1f\x7f]", "_", inside.with_name(inside.stem).as_posix())
+        wanted = re.sub(r"[.\x00-\x1f\x7f\ud800-\udfff]", "_", inside.with_name(inside.stem).as_posix())
         wanted = re.sub(r"^_+", "_", wanted)
         numbers = itertools.count(2)
         key = wanted

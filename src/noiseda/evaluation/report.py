@@ -15,13 +15,14 @@ from statistics import fmean
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 
 from noiseda.data.folders import check_sizes, pair_by_stem
 from noiseda.errors import UserError
 from noiseda.evaluation.perceptual import Lpips
 from noiseda.evaluation.protocols import PROTOCOLS, Protocol, ProtocolName, comparable
 from noiseda.images import read
-from noiseda.storage import atomic
+from noiseda.storage import atomic, spelt
 
 Score = float | str
 """A number, or why there is none: ``unavailable: <reason>``."""
@@ -87,7 +88,7 @@ class Report:
             folder.mkdir(parents=True, exist_ok=True)
             for name, text in (("metrics.csv", table.getvalue()), ("metrics.json", document)):
                 with atomic(folder / name) as file:
-                    file.write(text.encode())
+                    file.write(spelt(text))
         except OSError as error:
             raise UserError(f"--out {folder}: cannot be written: {error.strerror or error}") from error
 
@@ -104,7 +105,7 @@ class Report:
             if hidden > 0 and place == _SHOWN // 2:
                 table.add_row(f"… {hidden} more", style="dim")
             if hidden <= 0 or not _SHOWN // 2 <= place < _SHOWN // 2 + hidden:
-                table.add_row(name, *(_shown(column, value) for column, value in row.items()))
+                table.add_row(Text(name), *(_shown(column, value) for column, value in row.items()))
         table.add_section()
         table.add_row(
             f"mean of {len(ranked)}", *(_shown(column, value) for column, value in mean.items()), style="bold"

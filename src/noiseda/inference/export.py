@@ -22,7 +22,7 @@ from noiseda.restoration import Restorer, load
 from noiseda.restoration.foreign import descriptor_of
 from noiseda.restoration.layout import laid_out
 from noiseda.restoration.weights import metadata_of
-from noiseda.storage import atomic
+from noiseda.storage import atomic, spelt
 
 Target: TypeAlias = Literal["safetensors", "spandrel", "onnx", "pt2"]
 SUFFIXES: dict[Target, str] = {
@@ -128,7 +128,7 @@ def export(
         difference, checked = _compare(reader(content), model, taken, tolerance)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for target, given in ((path, content), (described, card(weights, model, path, taken, half).encode())):
+        for target, given in ((path, content), (described, spelt(card(weights, model, path, taken, half)))):
             with atomic(target) as file:
                 file.write(given)
     except OSError as error:

@@ -9,7 +9,7 @@ from typing import Any
 from noiseda.errors import UserError
 from noiseda.inference.card import card
 from noiseda.restoration import Restorer, load
-from noiseda.storage import atomic
+from noiseda.storage import atomic, spelt
 
 try:
     from huggingface_hub import ModelHubMixin, hf_hub_download
@@ -36,7 +36,7 @@ class HubRestorer(ModelHubMixin, library_name="noiseda", tags=["image-restoratio
     def _save_pretrained(self, save_directory: Path) -> None:
         folder = Path(save_directory)
         described = card(self.weights, self.network, folder / FILE, None)
-        for name, content in ((FILE, self.weights.read_bytes()), ("README.md", described.encode())):
+        for name, content in ((FILE, self.weights.read_bytes()), ("README.md", spelt(described))):
             with atomic(folder / name) as file:
                 file.write(content)
 

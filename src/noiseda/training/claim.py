@@ -31,8 +31,21 @@ def check_claim(settings: AdaptSettings, processes: int = 1) -> None:
     if changed:
         raise UserError(
             f"--out {settings.out} holds a run with other settings ({'; '.join(changed)}). "
-            "Give another --out, or remove that folder to start anew"
+            f"Give another --out, or remove that folder to start anew{_further(settings, changed)}"
         )
+
+
+def _further(settings: AdaptSettings, changed: list[str]) -> str:
+    """How to train a finished run for longer, where that is what was asked for."""
+    if len(changed) != 1 or not changed[0].startswith("--training.steps "):
+        return ""
+    weights = settings.out / "restorer.safetensors"
+    if not weights.exists():
+        return ". The number of steps decides the learning rate of each, so that a run keeps the one it began with"
+    return (
+        f". To train longer, go on from its finished weights: --weights {weights} --out NEW, with --training.steps for "
+        "the further steps alone (a run of its own, with its own learning rate from the first step to the last)"
+    )
 
 
 def samples_a_step(training: TrainingSettings, processes: int) -> int:

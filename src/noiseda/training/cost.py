@@ -14,6 +14,7 @@ from noiseda.config import AdaptSettings
 from noiseda.data.batches import Batch
 from noiseda.training.assemble import build_strategy, check_baseline, check_degradation, check_start, list_images
 from noiseda.training.claim import check_claim
+from noiseda.training.room import check_room
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def describe(settings: AdaptSettings) -> Description:
         UserError: as :func:`noiseda.training.adapt` does before it starts.
     """
     settings.check()
+    check_room(settings)
     check_claim(settings, int(os.environ.get("WORLD_SIZE", "1")))
     groups = list_images(settings)
     check_degradation(settings)

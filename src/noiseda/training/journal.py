@@ -188,7 +188,7 @@ def read_log(path: Path) -> list[Line]:
 def say(text: str, *, bar: Progress | None = None) -> None:
     """Show one line to the user, above the progress bar where there is one."""
     if bar:
-        bar.console.print(text, highlight=False)
+        bar.console.print(text, highlight=False, markup=False)
     else:
         print(text, file=sys.stderr, flush=True)
 

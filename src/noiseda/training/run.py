@@ -43,6 +43,7 @@ from noiseda.training.interrupt import StopRequest
 from noiseda.training.journal import Journal, say
 from noiseda.training.memory import earlier_weights, first_step
 from noiseda.training.optimizer import clip_gradients, gradient_norm
+from noiseda.training.room import check_room
 from noiseda.training.sharding import shard
 from noiseda.training.ship import Summary, ship, snapshot, write_weights
 from noiseda.training.state import Run, advice, blown, leave, look_back, resume, save
@@ -83,6 +84,7 @@ def adapt(settings: AdaptSettings) -> Summary:
 def prepare(settings: AdaptSettings) -> Run:
     """Check the settings, decode the images, build the networks, and take up the last checkpoint where there is one."""
     settings.check()
+    check_room(settings)
     check_baseline(settings)
     check_start(settings.restorer)
     groups = list_images(settings)

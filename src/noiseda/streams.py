@@ -1,0 +1,61 @@
+"""Standard output and error: what they cannot spell, and what to do when nobody reads them any more."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from contextlib import suppress
+from typing import TextIO
+
+
+def prepare() -> None:
+    r"""Let every text be printed, whatever the streams are.
+
+    Characters that a stream has not (of a name that is no UTF-8; of any language, where it is ASCII) are written as
+    escapes such as ``\udce9``. Streams that are closed go nowhere; their numbers are taken, so that no file that is
+    opened later is written over.
+    """
+    with suppress(OSError):
+        while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+            os.set_inheritable(number, True)
+        os.close(number)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed before this process began
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (for as long as the process)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def flush() -> None:
+    """Write what is left to write.
+
+    Raises:
+        OSError: where a stream cannot be written.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+
+
+def lost() -> str | None:
+    """The name of a stream that cannot be written any more; None where all can.
+
+    From here on what is written to it goes nowhere, so that the end of this process is quiet.
+    """
+    found = None
+    for name, stream in (("standard output", sys.stdout), ("standard error", sys.stderr)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # what could not be written before is tried again here
+            _silence(stream)
+            found = found or name
+    return found
+
+
+def _silence(stream: TextIO) -> None:
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        stream.flush()
