@@ -18,7 +18,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 from fuzz.cases import COUNTS, Case, Outcome
 from fuzz.kills import try_here
-from fuzz.kinds import run
+from fuzz.kinds import prepare, run
 from fuzz.worker import Worker, keep
 
 PROCESSES = 2
@@ -53,7 +53,7 @@ def try_all(cases: list[Case], kept: Path, *, until: float, keep_all: bool = Fal
         def work(lane: int) -> None:
             folder = Path(text, f"{lane}")
             folder.mkdir()
-            worker = Worker(run)
+            worker = Worker(run, ready=prepare)
             try:
                 while time.monotonic() < until:
                     try:

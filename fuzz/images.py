@@ -194,7 +194,7 @@ def _not_turned_twice(target: Path, theirs: np.ndarray | None) -> None:
         return
     orientation = _orientation(target)
     stored, _ = _seen(target)
-    if orientation != 1 and 1 <= orientation <= 8 and stored is not None and not _alike(stored, theirs):
+    if orientation != 1 and 1 <= orientation <= 8 and stored is not None and not _alike(stored, theirs, turned=False):
         raise Wrong(f"turned twice: the pixels are turned, and the tag of orientation stays ({orientation})")
 
 
@@ -204,14 +204,14 @@ def _orientation(path: Path) -> int:
         return int(image.getexif().get(0x0112, 1))
 
 
-def _alike(one: np.ndarray, other: np.ndarray) -> bool:
+def _alike(one: np.ndarray, other: np.ndarray, *, turned: bool = True) -> bool:
     """Whether two readers saw the same picture, in whatever way turned; lossy decoders differ a little."""
     if sorted(one.shape[:2]) != sorted(other.shape[:2]):
         return False
     one, other = (array.mean(axis=2) if one.shape[2] != other.shape[2] else array for array in (one, other))
     flips = [np.flip(other, axes) for axes in ((), (0,), (1,), (0, 1))]
-    ways = [way for flipped in flips for way in (flipped, flipped.swapaxes(0, 1)) if way.shape == one.shape]
-    return any(np.mean(np.abs(one - way) > 24) < 0.02 for way in ways)
+    ways = [way for flipped in flips for way in (flipped, flipped.swapaxes(0, 1))] if turned else [other]
+    return any(np.mean(np.abs(one - way) > 24) < 0.02 for way in ways if way.shape == one.shape)
 
 
 def _distance(one: np.ndarray, other: np.ndarray) -> str:

@@ -18,3 +18,17 @@ def run(case: Case, place: Path) -> str | None:
     else:
         from fuzz import flags as kind
     return kind.run(case, place)
+
+
+def prepare() -> None:
+    """Import what the commands need, so that no case's time counts it."""
+    import noiseda.cli
+    import noiseda.comparison.judge
+    import noiseda.data.check
+    import noiseda.evaluation.report
+    import noiseda.inference.export
+    import noiseda.training
+    from noiseda.restoration import foreign
+
+    assert noiseda.cli
+    foreign.registry()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -43,11 +45,22 @@ class Worker:
     Args:
         run: what tries a case, a function of a module.
         seconds: most processor time of a case.
+        idle: seconds without any work after which it hangs.
         memory: most memory of the process, in 1e6 bytes.
+        ready: called once in the process, so that no case's time counts it.
     """
 
-    def __init__(self, run: Run, *, seconds: float = SECONDS, idle: float = IDLE, memory: float = MEMORY) -> None:
-        self.run, self.seconds, self.idle, self.memory = run, seconds, idle, memory
+    def __init__(
+        self,
+        run: Run,
+        *,
+        seconds: float = SECONDS,
+        idle: float = IDLE,
+        memory: float = MEMORY,
+        ready: Callable[[], object] | None = None,
+    ) -> None:
+        self.run, self.ready = run, ready
+        self.seconds, self.idle, self.memory = seconds, idle, memory
         self._process: Any = None
         self._line: Connection
 
@@ -94,19 +107,21 @@ class Worker:
         if self._process is not None:
             return
         self._line, other = FORKS.Pipe()
-        self._process = FORKS.Process(target=_serve, args=(self.run, other), daemon=True)
+        self._process = FORKS.Process(target=_serve, args=(self.run, self.ready, other), daemon=True)
         self._process.start()
         other.close()
         self._line.recv()  # ready: what it imports does not count
 
 
-def _serve(run: Run, line: Connection) -> None:
+def _serve(run: Run, ready: Callable[[], object] | None, line: Connection) -> None:
     import torch
 
     os.setpgid(0, 0)
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that watches
-    prepare()
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")  # as the command line does
+    if ready is not None:
+        ready()
     home = os.getcwd()
     line.send("ready")
     while True:
@@ -120,20 +135,6 @@ def _serve(run: Run, line: Connection) -> None:
         os.chdir(home)
         outcome.megabytes = peak(os.getpid())
         line.send(outcome)
-
-
-def prepare() -> None:
-    """Import what the commands need, so that no case's time counts it."""
-    import noiseda.cli
-    import noiseda.comparison.judge
-    import noiseda.data.check
-    import noiseda.evaluation.report
-    import noiseda.inference.export
-    import noiseda.training
-    from noiseda.restoration import foreign
-
-    assert noiseda.cli
-    foreign.registry()
 
 
 class _Said:
