@@ -12,7 +12,7 @@ INSTALLED := $(VENV)/.installed
 # Threads that wait spin briefly, then sleep: ever spinning ones slow each other down on machines with few cores.
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: help setup quickstart check test bench clean
+.PHONY: help setup quickstart check test fuzz bench clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ test: export OMP_NUM_THREADS ?= 1
 test: export NOISEDA_DATA ?= $(abspath $(wildcard ../shared/data))
 test: check ## All that continuous integration runs: check, then pytest.
 	$(BIN)/python -m pytest
+
+fuzz: setup ## Broken images, weights, shards, nonsense flags and kills: 730 cases, always the same (5 minutes on two cores).
+	$(BIN)/python -m fuzz
 
 bench: setup ## Measure what is fast and large, as ratios of one run: a table, and bench/results.json (about 10 minutes).
 	$(BIN)/python -m bench.all
