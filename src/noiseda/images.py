@@ -21,7 +21,7 @@ from torch import Tensor
 
 from noiseda import raster
 from noiseda.errors import ImageError, UserError
-from noiseda.raster import FORMATS, SUFFIXES, Carried, Raster, format_of, read_size
+from noiseda.raster import FORMATS, SUFFIXES, Carried, Raster, format_of, read_bits, read_size
 
 __all__ = [
     "FORMATS",
@@ -29,11 +29,13 @@ __all__ = [
     "Picture",
     "canvas",
     "find_images",
+    "from_integers",
     "from_samples",
     "from_uint8",
     "jpeg",
     "lay",
     "read",
+    "read_bits",
     "read_size",
     "to_uint8",
     "to_uint16",
@@ -189,6 +191,19 @@ def from_uint8(samples: Tensor) -> Tensor:
     [0.0, 0.20000000298023224, 1.0]
     """
     return samples.to(torch.float32) / 255
+
+
+def from_integers(samples: Tensor, white: int | None = None) -> Tensor:
+    """uint8 or uint16 -> float32 in [0, 1], any shape.
+
+    >>> from_integers(torch.tensor([0, 13107, 65535], dtype=torch.uint16)).tolist()
+    [0.0, 0.20000000298023224, 1.0]
+
+    Args:
+        samples: {0, ..., 255} or {0, ..., 65535}, as their type says.
+        white: the value that becomes 1; by default the largest of the type.
+    """
+    return samples.to(torch.float32) / (torch.iinfo(samples.dtype).max if white is None else white)
 
 
 def jpeg(pixels: Tensor, quality: int) -> Tensor:

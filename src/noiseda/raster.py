@@ -163,6 +163,16 @@ def read_size(path: Path) -> tuple[int, int]:
         return (height, width) if _orientation(image) < 5 else (width, height)
 
 
+def read_bits(path: Path) -> int:
+    """Bits a sample of the image in a file, 8 or 16, from the header alone.
+
+    Raises:
+        ImageError: The file is missing, empty or not an image.
+    """
+    with _open(path) as (_, image):
+        return 16 if image.format == "ushort" else 8
+
+
 def format_of(path: Path) -> str:
     """The format that a file's suffix names: png, jpeg, tiff or webp.
 

@@ -1,4 +1,7 @@
-"""Photographs decoded once into memory-mapped uint8 arrays, so that reading a patch costs next to nothing."""
+"""Photographs decoded once into memory-mapped arrays, so that reading a patch costs next to nothing.
+
+An array has the depth of its file: uint8, or uint16 for files of 16 bits. Nothing is rounded.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from noiseda.errors import ImageError, UserError
-from noiseda.images import from_uint8, read, to_uint8
+from noiseda.images import from_integers, read, read_bits, to_uint8, to_uint16
 from noiseda.storage import atomic
 
-Pixels = NDArray[np.uint8]
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+"""(H, W, C), of the depth of the file."""
+
 Drawn = tuple[tuple[str, ...], tuple[Tensor, ...]]
 """The files of a group, and of each a patch (C, P, P) in [0, 1]."""
 
@@ -89,8 +95,9 @@ def decode(
 ) -> tuple[ImageStore, list[Skipped]]:
     """Decode images into the cache; those already there are not read again.
 
-    An entry is keyed on path, size and time of change of its file, so that a changed file is read anew. Colours beyond
-    8 bits are rounded to 8. A group is left out as a whole when one of its images cannot be used.
+    An entry is keyed on path, size and time of change of its file, so that a changed file is read anew. It has the
+    depth of the file: one of 16 bits takes twice the room. A group is left out as a whole when one of its images
+    cannot be used.
 
     Args:
         groups: files of each group.
@@ -134,7 +141,7 @@ def _decode_one(path: Path, folder: Path, max_megapixels: float) -> Path:
         raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
     key = hashlib.sha256(f"{path.resolve()}\0{state.st_size}\0{state.st_mtime_ns}".encode()).hexdigest()[:32]
     entry = folder / f"{key}.npy"
-    if not _is_whole(entry):
+    if not _is_whole(entry, path):
         pixels = read_pixels(path, max_megapixels)
         with atomic(entry) as file:
             np.save(file, pixels)
@@ -142,24 +149,31 @@ def _decode_one(path: Path, folder: Path, max_megapixels: float) -> Path:
 
 
 def read_pixels(path: Path, max_megapixels: float) -> Pixels:
-    """Decode a file as patches are cut from it: (H, W, C), rounded to 8 bits.
+    """Decode a file as patches are cut from it: (H, W, C), uint8 or, from 16 bits, uint16.
 
     Raises:
         ImageError: it cannot be read, or is too large or too small to be used.
     """
-    pixels = read(path, max_megapixels=max_megapixels).pixels
+    picture = read(path, max_megapixels=max_megapixels)
+    pixels = picture.pixels
     if min(pixels.shape[1:]) < SMALLEST:
         raise ImageError(f"{path}: {pixels.shape[2]} x {pixels.shape[1]} pixels; each side needs {SMALLEST} at least")
-    return to_uint8(pixels).permute(1, 2, 0).contiguous().numpy()
+    samples = to_uint16(pixels) if picture.bits == 16 else to_uint8(pixels)
+    return np.ascontiguousarray(samples.permute(1, 2, 0).numpy())
 
 
-def _is_whole(entry: Path) -> bool:
-    """Whether an array of pixels is there, and complete: a cache may have been copied, or its disk have failed."""
+def _is_whole(entry: Path, path: Path) -> bool:
+    """Whether an array of a file's pixels is there, complete: a cache may have been copied, or its disk have failed.
+
+    Earlier versions rounded all files to 8 bits. Entries of those with more are made anew.
+    """
     try:
         array = _map(entry)
     except (OSError, ValueError, EOFError):
         return False
-    return array.ndim == 3 and array.dtype == np.uint8
+    if array.ndim != 3 or array.dtype not in (np.uint8, np.uint16):
+        return False
+    return array.dtype == np.uint16 or read_bits(path) == 8
 
 
 def _map(entry: Path) -> Pixels:
@@ -171,12 +185,12 @@ _open = functools.lru_cache(maxsize=256)(_map)  # each holds a file descriptor, 
 
 def _patch(array: Pixels, top: int, left: int, size: int, turns: int, mirror: bool, channels: int) -> Tensor:
     """One patch of an (H, W, C) array as (channels, size, size) in [0, 1]."""
-    cut = array[top : top + size, left : left + size]
+    cut: NDArray[Any] = array[top : top + size, left : left + size]
     missing = [(0, size - side) for side in cut.shape[:2]]
     if any(after for _, after in missing):
         cut = np.pad(cut, [*missing, (0, 0)], mode="reflect")
     cut = np.rot90(cut[:, ::-1] if mirror else cut, turns)
-    pixels = from_uint8(torch.from_numpy(np.ascontiguousarray(cut.transpose(2, 0, 1))))
+    pixels = from_integers(torch.from_numpy(np.ascontiguousarray(cut.transpose(2, 0, 1))))
     if pixels.shape[0] == channels:
         return pixels
     if channels == 3:
