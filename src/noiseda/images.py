@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,12 @@ from noiseda.raster import FORMATS, SUFFIXES, Carried, Raster, format_of, read_b
 
 __all__ = [
     "FORMATS",
+    "FULL",
     "SUFFIXES",
     "Picture",
     "canvas",
     "find_images",
+    "fits",
     "from_integers",
     "from_samples",
     "from_uint8",
@@ -59,6 +62,10 @@ class Picture(Carried):
 
     bits: int = 8
     """Bits a sample: 8 or 16."""
+
+
+FULL = 65535
+"""The white level of files that use all of their 16 bits."""
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -204,6 +211,15 @@ def from_integers(samples: Tensor, white: int | None = None) -> Tensor:
         white: the value that becomes 1; by default the largest of the type.
     """
     return samples.to(torch.float32) / (torch.iinfo(samples.dtype).max if white is None else white)
+
+
+def fits(images: Iterable[Tensor], white: int) -> bool:
+    """Whether no value of some images in [0, 1] goes beyond a white level, which is given in steps of 16 bits.
+
+    >>> fits([torch.tensor([0.0, 0.0624])], 4095), fits([torch.tensor([0.5])], 4095)
+    (True, False)
+    """
+    return all(FULL * float(image.max()) < white + 0.5 for image in images)
 
 
 def jpeg(pixels: Tensor, quality: int) -> Tensor:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from noiseda.errors import ImageError, UserError
-from noiseda.images import from_integers, read, read_bits, to_uint8, to_uint16
+from noiseda.images import FULL, from_integers, read, read_bits, to_uint8, to_uint16
 from noiseda.storage import atomic
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -47,14 +47,25 @@ class ImageStore:
     Args:
         groups: the files of each group.
         decoded: their arrays (H, W, C) in the cache, in the same order.
+        white: the value that becomes 1 in groups of 16 bits that have none above it (:mod:`noiseda.data.depth`).
     """
 
-    def __init__(self, groups: Sequence[tuple[Path, ...]], decoded: Sequence[tuple[Path, ...]]) -> None:
+    def __init__(
+        self, groups: Sequence[tuple[Path, ...]], decoded: Sequence[tuple[Path, ...]], white: int = FULL
+    ) -> None:
         self.groups = list(groups)
         self._decoded = list(decoded)
+        self._white = white
+        self._whites: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self.groups)
+
+    @property
+    def levels(self) -> float:
+        """Steps from black to white in the deepest of the images."""
+        deep = any(_map(entry).dtype == np.uint16 for entries in self._decoded for entry in entries)
+        return float(self._white) if deep else 255.0
 
     def smaller_than(self, side: int) -> list[Path]:
         """The first image of each group that has a side below this many pixels."""
@@ -68,10 +79,22 @@ class ImageStore:
 
     def patches(self, index: int, size: int, generator: torch.Generator, channels: int = 3) -> tuple[Tensor, ...]:
         """A random patch of every image of a group, see :func:`cut`."""
-        return cut([_open(path) for path in self._decoded[index]], size, generator, channels)
+        arrays = [_open(path) for path in self._decoded[index]]
+        if index not in self._whites:
+            self._whites[index] = white_of(arrays, self._white)
+        return cut(arrays, size, generator, channels, self._whites[index])
 
 
-def cut(arrays: Sequence[Pixels], size: int, generator: torch.Generator, channels: int = 3) -> tuple[Tensor, ...]:
+def white_of(arrays: Sequence[Pixels], white: int) -> int:
+    """The value that becomes 1 in those of some arrays that have 16 bits: ``white``, if none has more than that."""
+    if white == FULL or any(array.dtype == np.uint16 and array.max() > white for array in arrays):
+        return FULL
+    return white
+
+
+def cut(
+    arrays: Sequence[Pixels], size: int, generator: torch.Generator, channels: int = 3, white: int = FULL
+) -> tuple[Tensor, ...]:
     """Cut one random square patch, the same from every image of a group, in one of eight random orientations.
 
     Args:
@@ -79,6 +102,7 @@ def cut(arrays: Sequence[Pixels], size: int, generator: torch.Generator, channel
         size: side of the patch in pixels.
         generator: source of position and orientation.
         channels: 1 (grey: Rec. 601 luma of a colour image) or 3 (grey images are repeated).
+        white: the value that becomes 1 in arrays of 16 bits.
 
     Returns:
         A tensor (channels, size, size) in [0, 1] for each image of the group.
@@ -87,11 +111,11 @@ def cut(arrays: Sequence[Pixels], size: int, generator: torch.Generator, channel
     top = int(torch.randint(max(height - size, 0) + 1, (), generator=generator))
     left = int(torch.randint(max(width - size, 0) + 1, (), generator=generator))
     turns, mirror = divmod(int(torch.randint(8, (), generator=generator)), 2)
-    return tuple(_patch(array, top, left, size, turns, bool(mirror), channels) for array in arrays)
+    return tuple(_patch(array, top, left, size, turns, bool(mirror), channels, white) for array in arrays)
 
 
 def decode(
-    groups: Sequence[tuple[Path, ...]], folder: Path, *, flag: str, max_megapixels: float
+    groups: Sequence[tuple[Path, ...]], folder: Path, *, flag: str, max_megapixels: float, white: int = FULL
 ) -> tuple[ImageStore, list[Skipped]]:
     """Decode images into the cache; those already there are not read again.
 
@@ -104,6 +128,7 @@ def decode(
         folder: the cache.
         flag: the flag that named the images, for messages.
         max_megapixels: larger images are left out.
+        white: see :class:`ImageStore`.
 
     Returns:
         The images that can be used, and those that cannot.
@@ -130,7 +155,7 @@ def decode(
     if not kept:
         reasons = "; ".join(s.reason for s in skipped[:3])
         raise UserError(f"{flag}: none of its {len(groups)} images can be used ({reasons})")
-    return ImageStore(kept, decoded), skipped
+    return ImageStore(kept, decoded, white), skipped
 
 
 def _decode_one(path: Path, folder: Path, max_megapixels: float) -> Path:
@@ -183,14 +208,17 @@ def _map(entry: Path) -> Pixels:
 _open = functools.lru_cache(maxsize=256)(_map)  # each holds a file descriptor, of which a process may have 1024
 
 
-def _patch(array: Pixels, top: int, left: int, size: int, turns: int, mirror: bool, channels: int) -> Tensor:
+def _patch(
+    array: Pixels, top: int, left: int, size: int, turns: int, mirror: bool, channels: int, white: int
+) -> Tensor:
     """One patch of an (H, W, C) array as (channels, size, size) in [0, 1]."""
     cut: NDArray[Any] = array[top : top + size, left : left + size]
     missing = [(0, size - side) for side in cut.shape[:2]]
     if any(after for _, after in missing):
         cut = np.pad(cut, [*missing, (0, 0)], mode="reflect")
     cut = np.rot90(cut[:, ::-1] if mirror else cut, turns)
-    pixels = from_integers(torch.from_numpy(np.ascontiguousarray(cut.transpose(2, 0, 1))))
+    samples = torch.from_numpy(np.ascontiguousarray(cut.transpose(2, 0, 1)))
+    pixels = from_integers(samples, white if array.dtype == np.uint16 else None)
     if pixels.shape[0] == channels:
         return pixels
     if channels == 3:

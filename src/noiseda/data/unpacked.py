@@ -15,15 +15,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from noiseda.data.cache import Drawn, Pixels, cut, read_pixels
+from noiseda.data.cache import Drawn, Pixels, cut, read_pixels, white_of
 from noiseda.data.download import Stopped
 from noiseda.data.shards import Kind, Sample, read_samples
 from noiseda.errors import ImageError, UserError
+from noiseda.images import FULL
 from noiseda.storage import atomic
 
 _MAGIC, _DEEP = b"noiseda1", b"noiseda2"
-"""The last bytes of a file: where no image can have more than 8 bits; and where some may, which earlier versions rounded
-to 8, so that their files of that kind are made anew."""
+"""The last bytes of a file: where no image can have more than 8 bits; and where some may, which earlier versions
+rounded to 8, so that their files of that kind are made anew."""
 
 _SHALLOW = (".jpg", ".jpeg", ".webp")
 """Suffixes of formats that have 8 bits always."""
@@ -49,25 +50,37 @@ class UnpackedShard:
 
     Args:
         file: from :func:`unpack`; it may be removed while this is in use.
+        white: see :class:`noiseda.data.cache.ImageStore`.
 
     Raises:
         OSError: it cannot be read.
         ValueError: it is not whole.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, white: int = FULL) -> None:
         self._samples = _read_table(file)
+        self._white = white
+        self._whites: dict[int, int] = {}
         # As a plain array, whose slices cost less.
-        self._pixels: NDArray[np.uint8] = np.memmap(file, np.uint8, "r", shape=(self._samples[-1][-1].end,)).view(np.ndarray)
+        self._pixels: NDArray[np.uint8] = np.memmap(file, np.uint8, "r", shape=(self._samples[-1][-1].end,)).view(
+            np.ndarray
+        )
 
     def __len__(self) -> int:
         return len(self._samples)
+
+    @property
+    def deep(self) -> bool:
+        """Whether some image has more than 8 bits."""
+        return any(place.bits == 16 for places in self._samples for place in places)
 
     def draw(self, index: int, size: int, generator: torch.Generator, channels: int) -> Drawn:
         """The names of a sample's files, and the same random patch of each; see :func:`noiseda.data.cache.cut`."""
         places = self._samples[index]
         arrays = [self._array(place) for place in places]
-        return tuple(place.name for place in places), cut(arrays, size, generator, channels)
+        if index not in self._whites:
+            self._whites[index] = white_of(arrays, self._white)
+        return tuple(place.name for place in places), cut(arrays, size, generator, channels, self._whites[index])
 
     def _array(self, place: _Place) -> Pixels:
         samples = self._pixels[place.start : place.end]
@@ -164,6 +177,4 @@ def _read_table(file: Path) -> list[list[_Place]]:
 
 
 def _may_be_deep(table: list[list[_Place]]) -> bool:
-    return any(
-        place.bits == 16 or not place.name.lower().endswith(_SHALLOW) for sample in table for place in sample
-    )
+    return any(place.bits == 16 or not place.name.lower().endswith(_SHALLOW) for sample in table for place in sample)

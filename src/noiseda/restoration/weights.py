@@ -17,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from noiseda.errors import WeightsError
+from noiseda.images import FULL
 from noiseda.restoration.catalogue import NETWORKS
 from noiseda.restoration.contract import Restorer
 from noiseda.restoration.foreign import recognise, require
@@ -128,7 +129,7 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Re
         return (recognise(state, path) if own is None else own).to(device).eval()
     name = metadata.get("architecture", "")
     if name not in ARCHITECTURES:
-        return _foreign(path, name).to(device).eval()
+        return _in_its_range(_foreign(path, name), metadata, path).to(device).eval()
     try:
         # Built without memory or random draws: a damaged file may ask for any size, but gets its own tensors or none.
         with torch.device("meta"):
@@ -136,7 +137,16 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Re
         restorer.load_state_dict(_tensors(path), assign=True)
     except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise WeightsError(f"{path} does not fit its own description ({name}): {error}") from error
-    return restorer.to(device).eval()
+    return _in_its_range(restorer, metadata, path).to(device).eval()
+
+
+def _in_its_range(restorer: Restorer, metadata: Mapping[str, str], path: Path) -> Restorer:
+    """The network with the white level that its file tells, if any."""
+    told = metadata.get("white_level", str(FULL))
+    if not (told.isascii() and told.isdecimal() and 1 <= int(told[:6]) <= FULL):
+        raise WeightsError(f"{path} tells a white_level of {told[:20]!r}, expected a whole number from 1 to {FULL}")
+    restorer.white_level = int(told[:6])
+    return restorer
 
 
 def _foreign(path: Path, name: str) -> Restorer:
