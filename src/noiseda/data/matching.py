@@ -39,9 +39,6 @@ CANDIDATES: dict[str, Range] = {
 """What may have happened to photographs, with the range of strengths, each in its own unit and drawn by octaves: their
 noise was in the light, whether it then went through demosaicing and a phone's smoothing, or neither."""
 
-FINER = 8.0
-"""How many times as weak as in files of 8 bits the weakest noise of deeper ones may be, whose steps do not hide it."""
-
 LENIENCE = 0.25
 """Noise that smoothing allows for, as a share of that which is there: places count as flat that have less structure."""
 
@@ -120,18 +117,6 @@ def _degrade(kind: str, strength: float, deep: bool) -> Degradation:
     return DEGRADATIONS[kind](**settings, **(uncompressed(kind) if deep else {}))
 
 
-def candidates(depth: Depth) -> dict[str, Range]:
-    """The candidates for photographs of some depth, with the range of strengths.
-
-    >>> candidates(Depth()) == CANDIDATES, candidates(Depth(65535.0))["shot"]
-    (True, (0.25, 60.0))
-    """
-    if not depth.deep:
-        return CANDIDATES
-    # An ISO number is in proportion to the variance of noise, not to its deviation.
-    return {kind: (low / FINER ** (1 if kind == "shot" else 2), high) for kind, (low, high) in CANDIDATES.items()}
-
-
 @one_thread()
 def smoothed_where_flat(noisy: Tensor, clean: Tensor, times: float) -> Tensor:
     """What a camera that smooths by local statistics leaves of noise.
@@ -187,8 +172,7 @@ def matched(
     Raises:
         UserError: where no photograph of either has flat places to look at.
     """
-    ranges = candidates(depth)
-    rules: dict[str, object] = {"candidates": ranges, "simulations": SIMULATIONS, "rules": RULES}
+    rules: dict[str, object] = {"candidates": CANDIDATES, "simulations": SIMULATIONS, "rules": RULES}
     if depth != EIGHT_BITS:
         rules["depth"] = [depth.levels, depth.white]
     asked = json.loads(json.dumps(rules))
@@ -205,7 +189,7 @@ def matched(
             "more: there is nothing to match"
         )
     simulated, known = simulate(clean, seed, depth=depth)
-    likeliest, alike = occurring(torch.stack(looks), known, simulated, ranges)
+    likeliest, alike = occurring(torch.stack(looks), known, simulated, CANDIDATES)
     kept.parent.mkdir(parents=True, exist_ok=True)
     with atomic(kept) as file:
         file.write(json.dumps({"asked": asked, "found": likeliest, "alike": alike}, indent=1).encode())
@@ -233,7 +217,7 @@ def simulate(
     rows, looks = [], []
     sources = some(clean, PHOTOGRAPHS, depth.white)
     for index in range(count):
-        for kind, bounds in candidates(depth).items():
+        for kind, bounds in CANDIDATES.items():
             strength = log_uniform(bounds, generator)
             photograph = sources[index % len(sources)]
             degraded = _degrade(kind, strength, depth.deep)(middle(photograph, _SIMULATED), generator)
