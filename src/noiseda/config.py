@@ -247,6 +247,11 @@ class AdaptSettings:
     """Clean photographs degraded as yours look, to score the run on where there is no --validation, and as many for the
     verdict; for rain, under rain of our own, for the verdict alone. 0: none; the last weights are shipped."""
 
+    white_level: int | None = None
+    """Value that is white in your files of 16 bits, 4095 for those that hold the numbers of a 12-bit sensor: files with
+    none above it are divided by it here, and in noiseda restore, which multiplies by it again. By default the full
+    range, 65535, unless no photograph uses more than the lowest quarter of it: then what its bits can count to."""
+
     baseline: Path | None = None
     """Weights that the verdict compares with; by default --restorer.start, else the photographs as they are."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,19 +23,23 @@ from torch import Tensor
 
 from noiseda import raster
 from noiseda.errors import ImageError, UserError
-from noiseda.raster import FORMATS, SUFFIXES, Carried, Raster, format_of, read_size
+from noiseda.raster import FORMATS, SUFFIXES, Carried, Raster, format_of, read_bits, read_size
 
 __all__ = [
     "FORMATS",
+    "FULL",
     "SUFFIXES",
     "Picture",
     "canvas",
     "find_images",
+    "fits",
+    "from_integers",
     "from_samples",
     "from_uint8",
     "jpeg",
     "lay",
     "read",
+    "read_bits",
     "read_size",
     "to_uint8",
     "to_uint16",
@@ -62,6 +67,10 @@ class Picture(Carried):
 
     bits: int = 8
     """Bits a sample: 8 or 16."""
+
+
+FULL = 65535
+"""The white level of files that use all of their 16 bits."""
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -199,6 +208,28 @@ def from_uint8(samples: Tensor) -> Tensor:
     [0.0, 0.20000000298023224, 1.0]
     """
     return samples.to(torch.float32) / 255
+
+
+def from_integers(samples: Tensor, white: int | None = None) -> Tensor:
+    """uint8 or uint16 -> float32 in [0, 1], any shape.
+
+    >>> from_integers(torch.tensor([0, 13107, 65535], dtype=torch.uint16)).tolist()
+    [0.0, 0.20000000298023224, 1.0]
+
+    Args:
+        samples: {0, ..., 255} or {0, ..., 65535}, as their type says.
+        white: the value that becomes 1; by default the largest of the type.
+    """
+    return samples.to(torch.float32) / (torch.iinfo(samples.dtype).max if white is None else white)
+
+
+def fits(images: Iterable[Tensor], white: int) -> bool:
+    """Whether no value of some images in [0, 1] goes beyond a white level, which is given in steps of 16 bits.
+
+    >>> fits([torch.tensor([0.0, 0.0624])], 4095), fits([torch.tensor([0.5])], 4095)
+    (True, False)
+    """
+    return all(FULL * float(image.max()) < white + 0.5 for image in images)
 
 
 def jpeg(pixels: Tensor, quality: int) -> Tensor:

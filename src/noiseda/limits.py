@@ -123,6 +123,8 @@ def check_limits(settings: AdaptSettings) -> None:
         value = attrgetter(flag)(settings)
         if not 0 <= value < 1:
             raise UserError(f"--{flag} must be at least 0 and less than 1, not {value}")
+    if settings.white_level is not None and not 1 <= settings.white_level <= 65535:
+        raise UserError(f"--white_level must be a whole number from 1 to 65535, not {settings.white_level}")
     smoothed = settings.degradation.smoothed
     if not 1 <= smoothed < float("inf"):
         raise UserError(f"--degradation.smoothed must be at least 1, not {smoothed}")

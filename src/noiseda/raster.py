@@ -174,6 +174,15 @@ def read_size(path: Path) -> tuple[int, int]:
     return decode(path, work, whole=False)[0]
 
 
+def read_bits(path: Path) -> int:
+    """Bits a sample of the image in a file, 8 or 16, from the header alone.
+
+    Raises:
+        ImageError: The file is missing, empty or not an image.
+    """
+    return decode(path, lambda opened: 16 if opened.image.format == "ushort" else 8, whole=False)[0]
+
+
 def format_of(path: Path) -> str:
     """The format that a file's suffix names: png, jpeg, tiff or webp.
 

@@ -53,6 +53,10 @@ class FlatNoise(Strategy[Wear]):
         self.judge = Judge(restorer, start=0.0 if trained else settings.start) if settings.everywhere else None
         self.settings = settings
 
+    def see(self, levels: float) -> None:
+        """Noise shows from such steps on."""
+        self.noise.bank.levels = levels
+
     def draw(self, y_syn: Tensor, generator: torch.Generator) -> Wear:
         """Draw noise and a strength for each image."""
         low, high = self.settings.strength

@@ -55,6 +55,11 @@ class Hybrid(Strategy[tuple[Any, ...]]):
         """When the first of its parts does."""
         return min(part.begins for part in self._parts())
 
+    def see(self, levels: float) -> None:
+        """Tell each part."""
+        for part in self._parts():
+            part.see(levels)
+
     def at(self, progress: float) -> None:
         """Tell each part."""
         for part in self._parts():

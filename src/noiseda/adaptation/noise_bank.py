@@ -14,8 +14,9 @@ from noiseda.data.shading import shading
 MEMORY = 0.98
 """Share of what is known of usual structure that is kept each step."""
 
-LEAST = (0.25 / 255) ** 2
-"""Variance below which a patch has no noise worth keeping: it is clipped, or painted."""
+LEAST = 0.25
+"""Deviation, in steps from level to level of the files, below which a patch has no noise worth keeping: it
+is clipped, or painted."""
 
 
 class NoiseBank(nn.Module):
@@ -27,6 +28,7 @@ class NoiseBank(nn.Module):
         share: share of all patches, over time, that count as flat.
         bands: bands of brightness over [0, 1].
         depth: patches kept in each.
+        levels: steps from black to white that the files have.
     """
 
     noise: Tensor
@@ -35,8 +37,11 @@ class NoiseBank(nn.Module):
     threshold: Tensor
     seen: Tensor
 
-    def __init__(self, *, channels: int, patch: int, share: float, bands: int = 8, depth: int = 24) -> None:
+    def __init__(
+        self, *, channels: int, patch: int, share: float, bands: int = 8, depth: int = 24, levels: float = 255.0
+    ) -> None:
         super().__init__()
+        self.levels = levels
         self.share, self.bands, self.depth = share, bands, depth
         self.register_buffer("noise", torch.zeros(bands * depth, channels, patch, patch))
         self.register_buffer("origin", torch.zeros(bands * depth, channels, patch, patch))
@@ -58,10 +63,11 @@ class NoiseBank(nn.Module):
         noise = images - shape
         structure = (estimate - shading(estimate)).square().flatten(1).mean(dim=1)
         power = noise.square().flatten(1).mean(dim=1)
-        ratio = structure / power.clamp(min=LEAST)
+        least = (LEAST / self.levels) ** 2
+        ratio = structure / power.clamp(min=least)
         self.seen.copy_(ratio.quantile(self.share))
         limit = torch.where(self.threshold < 0, self.seen, self.threshold)
-        accepted = (ratio <= limit) & (power > LEAST)
+        accepted = (ratio <= limit) & (power > least)
         band_of = self._band(images)
         for index in range(len(images)):  # one by one: two may go into the same band
             this = slice(index, index + 1)

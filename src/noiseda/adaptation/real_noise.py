@@ -49,11 +49,12 @@ class RealNoise(nn.Module):
         channels: colour channels, C.
         patch: side of the patches, P.
         share: share of all patches, over time, that count as flat.
+        levels: steps from black to white that the files have.
     """
 
-    def __init__(self, *, channels: int, patch: int, share: float) -> None:
+    def __init__(self, *, channels: int, patch: int, share: float, levels: float = 255.0) -> None:
         super().__init__()
-        self.bank = NoiseBank(channels=channels, patch=patch, share=share)
+        self.bank = NoiseBank(channels=channels, patch=patch, share=share, levels=levels)
         self.levels = NoiseLevels(channels, bins=16)
         self.strengths = NoiseStrengths()
 

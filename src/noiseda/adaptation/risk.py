@@ -60,20 +60,27 @@ class RiskEstimate:
         judge: a restorer that was not adapted to them, which tells how strong noise is where.
         generator: source of every draw.
         flat: share of the tiles, the flattest relative to their noise, that show what noise is.
+        levels: steps from black to white in the files.
 
     Raises:
         UserError: where none has a side of at least 64 pixels, or no flat place shows what their noise is.
     """
 
     def __init__(
-        self, photographs: Sequence[Tensor], judge: Restore, generator: torch.Generator, *, flat: float = FLAT
+        self,
+        photographs: Sequence[Tensor],
+        judge: Restore,
+        generator: torch.Generator,
+        *,
+        flat: float = FLAT,
+        levels: float = 255.0,
     ) -> None:
         used = [_middle(image) for image in photographs if min(image.shape[-2:]) >= TILE]
         if not used:
             raise UserError(f"no photograph is at least {TILE} x {TILE} pixels: the noise in them cannot be measured")
         tiles = [_tiles(image) for image in used]
         together = torch.cat(tiles)
-        noise = RealNoise(channels=len(used[0]), patch=TILE, share=flat)
+        noise = RealNoise(channels=len(used[0]), patch=TILE, share=flat, levels=levels)
         with torch.no_grad():
             estimate = torch.cat([_tiles(judge(image)) for image in used])
             found, _ = noise.observe(together, estimate)

@@ -51,6 +51,9 @@ class Strategy(nn.Module, ABC, Generic[Draws]):
         """Share of the run after which the real images are learnt from; before, synthetic pairs alone are."""
         return 0.0
 
+    def see(self, levels: float) -> None:
+        """Told before the first step how many steps from black to white real files have; for what measures noise."""
+
     def at(self, progress: float) -> None:
         """Told before each step what share of the run is done, in [0, 1]; of use to what begins late."""
 

@@ -22,8 +22,9 @@ from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
 from noiseda.strategy_settings import SureSettings
 
-LEAST = 0.5 / 255
-"""Standard deviation of noise below which an image's risk counts no more."""
+LEAST = 0.5
+"""Standard deviation of noise, in steps from level to level of the files, below which an image's risk counts no
+more."""
 
 
 class Sure(Strategy[Picks]):
@@ -46,6 +47,10 @@ class Sure(Strategy[Picks]):
         self.judge = Judge(restorer, start=0.0 if trained else settings.start)
         self.noise = RealNoise(channels=restorer.channels, patch=patch, share=settings.flat)
         self.settings = settings
+
+    def see(self, levels: float) -> None:
+        """Noise shows from such steps on."""
+        self.noise.bank.levels = levels
 
     def draw(self, y_syn: Tensor, generator: torch.Generator) -> Picks:
         """Draw noise for each image."""
@@ -70,7 +75,7 @@ class Sure(Strategy[Picks]):
         risk = power(restored - x_real) - power(noise) + 2 * spread
         errors = {
             "restoration": charbonnier(restored_syn, batch.y_syn),
-            "risk": there * risk / power(noise).sqrt().clamp(min=LEAST),
+            "risk": there * risk / power(noise).sqrt().clamp(min=LEAST / self.noise.bank.levels),
             "flat": flat.float(),
         }
         return Terms(errors, restored_syn.detach(), restored.detach())

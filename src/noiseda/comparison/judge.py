@@ -16,10 +16,11 @@ from noiseda.comparison.knowing import task_of
 from noiseda.comparison.scores import spread
 from noiseda.config import AdaptSettings, Task
 from noiseda.data.batches import generator
+from noiseda.data.depth import Depth, depth_of, shown
 from noiseda.data.look_alikes import look_of
 from noiseda.errors import UserError
 from noiseda.evaluation.interval import interval
-from noiseda.images import find_images, read
+from noiseda.images import FULL, find_images, read
 from noiseda.inference import restore_tensor
 from noiseda.restoration import Restorer, load
 from noiseda.training import verdict as two_witnesses
@@ -86,19 +87,24 @@ def judge(
     if photographs < 2:
         raise UserError(f"--photographs must be at least 2, not {photographs}")
     networks = [load(path) for path in (adapted, baseline)]
+    white = networks[0].white_level
+    for network in networks:  # their images are divided by it already
+        network.white_level = FULL
     paths = find_images(real)
+    deep = depth_of(paths, white)
     task = task_of(adapted)
     if clean is None and task != "denoise":
         raise UserError(f"{adapted} is for --task {task}, and judged on clean photographs too: give --clean DIR")
     if clean is not None:
-        told = _two_witnesses(task, networks, paths, find_images(clean), str(baseline), photographs, seed)
+        told = _two_witnesses(task, networks, paths, find_images(clean), str(baseline), photographs, seed, deep)
         Console(highlight=False).print(Text.assemble((str(adapted), "bold"), f" is {told}"), soft_wrap=True)
         return told
-    images = [read(paths[index]).pixels for index in spread(len(paths), photographs)]
+    images = [shown([read(paths[index])], white)[0] for index in spread(len(paths), photographs)]
     if len(images) < 2:
         raise UserError(f"{real} holds 1 photograph, expected at least 2")
     try:
-        estimate = RiskEstimate(images, lambda x: restore_tensor(networks[1], x), generator("judge", seed))
+        probes = generator("judge", seed)
+        estimate = RiskEstimate(images, lambda x: restore_tensor(networks[1], x), probes, levels=deep.levels)
     except UserError as error:
         raise UserError(f"{real}: {error}") from error
     verdict = Verdict(*(estimate(lambda x, network=network: restore_tensor(network, x)) for network in networks))  # type: ignore[misc]
@@ -114,25 +120,35 @@ def _two_witnesses(
     baseline: str,
     photographs: int,
     seed: int,
+    deep: Depth,
 ) -> two_witnesses.Verdict:
     """The verdict of ``noiseda adapt``, of two networks."""
     with tempfile.TemporaryDirectory() as folder:
-        like = look_of(task, real, clean, Path(folder) / "look.json", seed)
-    witness = two_witnesses.witness_of(like, real, networks[1], seed, photographs)
-    tried = two_witnesses.trial_of(like, clean, AdaptSettings().look_alikes, seed, witness)
+        like = look_of(task, real, clean, Path(folder) / "look.json", seed, deep)
+    witness = two_witnesses.witness_of(like, real, networks[1], seed, photographs, deep=deep)
+    tried = two_witnesses.trial_of(like, clean, AdaptSettings().look_alikes, seed, witness, deep)
     if not tried.judging:
         raise UserError(f"--clean holds no photograph of at least {two_witnesses.SMALLEST} x {two_witnesses.SMALLEST}")
     own, theirs = (two_witnesses.standing(network, tried.judging, witness, "auto") for network in networks)
     return two_witnesses.verdict(own, theirs, baseline, tried.of)
 
 
+def _steps(deviation: float) -> str:
+    """Two places, or two digits where that is more: files of 16 bits show noise far below a step of 8.
+
+    >>> _steps(12.345), _steps(0.00123)
+    ('12.35', '0.0012')
+    """
+    return f"{deviation:.2g}" if 0 < deviation < 0.1 else f"{deviation:.2f}"
+
+
 def _show(verdict: Verdict, adapted: Path, baseline: Path, count: int) -> None:
     console = Console(highlight=False)
     for name, risk in ((baseline, verdict.baseline), (adapted, verdict.adapted)):
         left = math.sqrt(max(risk.mean, 0.0)) * 255
-        console.print(f"{name}: estimated error {left:.2f}/255", soft_wrap=True, markup=False)
+        console.print(f"{name}: estimated error {_steps(left)}/255", soft_wrap=True, markup=False)
     mean, low, high = verdict.gain
-    console.print(f"as they are: noise of about {math.sqrt(fmean(verdict.baseline.noise)) * 255:.2f}/255")
+    console.print(f"as they are: noise of about {_steps(math.sqrt(fmean(verdict.baseline.noise)) * 255)}/255")
     word = "better" if verdict.better else "not shown to be better"
     console.print(
         Text.assemble(

@@ -21,6 +21,7 @@ from noiseda.adaptation.risk import Restore, RiskEstimate
 from noiseda.comparison.scores import spread
 from noiseda.config import Task
 from noiseda.data.batches import generator
+from noiseda.data.depth import depth_of
 from noiseda.data.kernels import MatchedBlur
 from noiseda.data.look_alikes import look_alikes, look_of
 from noiseda.errors import UserError
@@ -28,7 +29,7 @@ from noiseda.evaluation.borrowed import borrowed_pairs, score
 from noiseda.evaluation.label_free import SIGNALS, centre, signals
 from noiseda.evaluation.metrics import psnr
 from noiseda.evaluation.niqe import Niqe
-from noiseda.images import find_images, read
+from noiseda.images import FULL, find_images, read
 from noiseda.inference import restore_tensor
 from noiseda.precision import fastest
 from noiseda.restoration import load, read_metadata
@@ -93,6 +94,7 @@ def _measures(
 ) -> list[Callable[[Restore], dict[str, float]]]:
     """Functions that measure a restorer, enough of them for the signals that are wanted."""
     measures: list[Callable[[Restore], dict[str, float]]] = []
+    deep = depth_of(find_images(real), FULL)
     if wanted & set(SIGNALS):
         chosen = [centre(image, SIDE) for image in _some(real, images)]
         measures.append(lambda restore: signals(restore, chosen))
@@ -100,15 +102,18 @@ def _measures(
         measures.append(_naturalness(_some(clean, LENDERS), [centre(image, SIDE) for image in _some(real, images)]))
     if "borrowed noise" in wanted:
         borrowed, truth = borrowed_pairs(
-            _some(real, LENDERS), _some(clean, LENDERS), count=PAIRS, generator=generator("borrowed", str(real))
+            _some(real, LENDERS),
+            _some(clean, LENDERS),
+            count=PAIRS,
+            generator=generator("borrowed", str(real)),
+            levels=deep.levels,
         )
         measures.append(lambda restore: {"borrowed noise": -score(torch.stack([*map(restore, borrowed)]), truth)})
     if "estimated risk" in wanted:
         network = load(judge, fastest())
         try:
-            risk = RiskEstimate(
-                _some(real, PROBED), lambda x: restore_tensor(network, x), generator("estimated risk", str(real))
-            )
+            draws = generator("estimated risk", str(real))
+            risk = RiskEstimate(_some(real, PROBED), lambda x: restore_tensor(network, x), draws, levels=deep.levels)
         except UserError:  # too small, or without noise: nothing can be told
             measures.append(lambda restore: {"estimated risk": math.nan})
         else:
@@ -130,12 +135,13 @@ def on_look_alikes(real: Path, clean: Path, memory: Path, task: Task) -> list[Ca
     """
     of = hashlib.sha256(f"{real} {clean}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
     kept = memory / f"{'kernels' if task == 'deblur' else 'matched'}-{of}.json"
+    deep = depth_of(find_images(real), FULL)
     try:
-        like = look_of(task, find_images(real), find_images(clean), kept, 0)
+        like = look_of(task, find_images(real), find_images(clean), kept, 0, deep)
         again = BlurredAgain(_some(real, PROBED), linear=like.linear) if isinstance(like, MatchedBlur) else None
     except UserError:
         return [lambda restore: {"look-alikes": math.nan, "blurred again": math.nan}]
-    pairs = look_alikes(like, _some(clean, PAIRS), PAIRS, generator("look-alikes", str(real)))
+    pairs = look_alikes(like, _some(clean, PAIRS), PAIRS, generator("look-alikes", str(real)), deep.levels)
     return [
         lambda restore: {"look-alikes": -fmean(float(psnr(restore(x)[None], y[None])) for x, y in pairs)},
         lambda restore: {"blurred again": again(restore).mean if again else math.nan},

@@ -43,6 +43,11 @@ class Batch:
 class Images(Protocol):
     """Images that samples are cut from: a folder's, or those of shards."""
 
+    @property
+    def levels(self) -> float:
+        """Steps from black to white in the deepest of them, 255 of 8 bits; in shards, of the first."""
+        ...
+
     def __len__(self) -> int: ...
 
     def draw(self, sample: int, size: int, generator: torch.Generator, channels: int = 3) -> Drawn:

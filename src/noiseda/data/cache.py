@@ -1,4 +1,7 @@
-"""Photographs decoded once into memory-mapped uint8 arrays, so that reading a patch costs next to nothing."""
+"""Photographs decoded once into memory-mapped arrays, so that reading a patch costs next to nothing.
+
+An array has the depth of its file: uint8, or uint16 for files of 16 bits. Nothing is rounded.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from noiseda.errors import ImageError, UserError
-from noiseda.images import from_uint8, read, to_uint8
+from noiseda.images import FULL, from_integers, read, read_bits, to_uint8, to_uint16
 from noiseda.storage import atomic
 
-Pixels = NDArray[np.uint8]
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+"""(H, W, C), of the depth of the file."""
+
 Drawn = tuple[tuple[str, ...], tuple[Tensor, ...]]
 """The files of a group, and of each a patch (C, P, P) in [0, 1]."""
 
@@ -41,14 +47,25 @@ class ImageStore:
     Args:
         groups: the files of each group.
         decoded: their arrays (H, W, C) in the cache, in the same order.
+        white: the value that becomes 1 in groups of 16 bits that have none above it (:mod:`noiseda.data.depth`).
     """
 
-    def __init__(self, groups: Sequence[tuple[Path, ...]], decoded: Sequence[tuple[Path, ...]]) -> None:
+    def __init__(
+        self, groups: Sequence[tuple[Path, ...]], decoded: Sequence[tuple[Path, ...]], white: int = FULL
+    ) -> None:
         self.groups = list(groups)
         self._decoded = list(decoded)
+        self._white = white
+        self._whites: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self.groups)
+
+    @property
+    def levels(self) -> float:
+        """Steps from black to white in the deepest of the images."""
+        deep = any(_map(entry).dtype == np.uint16 for entries in self._decoded for entry in entries)
+        return float(self._white) if deep else 255.0
 
     def smaller_than(self, side: int) -> list[Path]:
         """The first image of each group that has a side below this many pixels."""
@@ -62,10 +79,22 @@ class ImageStore:
 
     def patches(self, index: int, size: int, generator: torch.Generator, channels: int = 3) -> tuple[Tensor, ...]:
         """A random patch of every image of a group, see :func:`cut`."""
-        return cut([_open(path) for path in self._decoded[index]], size, generator, channels)
+        arrays = [_open(path) for path in self._decoded[index]]
+        if index not in self._whites:
+            self._whites[index] = white_of(arrays, self._white)
+        return cut(arrays, size, generator, channels, self._whites[index])
 
 
-def cut(arrays: Sequence[Pixels], size: int, generator: torch.Generator, channels: int = 3) -> tuple[Tensor, ...]:
+def white_of(arrays: Sequence[Pixels], white: int) -> int:
+    """The value that becomes 1 in those of some arrays that have 16 bits: ``white``, if none has more than that."""
+    if white == FULL or any(array.dtype == np.uint16 and array.max() > white for array in arrays):
+        return FULL
+    return white
+
+
+def cut(
+    arrays: Sequence[Pixels], size: int, generator: torch.Generator, channels: int = 3, white: int = FULL
+) -> tuple[Tensor, ...]:
     """Cut one random square patch, the same from every image of a group, in one of eight random orientations.
 
     Args:
@@ -73,6 +102,7 @@ def cut(arrays: Sequence[Pixels], size: int, generator: torch.Generator, channel
         size: side of the patch in pixels.
         generator: source of position and orientation.
         channels: 1 (grey: Rec. 601 luma of a colour image) or 3 (grey images are repeated).
+        white: the value that becomes 1 in arrays of 16 bits.
 
     Returns:
         A tensor (channels, size, size) in [0, 1] for each image of the group.
@@ -81,22 +111,24 @@ def cut(arrays: Sequence[Pixels], size: int, generator: torch.Generator, channel
     top = int(torch.randint(max(height - size, 0) + 1, (), generator=generator))
     left = int(torch.randint(max(width - size, 0) + 1, (), generator=generator))
     turns, mirror = divmod(int(torch.randint(8, (), generator=generator)), 2)
-    return tuple(_patch(array, top, left, size, turns, bool(mirror), channels) for array in arrays)
+    return tuple(_patch(array, top, left, size, turns, bool(mirror), channels, white) for array in arrays)
 
 
 def decode(
-    groups: Sequence[tuple[Path, ...]], folder: Path, *, flag: str, max_megapixels: float
+    groups: Sequence[tuple[Path, ...]], folder: Path, *, flag: str, max_megapixels: float, white: int = FULL
 ) -> tuple[ImageStore, list[Skipped]]:
     """Decode images into the cache; those already there are not read again.
 
-    An entry is keyed on path, size and time of change of its file, so that a changed file is read anew. Colours beyond
-    8 bits are rounded to 8. A group is left out as a whole when one of its images cannot be used.
+    An entry is keyed on path, size and time of change of its file, so that a changed file is read anew. It has the
+    depth of the file: one of 16 bits takes twice the room. A group is left out as a whole when one of its images
+    cannot be used.
 
     Args:
         groups: files of each group.
         folder: the cache.
         flag: the flag that named the images, for messages.
         max_megapixels: larger images are left out.
+        white: see :class:`ImageStore`.
 
     Returns:
         The images that can be used, and those that cannot.
@@ -123,7 +155,7 @@ def decode(
     if not kept:
         reasons = "; ".join(s.reason for s in skipped[:3])
         raise UserError(f"{flag}: none of its {len(groups)} images can be used ({reasons})")
-    return ImageStore(kept, decoded), skipped
+    return ImageStore(kept, decoded, white), skipped
 
 
 def _decode_one(path: Path, folder: Path, max_megapixels: float) -> Path:
@@ -135,7 +167,7 @@ def _decode_one(path: Path, folder: Path, max_megapixels: float) -> Path:
     known_by = f"{path.resolve()}\0{state.st_size}\0{state.st_mtime_ns}".encode("utf-8", "surrogateescape")
     key = hashlib.sha256(known_by).hexdigest()[:32]
     entry = folder / f"{key}.npy"
-    if not _is_whole(entry):
+    if not _is_whole(entry, path):
         pixels = read_pixels(path, max_megapixels)
         with atomic(entry) as file:
             np.save(file, pixels)
@@ -143,7 +175,7 @@ def _decode_one(path: Path, folder: Path, max_megapixels: float) -> Path:
 
 
 def read_pixels(path: Path, max_megapixels: float, *, say: bool = True) -> Pixels:
-    """Decode a file as patches are cut from it: (H, W, C), rounded to 8 bits.
+    """Decode a file as patches are cut from it: (H, W, C), uint8 or, from 16 bits, uint16.
 
     Args:
         path: the file.
@@ -153,19 +185,26 @@ def read_pixels(path: Path, max_megapixels: float, *, say: bool = True) -> Pixel
     Raises:
         ImageError: it cannot be read, or is too large or too small to be used.
     """
-    pixels = read(path, max_megapixels=max_megapixels, say=say).pixels
+    picture = read(path, max_megapixels=max_megapixels, say=say)
+    pixels = picture.pixels
     if min(pixels.shape[1:]) < SMALLEST:
         raise ImageError(f"{path}: {pixels.shape[2]} x {pixels.shape[1]} pixels; each side needs {SMALLEST} at least")
-    return to_uint8(pixels).permute(1, 2, 0).contiguous().numpy()
+    samples = to_uint16(pixels) if picture.bits == 16 else to_uint8(pixels)
+    return np.ascontiguousarray(samples.permute(1, 2, 0).numpy())
 
 
-def _is_whole(entry: Path) -> bool:
-    """Whether an array of pixels is there, and complete: a cache may have been copied, or its disk have failed."""
+def _is_whole(entry: Path, path: Path) -> bool:
+    """Whether an array of a file's pixels is there, complete: a cache may have been copied, or its disk have failed.
+
+    Earlier versions rounded all files to 8 bits. Entries of those with more are made anew.
+    """
     try:
         array = _map(entry)
     except (OSError, ValueError, EOFError):
         return False
-    return array.ndim == 3 and array.dtype == np.uint8
+    if array.ndim != 3 or array.dtype not in (np.uint8, np.uint16):
+        return False
+    return array.dtype == np.uint16 or read_bits(path) == 8
 
 
 def _map(entry: Path) -> Pixels:
@@ -175,14 +214,17 @@ def _map(entry: Path) -> Pixels:
 _open = functools.lru_cache(maxsize=256)(_map)  # each holds a file descriptor, of which a process may have 1024
 
 
-def _patch(array: Pixels, top: int, left: int, size: int, turns: int, mirror: bool, channels: int) -> Tensor:
+def _patch(
+    array: Pixels, top: int, left: int, size: int, turns: int, mirror: bool, channels: int, white: int
+) -> Tensor:
     """One patch of an (H, W, C) array as (channels, size, size) in [0, 1]."""
-    cut = array[top : top + size, left : left + size]
+    cut: NDArray[Any] = array[top : top + size, left : left + size]
     missing = [(0, size - side) for side in cut.shape[:2]]
     if any(after for _, after in missing):
         cut = np.pad(cut, [*missing, (0, 0)], mode="reflect")
     cut = np.rot90(cut[:, ::-1] if mirror else cut, turns)
-    pixels = from_uint8(torch.from_numpy(np.ascontiguousarray(cut.transpose(2, 0, 1))))
+    samples = torch.from_numpy(np.ascontiguousarray(cut.transpose(2, 0, 1)))
+    pixels = from_integers(samples, white if array.dtype == np.uint16 else None)
     if pixels.shape[0] == channels:
         return pixels
     if channels == 3:

@@ -60,6 +60,9 @@ DEGRADATIONS: dict[str, Callable[..., Degradation]] = {
 }
 """Every degradation by name; each class takes its settings, ``strength`` among them, by keyword."""
 
+COMPRESSED = ("camera", "phone")
+"""Those that end in a JPEG."""
+
 MATCHED = "matched"
 """The name of a degradation that is found from the user's photographs (noise: :mod:`noiseda.data.matching`; blur:
 :mod:`noiseda.data.kernels`)."""
@@ -109,7 +112,12 @@ class Mixture:
 
 
 def degradation(
-    task: Task, kind: str | None = None, strength: Range | None = None, *, matched: Degradation | None = None
+    task: Task,
+    kind: str | None = None,
+    strength: Range | None = None,
+    *,
+    matched: Degradation | None = None,
+    jpeg: bool = True,
 ) -> Degradation:
     """The degradation that the settings ask for.
 
@@ -124,6 +132,7 @@ def degradation(
             is to be drawn more often; None for ``DEFAULTS[task]``.
         strength: range of its strength in its own unit; None for its own default, which mixtures always have.
         matched: what ``matched`` stands for.
+        jpeg: whether cameras compress: files of more than 8 bits were not.
 
     Raises:
         UserError: where a kind is unknown, named twice or belongs to another task, the range is not one, a mixture
@@ -131,13 +140,13 @@ def degradation(
     """
     shares = kinds(task, kind)
     if len(shares) == 1:
-        return _single(task, next(iter(shares)), strength, matched)
+        return _single(task, next(iter(shares)), strength, matched, jpeg)
     if strength is not None:
         raise UserError(
             "--degradation.strength is in each degradation's own unit: it cannot be given for the mixture "
             f"{'+'.join(shares)}, but for one of them (--degradation.kind {next(iter(shares))})"
         )
-    parts = {name: _single(task, name, None, matched) for name in shares}
+    parts = {name: _single(task, name, None, matched, jpeg) for name in shares}
     return Mixture(tuple(parts[name] for name, share in shares.items() for _ in range(share)))
 
 
@@ -165,7 +174,16 @@ def kinds(task: Task, kind: str | None) -> dict[str, int]:
     return shares
 
 
-def _single(task: Task, name: str, strength: Range | None, matched: Degradation | None) -> Degradation:
+def uncompressed(name: str) -> dict[str, Any]:
+    """The setting that keeps a degradation's JPEG out, where it has one.
+
+    >>> uncompressed("camera"), uncompressed("white")
+    ({'quality': None}, {})
+    """
+    return {"quality": None} if name in COMPRESSED else {}
+
+
+def _single(task: Task, name: str, strength: Range | None, matched: Degradation | None, jpeg: bool) -> Degradation:
     allowed = TASK_DEGRADATIONS[task]
     if name not in allowed:
         nearest = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
@@ -178,4 +196,4 @@ def _single(task: Task, name: str, strength: Range | None, matched: Degradation 
             raise UserError("--degradation.kind matched needs real photographs to be matched, which there are none of")
         return matched
     settings: dict[str, Any] = {} if strength is None else {"strength": strength}
-    return DEGRADATIONS[name](**settings)
+    return DEGRADATIONS[name](**settings, **({} if jpeg else uncompressed(name)))

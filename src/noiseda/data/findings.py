@@ -11,8 +11,9 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
+from noiseda.data.depth import DARK
 from noiseda.errors import ImageError
-from noiseda.images import FORMATS, Picture, read, read_size
+from noiseda.images import FORMATS, FULL, Picture, read, read_size
 
 _SHOWN = 12
 """Problems of one kind that are listed on the screen."""
@@ -56,6 +57,9 @@ class CheckReport:
     channels: Counter[str] = field(default_factory=Counter)
     formats: Counter[str] = field(default_factory=Counter)
 
+    highest: int = 0
+    """Largest value of those with 16 bits."""
+
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong."""
@@ -76,8 +80,16 @@ class CheckReport:
                     console.print(f"  {message}", markup=False, highlight=False, soft_wrap=True)
                 if number > _SHOWN:
                     console.print(f"  … and {number - _SHOWN} more", markup=False)
+        if 0 < self.highest <= DARK and set(self.bits) == {"16"}:
+            console.print(self._dark(), markup=False, highlight=False, soft_wrap=True)
         verdict = "nothing wrong" if self.ok else f"{len(self.problems)} problems"
         console.print(verdict, style="bold green" if self.ok else "bold red")
+
+    def _dark(self) -> str:
+        return (
+            f"dark: the highest value is {self.highest} of {FULL}, as of files that hold a sensor's numbers; noiseda "
+            "adapt takes what its bits can count to for white (--white_level)"
+        )
 
     def _summary(self) -> Iterator[tuple[str, str]]:
         yield "images", f"{self.files}" + ("" if self.pairs is None else f" ({self.pairs} pairs)")
@@ -123,6 +135,8 @@ def read_image(
     colours = "grey" if picture.pixels.shape[0] == 1 else "RGB"
     report.channels[colours + ("" if picture.alpha is None else " with alpha")] += 1
     report.bits[str(picture.bits)] += 1
+    if picture.bits == 16:
+        report.highest = max(report.highest, round(FULL * float(picture.pixels.max())))
     report.formats[picture.format] += 1
     report.notes += [Finding("odd, but read", f"{path}: {note}") for note in picture.notes]
     if FORMATS[path.suffix.lower()] != picture.format:

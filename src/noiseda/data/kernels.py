@@ -24,6 +24,7 @@ from noiseda.data.camera import linear_from_srgb
 from noiseda.data.draws import Range, integer, one_thread
 from noiseda.data.matching import middle, some
 from noiseda.errors import UserError
+from noiseda.images import FULL
 from noiseda.storage import atomic
 
 SIDE = 31
@@ -89,23 +90,26 @@ class MatchedBlur:
         return f"blur of {low:.1f} to {high:.1f} pixels (median {middle_one:.1f}, of {len(widths)} found), {what}"
 
 
-def matched_blur(real: Sequence[Path], kept: Path) -> MatchedBlur:
+def matched_blur(real: Sequence[Path], kept: Path, white: int = FULL) -> MatchedBlur:
     """Find the kernels of real photographs; what was found before for the same photographs is read again.
 
     Args:
         real: blurred photographs; 32 of them, evenly spread, are looked at.
         kept: file for what is found.
+        white: the white level of files of 16 bits (:mod:`noiseda.data.depth`).
 
     Raises:
         UserError: where no photograph is large enough, or none has edges.
     """
     weights = [_SMOOTHING, _RIDGE, _SMALL, _DECONVOLUTION]
-    asked = {"sizes": [SIDE, LOOKED_AT, PHOTOGRAPHS], "rounds": ROUNDS, "weights": weights}
+    asked: dict[str, object] = {"sizes": [SIDE, LOOKED_AT, PHOTOGRAPHS], "rounds": ROUNDS, "weights": weights}
+    if white != FULL:
+        asked["white"] = white
     if kept.exists():
         document = json.loads(kept.read_text())
         if document["asked"] == asked:
             return MatchedBlur(torch.tensor(document["kernels"]), document["linear"])
-    found = list(filter(None, map(_both, some(real, PHOTOGRAPHS))))
+    found = list(filter(None, map(_both, some(real, PHOTOGRAPHS, white))))
     if not found:
         raise UserError(
             f"--degradation.kind matched: no photograph of --real has edges, and {2 * SIDE} x {2 * SIDE} pixels: "

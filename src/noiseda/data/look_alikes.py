@@ -13,6 +13,7 @@ from torch import Tensor
 
 from noiseda.config import Task
 from noiseda.data.degradations import Degradation, degradation
+from noiseda.data.depth import EIGHT_BITS, Depth
 from noiseda.data.draws import integer
 from noiseda.data.kernels import matched_blur
 from noiseda.data.matching import matched
@@ -21,7 +22,9 @@ SIDE = 128
 """Side of the pairs, in pixels, where the photographs are as large."""
 
 
-def look_of(task: Task, real: Sequence[Path], clean: Sequence[Path], kept: Path, seed: int) -> Degradation:
+def look_of(
+    task: Task, real: Sequence[Path], clean: Sequence[Path], kept: Path, seed: int, depth: Depth = EIGHT_BITS
+) -> Degradation:
     """What makes look-alikes: noise or blur as the user's photographs have; rain, which is not matched, of our own.
 
     Args:
@@ -30,17 +33,18 @@ def look_of(task: Task, real: Sequence[Path], clean: Sequence[Path], kept: Path,
         clean: files of clean ones.
         kept: file for what is found.
         seed: seed of the noise that is simulated to find it.
+        depth: of the user's photographs.
 
     Raises:
         UserError: where nothing can be found.
     """
     if task == "denoise":
-        return matched(real, clean, kept, seed=seed)
-    return matched_blur(real, kept) if task == "deblur" else degradation(task)
+        return matched(real, clean, kept, seed=seed, depth=depth)
+    return matched_blur(real, kept, depth.white) if task == "deblur" else degradation(task)
 
 
 def look_alikes(
-    degrade: Degradation, clean: Sequence[Tensor], count: int, generator: torch.Generator
+    degrade: Degradation, clean: Sequence[Tensor], count: int, generator: torch.Generator, levels: float = 255.0
 ) -> list[tuple[Tensor, Tensor]]:
     """Cut patches from clean photographs, taken in turn, and degrade them.
 
@@ -49,9 +53,10 @@ def look_alikes(
         clean: clean images (C, H, W) in [0, 1].
         count: number of pairs.
         generator: source of every draw.
+        levels: steps from black to white in the user's files.
 
     Returns:
-        Degraded and clean patches (C, S, S), S at most 128, in [0, 1]; the degraded ones in steps of 1/255, as in a
+        Degraded and clean patches (C, S, S), S at most 128, in [0, 1]; the degraded ones in steps of 1/levels, as in a
         file.
     """
     margin, pairs = degrade.margin, []
@@ -61,7 +66,7 @@ def look_alikes(
         top = integer(0, image.shape[-2] - height, generator)
         left = integer(0, image.shape[-1] - width, generator)
         y = image[:, top : top + height, left : left + width]
-        x = (degrade(y, generator).clamp(0, 1) * 255).round() / 255
+        x = (degrade(y, generator).clamp(0, 1) * levels).round() / levels
         inner = (slice(None), *(slice(margin, length - margin) for length in (height, width)))
         pairs.append((x[inner], y[inner]))
     return pairs

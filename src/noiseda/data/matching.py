@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,11 +22,12 @@ from torch import Tensor
 
 from noiseda.config import DegradationSettings
 from noiseda.data.batches import generator as keyed
-from noiseda.data.degradations import DEGRADATIONS
+from noiseda.data.degradations import DEGRADATIONS, Degradation, uncompressed
+from noiseda.data.depth import EIGHT_BITS, Depth, shown
 from noiseda.data.draws import Range, integer, log_uniform, one_thread
 from noiseda.data.population import RULES, occurring
 from noiseda.errors import ImageError, UserError
-from noiseda.images import read
+from noiseda.images import FULL, read
 from noiseda.storage import atomic
 
 CANDIDATES: dict[str, Range] = {
@@ -52,6 +54,9 @@ PHOTOGRAPHS = 64
 SIDE = 32
 """Side of the patches, in pixels."""
 
+CLIPPED = 0.01
+"""Share of a patch's values that are black or white from which on it is clipped, where brightness does not tell."""
+
 LEAST = 6
 """Patches that a photograph needs, at least."""
 
@@ -67,11 +72,13 @@ class Matched:
         found: candidates and strengths, each as likely as the others.
         smoothed: up to how many times as strong noise that went through a camera is where there is texture.
         alike: whether the photographs look like what is found; else it is the nearest that is simulated.
+        levels: steps from black to white that their files have; those of more than 8 bits were no JPEGs.
     """
 
     found: tuple[tuple[str, float], ...]
     smoothed: float = DegradationSettings.smoothed
     alike: bool = True
+    levels: float = 255.0
 
     @property
     def processed(self) -> bool:
@@ -89,7 +96,7 @@ class Matched:
         stronger = strength
         if kind in PROCESSED:  # in cameras that smooth much and little alike, which flat places do not tell apart
             stronger = min(strength * log_uniform((1.0, self.smoothed), generator) ** 2, CANDIDATES[kind][1])
-        noisy = DEGRADATIONS[kind](strength=(stronger, stronger))(clean, generator)
+        noisy = _degrade(kind, stronger, Depth(self.levels).deep)(clean, generator)
         return noisy if stronger <= strength else smoothed_where_flat(noisy, clean, math.sqrt(stronger / strength))
 
     def __str__(self) -> str:
@@ -103,6 +110,11 @@ class Matched:
         up_to = f"; up to {_short(self.smoothed)} times as strong where there is texture"
         told = ", ".join(parts) + (up_to if self.smoothed > 1 and counts.keys() & set(PROCESSED) else "")
         return told + ("" if self.alike else "; nothing simulated looks quite like them")
+
+
+def _degrade(kind: str, strength: float, deep: bool) -> Degradation:
+    settings: dict[str, Any] = {"strength": (strength, strength)}
+    return DEGRADATIONS[kind](**settings, **(uncompressed(kind) if deep else {}))
 
 
 @one_thread()
@@ -145,7 +157,9 @@ def _short(number: float) -> str:
     return f"{number:.0f}" if number >= 100 else f"{number:.3g}"
 
 
-def matched(real: Sequence[Path], clean: Sequence[Path], kept: Path, *, seed: int) -> Matched:
+def matched(
+    real: Sequence[Path], clean: Sequence[Path], kept: Path, *, seed: int, depth: Depth = EIGHT_BITS
+) -> Matched:
     """Find what real photographs have gone through; what was found before for the same photographs is read again.
 
     Args:
@@ -153,36 +167,45 @@ def matched(real: Sequence[Path], clean: Sequence[Path], kept: Path, *, seed: in
         clean: clean photographs.
         kept: file for what is found.
         seed: seed of all draws.
+        depth: of the real ones.
 
     Raises:
         UserError: where no photograph of either has flat places to look at.
     """
-    asked = json.loads(json.dumps({"candidates": CANDIDATES, "simulations": SIMULATIONS, "rules": RULES}))
+    rules: dict[str, object] = {"candidates": CANDIDATES, "simulations": SIMULATIONS, "rules": RULES}
+    if depth != EIGHT_BITS:
+        rules["depth"] = [depth.levels, depth.white]
+    asked = json.loads(json.dumps(rules))
     if kept.exists():
         document = json.loads(kept.read_text())
         if document["asked"] == asked:
-            return Matched(tuple((kind, strength) for kind, strength in document["found"]), alike=document["alike"])
-    looks = [look for look in map(looks_of, some(real, PHOTOGRAPHS)) if look is not None]
+            found = tuple((kind, strength) for kind, strength in document["found"])
+            return Matched(found, alike=document["alike"], levels=depth.levels)
+    seen = (looks_of(image, depth.levels) for image in some(real, PHOTOGRAPHS, depth.white))
+    looks = [look for look in seen if look is not None]
     if not looks:
         raise UserError(
             "--degradation.kind matched: no photograph of --real has flat places with noise, of 32 x 32 pixels and "
             "more: there is nothing to match"
         )
-    simulated, known = simulate(clean, seed)
-    found, alike = occurring(torch.stack(looks), known, simulated, CANDIDATES)
+    simulated, known = simulate(clean, seed, depth=depth)
+    likeliest, alike = occurring(torch.stack(looks), known, simulated, CANDIDATES)
     kept.parent.mkdir(parents=True, exist_ok=True)
     with atomic(kept) as file:
-        file.write(json.dumps({"asked": asked, "found": found, "alike": alike}, indent=1).encode())
-    return Matched(tuple(found), alike=alike)
+        file.write(json.dumps({"asked": asked, "found": likeliest, "alike": alike}, indent=1).encode())
+    return Matched(tuple(likeliest), alike=alike, levels=depth.levels)
 
 
-def simulate(clean: Sequence[Path], seed: int, count: int = SIMULATIONS) -> tuple[list[tuple[str, float]], Tensor]:
+def simulate(
+    clean: Sequence[Path], seed: int, count: int = SIMULATIONS, *, depth: Depth = EIGHT_BITS
+) -> tuple[list[tuple[str, float]], Tensor]:
     """Degrade clean photographs by every candidate.
 
     Args:
         clean: clean photographs, taken in turn.
         seed: seed of all draws.
         count: how many of each candidate.
+        depth: of the files that they are to look like.
 
     Returns:
         Candidate and strength of each simulated photograph, and what it looks like (N, 11).
@@ -192,13 +215,13 @@ def simulate(clean: Sequence[Path], seed: int, count: int = SIMULATIONS) -> tupl
     """
     generator = keyed("matched", seed)
     rows, looks = [], []
-    sources = some(clean, PHOTOGRAPHS)
+    sources = some(clean, PHOTOGRAPHS, depth.white)
     for index in range(count):
         for kind, bounds in CANDIDATES.items():
             strength = log_uniform(bounds, generator)
             photograph = sources[index % len(sources)]
-            degraded = DEGRADATIONS[kind](strength=(strength, strength))(middle(photograph, _SIMULATED), generator)
-            look = looks_of((degraded.clamp(0, 1) * 255).round() / 255)
+            degraded = _degrade(kind, strength, depth.deep)(middle(photograph, _SIMULATED), generator)
+            look = looks_of((degraded.clamp(0, 1) * depth.levels).round() / depth.levels, depth.levels)
             if look is not None:
                 rows.append((kind, strength))
                 looks.append(look)
@@ -208,11 +231,12 @@ def simulate(clean: Sequence[Path], seed: int, count: int = SIMULATIONS) -> tupl
 
 
 @one_thread()
-def looks_of(image: Tensor) -> Tensor | None:
+def looks_of(image: Tensor, levels: float = 255.0) -> Tensor | None:
     """What the noise of an image's flat places looks like.
 
     Args:
         image: (C, H, W) in [0, 1].
+        levels: steps from black to white: less than one of them is no noise.
 
     Returns:
         (11,): log deviation of luma and of chroma; correlation of luma with its neighbours at 1, the diagonal, 2 and 4
@@ -227,13 +251,17 @@ def looks_of(image: Tensor) -> Tensor | None:
     level = patches.mean(dim=(1, 2))
     rest = torch.einsum("ij,njk->nik", _OPPONENT, _without_plane(patches)).reshape(-1, 3, SIDE, SIDE)
     structure = F.avg_pool2d(rest[:, :1], 8).flatten(1).var(dim=1)
-    noisy = rest[:, 0].flatten(1).var(dim=1) > (0.3 / 255) ** 2
+    noisy = rest[:, 0].flatten(1).var(dim=1) > (0.3 / levels) ** 2
     usable = ((level > 0.06) & (level < 0.94) & noisy).nonzero()[:, 0]
+    if len(usable) < LEAST and Depth(levels).deep:  # night skies: in fine steps dark places show their noise too
+        clipped = ((patches <= 0) | (patches >= 1)).float().mean(dim=(1, 2))
+        usable = ((clipped < CLIPPED) & noisy).nonzero()[:, 0]
     if len(usable) < LEAST:
         return None
     flattest = usable[structure[usable].argsort()[: max(LEAST, len(usable) // 10)]]
     rest, level = rest[flattest], level[flattest]
-    variance = rest.square().mean(dim=(2, 3)).clamp(min=1e-9)  # (N, 3)
+    least = max(1e-9 * (255 / levels) ** 2, 1e-13)  # float32 is no finer
+    variance = rest.square().mean(dim=(2, 3)).clamp(min=least)  # (N, 3)
 
     def correlation(down: int, right: int) -> Tensor:
         one, other = rest[..., : SIDE - down, : SIDE - right], rest[..., down:, right:]
@@ -246,7 +274,7 @@ def looks_of(image: Tensor) -> Tensor | None:
     darker, brighter = (variance[part, 0].mean().log() for part in (order[:half], order[half:]))
     luma = [typical[0].log() / 2, one[0], correlation(1, 1)[0], two[0], four[0]]
     chroma = [typical[1:].mean().log() / 2, *(lag[1:].mean() for lag in (one, two, four))]
-    if typical[1:].max() <= 1e-9:
+    if typical[1:].max() <= least:
         chroma = [torch.tensor(torch.nan)] * len(chroma)
     return torch.stack([*luma, *chroma, darker - brighter, level.median()])
 
@@ -265,12 +293,13 @@ def middle(image: Tensor, side: int) -> Tensor:
     return image[:, top : top + side, left : left + side]
 
 
-def some(paths: Sequence[Path], count: int) -> list[Tensor]:
+def some(paths: Sequence[Path], count: int, white: int = FULL) -> list[Tensor]:
     """The middle of some photographs, evenly spread over the files.
 
     Args:
         paths: files.
         count: how many at most.
+        white: the white level of files of 16 bits (:mod:`noiseda.data.depth`).
 
     Returns:
         Images (C, H, W) in [0, 1], at most 512 pixels a side; what cannot be read is left out, as it is from training.
@@ -279,7 +308,7 @@ def some(paths: Sequence[Path], count: int) -> list[Tensor]:
     found = []
     for path in (paths[index * len(paths) // count] for index in range(count)):
         try:
-            found.append(middle(read(path).pixels, _REAL))
+            found.append(middle(shown([read(path)], white)[0], _REAL))
         except ImageError:
             continue
     return found

@@ -19,6 +19,7 @@ from noiseda.data.fetch import ShardCache
 from noiseda.data.shards import Shard, ShardSet
 from noiseda.data.unpacked import UnpackedShard
 from noiseda.errors import UserError
+from noiseda.images import FULL
 
 
 class ShardStream:
@@ -36,17 +37,28 @@ class ShardStream:
         purpose: of the images in the run; each purpose has an order of its own.
         window: shards that samples are drawn from at a time.
         draws: how often an image is drawn in a pass, on average.
+        white: see :class:`noiseda.data.cache.ImageStore`.
 
     Attributes:
         stretch: number of samples.
     """
 
     def __init__(
-        self, shards: ShardSet, cache: ShardCache, *, flag: str, seed: int, purpose: str, window: int, draws: int
+        self,
+        shards: ShardSet,
+        cache: ShardCache,
+        *,
+        flag: str,
+        seed: int,
+        purpose: str,
+        window: int,
+        draws: int,
+        white: int = FULL,
     ) -> None:
         self.shards, self.cache = shards, cache
         self.window = window
         self.stretch = max(1, draws * len(shards) // len(shards.shards))
+        self._white = white
         self._flag, self._seed, self._purpose = flag, seed, purpose
         self._all_at_once = len(shards.shards) <= window
         self._first = -1
@@ -54,6 +66,11 @@ class ShardStream:
 
     def __len__(self) -> int:
         return len(self.shards)
+
+    @property
+    def levels(self) -> float:
+        """Steps from black to white in the deepest image of the first shard, which is fetched for it."""
+        return float(self._white) if self._open(self._at(0)).deep else 255.0
 
     def needed(self, first: int, last: int) -> list[Shard]:
         """The shards that samples ``first`` to ``last`` are drawn from, in order, each once."""
@@ -110,7 +127,7 @@ class ShardStream:
     def _open(self, shard: Shard) -> UnpackedShard:
         while True:
             try:
-                return UnpackedShard(self.fetch(shard))
+                return UnpackedShard(self.fetch(shard), self._white)
             except FileNotFoundError:  # removed meanwhile by another run that shares the cache
                 continue
 

@@ -1,6 +1,7 @@
 """A shard decoded into one memory-mapped file: its pixels, one image after another, then a table of what is where.
 
-One file a shard, so that it appears, is kept open and is removed as a whole, however many images it holds.
+One file a shard, so that it appears, is kept open and is removed as a whole, however many images it holds. Images have
+the depth of their files, 8 or 16 bits.
 """
 
 from __future__ import annotations
@@ -12,14 +13,21 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from noiseda.data.cache import Drawn, Pixels, cut, read_pixels
+from noiseda.data.cache import Drawn, Pixels, cut, read_pixels, white_of
 from noiseda.data.download import Stopped
 from noiseda.data.shards import Kind, Sample, read_samples
 from noiseda.errors import ImageError, UserError
+from noiseda.images import FULL
 from noiseda.storage import atomic
 
-_MAGIC = b"noiseda1"
+_MAGIC, _DEEP = b"noiseda1", b"noiseda2"
+"""The last bytes of a file: where no image can have more than 8 bits; and where some may, which earlier versions
+rounded to 8, so that their files of that kind are made anew."""
+
+_SHALLOW = (".jpg", ".jpeg", ".webp")
+"""Suffixes of formats that have 8 bits always."""
 
 
 class _Place(NamedTuple):
@@ -30,10 +38,11 @@ class _Place(NamedTuple):
     height: int
     width: int
     channels: int
+    bits: int = 8
 
     @property
     def end(self) -> int:
-        return self.start + self.height * self.width * self.channels
+        return self.start + self.height * self.width * self.channels * self.bits // 8
 
 
 class UnpackedShard:
@@ -41,25 +50,42 @@ class UnpackedShard:
 
     Args:
         file: from :func:`unpack`; it may be removed while this is in use.
+        white: see :class:`noiseda.data.cache.ImageStore`.
 
     Raises:
         OSError: it cannot be read.
         ValueError: it is not whole.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, white: int = FULL) -> None:
         self._samples = _read_table(file)
+        self._white = white
+        self._whites: dict[int, int] = {}
         # As a plain array, whose slices cost less.
-        self._pixels: Pixels = np.memmap(file, np.uint8, "r", shape=(self._samples[-1][-1].end,)).view(np.ndarray)
+        self._pixels: NDArray[np.uint8] = np.memmap(file, np.uint8, "r", shape=(self._samples[-1][-1].end,)).view(
+            np.ndarray
+        )
 
     def __len__(self) -> int:
         return len(self._samples)
 
+    @property
+    def deep(self) -> bool:
+        """Whether some image has more than 8 bits."""
+        return any(place.bits == 16 for places in self._samples for place in places)
+
     def draw(self, index: int, size: int, generator: torch.Generator, channels: int) -> Drawn:
         """The names of a sample's files, and the same random patch of each; see :func:`noiseda.data.cache.cut`."""
         places = self._samples[index]
-        arrays = [self._pixels[p.start : p.end].reshape(p.height, p.width, p.channels) for p in places]
-        return tuple(place.name for place in places), cut(arrays, size, generator, channels)
+        arrays = [self._array(place) for place in places]
+        if index not in self._whites:
+            self._whites[index] = white_of(arrays, self._white)
+        return tuple(place.name for place in places), cut(arrays, size, generator, channels, self._whites[index])
+
+    def _array(self, place: _Place) -> Pixels:
+        samples = self._pixels[place.start : place.end]
+        deep: Pixels = samples.view(np.uint16) if place.bits == 16 else samples
+        return deep.reshape(place.height, place.width, place.channels)
 
 
 def is_whole(file: Path) -> bool:
@@ -106,13 +132,17 @@ def unpack(
             table.append([])
             for name, pixels in zip(sample.names, decoded, strict=True):
                 height, width, channels = pixels.shape
-                table[-1].append(_Place(name, start, height, width, channels))
+                bits = 8 * pixels.itemsize
+                if bits == 16 and start % 2:  # whole numbers of two bytes begin at even places
+                    start += file.write(b"\0")
+                table[-1].append(_Place(name, start, height, width, channels, bits))
                 start = table[-1][-1].end
                 file.write(pixels.data)
         if not table:
             raise UserError(f"none of its {len(left_out)} samples can be used ({'; '.join(left_out[:3])})")
-        content = json.dumps(table).encode()
-        file.write(content + len(content).to_bytes(8, "little") + _MAGIC)
+        deep = _may_be_deep(table)
+        content = json.dumps(table if deep else [[place[:5] for place in sample] for sample in table]).encode()
+        file.write(content + len(content).to_bytes(8, "little") + (_DEEP if deep else _MAGIC))
     (work / "unpacked").replace(entry)
     return left_out
 
@@ -135,10 +165,16 @@ def _read_table(file: Path) -> list[list[_Place]]:
     with file.open("rb") as content:
         end = content.seek(-16, 2)
         length, magic = int.from_bytes(content.read(8), "little"), content.read(8)
-        if magic != _MAGIC or length > end:
+        if magic not in (_MAGIC, _DEEP) or length > end:
             raise ValueError(f"{file}: not a decoded shard")
         content.seek(end - length)
         table = [[_Place(*place) for place in sample] for sample in json.loads(content.read(length))]
     if table[-1][-1].end != end - length:
         raise ValueError(f"{file}: not whole")
+    if magic == _MAGIC and _may_be_deep(table):
+        raise ValueError(f"{file}: may hold images that were rounded to 8 bits")
     return table
+
+
+def _may_be_deep(table: list[list[_Place]]) -> bool:
+    return any(place.bits == 16 or not place.name.lower().endswith(_SHALLOW) for sample in table for place in sample)

@@ -23,15 +23,15 @@ SIDE = 64
 FLAT = 0.1
 """Share of the patches of each photograph that count as flat."""
 
-LEAST = (0.25 / 255) ** 2
-"""Variance below which a patch has no noise: it is clipped, or painted."""
+LEAST = 0.25
+"""Deviation, in steps from level to level of the files, below which a patch has no noise: it is clipped, or painted."""
 
 CANDIDATES = 16
 """Flat patches that one of like brightness is chosen from."""
 
 
 def borrowed_pairs(
-    real: Sequence[Tensor], clean: Sequence[Tensor], *, count: int, generator: torch.Generator
+    real: Sequence[Tensor], clean: Sequence[Tensor], *, count: int, generator: torch.Generator, levels: float = 255.0
 ) -> tuple[Tensor, Tensor]:
     """Clean patches wearing the noise of real images.
 
@@ -40,6 +40,7 @@ def borrowed_pairs(
         clean: clean images, likewise.
         count: number of pairs, N.
         generator: source of every draw.
+        levels: steps from black to white in the real files.
 
     Returns:
         Degraded and clean patches, (N, C, 64, 64) each, in [0, 1].
@@ -47,7 +48,7 @@ def borrowed_pairs(
     Raises:
         UserError: where no real image has a flat patch with noise, or no clean one is large enough.
     """
-    noise, level = (torch.cat(parts) for parts in zip(*map(_flat_noise, real), strict=True))
+    noise, level = (torch.cat(parts) for parts in zip(*(_flat_noise(image, levels) for image in real), strict=True))
     cut = torch.cat([_patches(image) for image in clean])
     if not len(noise) or not len(cut):
         lacking = "flat patch with noise in the real images" if len(cut) else "clean image"
@@ -64,14 +65,14 @@ def score(restored: Tensor, clean: Tensor) -> float:
     return float(psnr(restored.clamp(0, 1), clean).mean())
 
 
-def _flat_noise(image: Tensor) -> tuple[Tensor, Tensor]:
+def _flat_noise(image: Tensor, levels: float) -> tuple[Tensor, Tensor]:
     """The noise of an image's flattest patches (N, C, 64, 64), and how bright they are (N,)."""
     patches = _patches(image)
     noise = patches - shading(patches)
     blurred = F.avg_pool2d(F.pad(patches, (2, 2, 2, 2), mode="reflect"), 5, stride=1)
     structure = (blurred - shading(blurred)).square().flatten(1).mean(dim=1)
     kept = structure.argsort()[: max(1, int(FLAT * len(patches)))]
-    kept = kept[noise[kept].square().flatten(1).mean(dim=1) > LEAST]
+    kept = kept[noise[kept].square().flatten(1).mean(dim=1) > (LEAST / levels) ** 2]
     return noise[kept], patches[kept].flatten(1).mean(dim=1)
 
 

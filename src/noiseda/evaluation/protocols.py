@@ -1,8 +1,8 @@
 """What each field means by "PSNR" and "SSIM": an explicit table, so that a score is compared with its own kind only.
 
-Common to all: files are measured at 8 bits (clamped, rounded), no border is cut off before measuring, each image is
-scored on its own and the scores are then averaged. A grey image is measured as it is, on its one channel; beside an RGB
-image it counts as three equal channels.
+Common to all: files are measured at 8 bits (clamped, rounded), at 16 where all of them have 16; no border is cut off
+before measuring, each image is scored on its own and the scores are then averaged. A grey image is measured as it is,
+on its one channel; beside an RGB image it counts as three equal channels.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 from torch import Tensor
 
 from noiseda.evaluation.metrics import best_shift_psnr, luma, psnr, ssim_gaussian, ssim_uniform, ssim_volume
-from noiseda.images import from_uint8, to_uint8
+from noiseda.images import from_integers, to_uint8, to_uint16
 
 ProtocolName = Literal["rgb", "sidd", "derain-y", "deblur"]
 
@@ -76,7 +76,7 @@ class Protocol:
         Raises:
             UserError: The image is smaller than the window of the SSIM, or than the shift.
         """
-        x, y = (image.unsqueeze(0) for image in comparable(restored, target))
+        x, y = (image.unsqueeze(0) for image in comparable(restored, target, self.bits))
         if self.colour == "y" and x.shape[1] == 3:
             x, y = luma(x), luma(y)
         scores = {"psnr": psnr(x, y).item(), "ssim": self.ssim(x, y).item()}
@@ -115,16 +115,18 @@ PROTOCOLS: Mapping[ProtocolName, Protocol] = {
 """Every protocol by its name."""
 
 
-def comparable(restored: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Two images as they are measured: rounded to 8 bits, and of the same number of channels.
+def comparable(restored: Tensor, target: Tensor, bits: int = 8) -> tuple[Tensor, Tensor]:
+    """Two images as they are measured: rounded to 8 or 16 bits, and of the same number of channels.
 
     Args:
         restored: (C, H, W) in [0, 1], C = 1 or 3.
         target: (C, H, W) in [0, 1].
+        bits: 8 or 16.
 
     Returns:
         Both, (C, H, W) with the larger C.
     """
     channels = max(restored.shape[0], target.shape[0])
-    x, y = (from_uint8(to_uint8(image)).expand(channels, -1, -1) for image in (restored, target))
+    rounded = to_uint16 if bits == 16 else to_uint8
+    x, y = (from_integers(rounded(image)).expand(channels, -1, -1) for image in (restored, target))
     return x, y

@@ -21,7 +21,7 @@ from noiseda.data.folders import check_sizes, pair_by_stem
 from noiseda.errors import UserError
 from noiseda.evaluation.perceptual import Lpips
 from noiseda.evaluation.protocols import PROTOCOLS, Protocol, ProtocolName, comparable
-from noiseda.images import read
+from noiseda.images import read, read_bits
 from noiseda.storage import atomic, spelt
 
 Score = float | str
@@ -111,7 +111,8 @@ class Report:
             f"mean of {len(ranked)}", *(_shown(column, value) for column, value in mean.items()), style="bold"
         )
         console.print(table)
-        console.print(self.protocol.sentence, markup=False, highlight=False)
+        deep = " Measured at 16 bits, as all files have them." if self.protocol.bits == 16 else ""
+        console.print(self.protocol.sentence + deep, markup=False, highlight=False)
         if self.identical:
             console.print(f"{len(self.identical)} identical to the target: left out of the mean PSNR")
         for column, value in mean.items():
@@ -177,7 +178,7 @@ def compare(
 
     Args:
         pairs: Name -> (restored, target).
-        protocol: How to score.
+        protocol: How to score; files that have 16 bits, all of them, are scored at 16.
         lpips: Also measure LPIPS.
         weights_dir: Where its backbone is.
         max_megapixels: Images with more pixels than this are refused.
@@ -190,6 +191,8 @@ def compare(
     check_sizes(pairs.values())
     distance = _distance(weights_dir) if lpips else None
     rows: dict[str, dict[str, Score]] = {}
+    if all(read_bits(path) == 16 for pair in pairs.values() for path in pair):
+        protocol = replace(protocol, bits=16)
     for name, (restored, target) in track(
         pairs.items(), description=protocol.name, console=progress, disable=progress is None, transient=True
     ):
@@ -202,7 +205,7 @@ def compare(
             rows[name]["lpips"] = distance
         elif distance is not None:
             try:
-                rows[name]["lpips"] = distance(*comparable(x, y))
+                rows[name]["lpips"] = distance(*comparable(x, y, protocol.bits))
             except UserError as error:
                 rows[name]["lpips"] = f"{_UNAVAILABLE}{error}"
     return Report(protocol, rows, lpips=distance.settings if isinstance(distance, Lpips) else None)

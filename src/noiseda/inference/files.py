@@ -165,8 +165,11 @@ class _Run:
         # The 8 significant bits of bf16 would show.
         precision = "fp32" if self.precision == "auto" and source.bits == 16 else self.precision
 
+        share = self.share(source)
+
         def cut(top: int, bottom: int, left: int, right: int) -> Tensor:
-            return images.from_samples(source.samples[top:bottom, left:right, : source.channels])[None]
+            part = images.from_samples(source.samples[top:bottom, left:right, : source.channels])[None]
+            return part if share == 1 else part / share
 
         def advance(share: float) -> None:
             self.show.reach(self.order[job[0]] + share)
@@ -176,10 +179,25 @@ class _Run:
         try:
             with inferring(self.model):
                 for top, rows in self.tiler.rows(cut, shape, precision, advance):
-                    self.lay(rows[0], top, source, target)
+                    self.lay(rows[0] if share == 1 else rows[0] * share, top, source, target)
         except torch.OutOfMemoryError as error:
             raise UserError(f"{self.path}: the GPU's memory does not suffice, even for the smallest tiles") from error
         return target
+
+    def share(self, source: Raster) -> float:
+        """What the image is divided by before, and multiplied by after: the share of its range below white."""
+        white = getattr(self.model, "white_level", images.FULL)
+        if white == images.FULL or source.bits == 8:
+            return 1.0
+        highest = int(source.samples[:, :, : source.channels].max())
+        if highest <= white:
+            return float(white / images.FULL)
+        self.settle(True)
+        self.show.note(
+            f"{self.path}: goes up to {highest}, beyond the white level {white} of the photographs that the network "
+            "learnt from; restored as it is, not divided by it"
+        )
+        return 1.0
 
     def lay(self, pixels: Tensor, top: int, source: Raster, target: Raster) -> None:
         """Lay rows of restored pixels, if they are numbers."""

@@ -35,6 +35,7 @@ class OnnxRestorer(Restorer):
         super().__init__()
         self.channels, self.stride = original.channels, original.stride
         self.smallest, self.square = original.smallest, original.square
+        self.white_level = original.white_level
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3  # errors alone

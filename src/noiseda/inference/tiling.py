@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from noiseda.config import Precision
 from noiseda.errors import UserError
+from noiseda.images import FULL, fits
 from noiseda.precision import autocast
 
 Model: TypeAlias = Callable[[Tensor], Tensor]
@@ -41,6 +42,9 @@ def restore_tensor(
     and the weights sum to one everywhere: ``out = sum_k w_k G(x_k)``. So a network that sees no further than a quarter
     of ``overlap`` gives what it gives on the whole image; one that sees further is blended without a seam.
 
+    Where the network has a white level (``--white_level``) and no value goes beyond it, the image is divided by it and
+    what is restored is multiplied by it again.
+
     A network of three channels restores a grey image as three equal ones, averaged; one of a single channel restores
     each colour by itself.
 
@@ -66,12 +70,16 @@ def restore_tensor(
     # Made outside of inference mode, so that the caller may use the result in training too.
     restored = torch.empty(batch.shape, dtype=torch.float32, device=batch.device)
 
+    white = getattr(model, "white_level", FULL)
+    share = white / FULL if white < FULL and fits([batch], white) else 1.0
+
     def cut(top: int, bottom: int, left: int, right: int) -> Tensor:
-        return batch[:, :, top:bottom, left:right]
+        part = batch[:, :, top:bottom, left:right]
+        return part if share == 1 else part / share
 
     with inferring(model):
         for top, rows in tiler.rows(cut, batch.shape, precision):
-            restored[:, :, top : top + rows.shape[2]] = rows
+            restored[:, :, top : top + rows.shape[2]] = rows if share == 1 else rows * share
     return restored.reshape(pixels.shape)
 
 

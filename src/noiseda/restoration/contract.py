@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from noiseda.images import FULL
+
 
 class Restorer(nn.Module, ABC):
     """A network that restores images.
@@ -29,6 +31,8 @@ class Restorer(nn.Module, ABC):
             it does not.
         architecture: the name by which its weights file is read again.
         arguments: the keyword arguments that rebuild it; none where its weights tell its shape.
+        white_level: the value in files of 16 bits that became 1 in the images it learnt from. What restores images with
+            it divides those by it that have none above it, and multiplies by it again.
     """
 
     channels: int
@@ -39,6 +43,7 @@ class Restorer(nn.Module, ABC):
     tiles: tuple[int, int] | None = None
     architecture: str = ""
     arguments: Mapping[str, object] = {}
+    white_level: int = FULL
 
     @abstractmethod
     def restore(self, images: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from noiseda.errors import UserError, WeightsError
+from noiseda.images import FULL
 from noiseda.restoration.catalogue import NETWORKS
 from noiseda.restoration.contents import Contents, contents, json_of, metadata_in
 from noiseda.restoration.contract import Restorer
@@ -132,7 +133,8 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Re
         raise WeightsError(
             f"{held.path} is of the format {shown(written)}, and this noiseda reads {FORMAT}: it needs a newer one"
         )
-    return (find(held) if written != FORMAT else _own(held)).to(place).eval()
+    restorer = find(held) if written != FORMAT else _in_its_range(_own(held), held)
+    return restorer.to(place).eval()
 
 
 def _own(held: Contents) -> Restorer:
@@ -152,6 +154,17 @@ def _own(held: Contents) -> Restorer:
         reason = "it lacks the arguments" if isinstance(error, KeyError) else shown(str(error), 300)
         raise WeightsError(f"{held.path} does not fit its own description ({name}): {reason}") from error
     restorer.load_state_dict(settle(held.tree, held.path, held.size), assign=True)
+    return restorer
+
+
+def _in_its_range(restorer: Restorer, held: Contents) -> Restorer:
+    """The network with the white level that its file states, if any."""
+    stated = held.metadata.get("white_level", str(FULL))
+    if not (stated.isascii() and stated.isdecimal() and 1 <= int(stated[:6]) <= FULL):
+        raise WeightsError(
+            f"{held.path} states a white_level of {stated[:20]!r}, expected a whole number from 1 to {FULL}"
+        )
+    restorer.white_level = int(stated[:6])
     return restorer
 
 

@@ -21,6 +21,7 @@ from noiseda.config import AdaptSettings, RestorerSettings, TrainingSettings
 from noiseda.data.batches import Domains, Images
 from noiseda.data.cache import Skipped, decode
 from noiseda.data.degradations import BESIDE_MATCHED, DEFAULTS, MATCHED, PAIRED, PAIRS, Degradation, degradation, kinds
+from noiseda.data.depth import EIGHT_BITS, Depth, depth_of, shown
 from noiseda.data.fetch import ShardCache
 from noiseda.data.folders import paired_folder
 from noiseda.data.kernels import matched_blur
@@ -28,7 +29,7 @@ from noiseda.data.matching import Matched, matched
 from noiseda.data.shards import ShardSet, find_shards
 from noiseda.data.stream import ShardStream
 from noiseda.errors import ImageError, UserError
-from noiseda.images import SUFFIXES, find_images, read
+from noiseda.images import FULL, SUFFIXES, find_images, read
 from noiseda.restoration import Restorer, build_restorer, load
 from noiseda.training.journal import say
 from noiseda.training.optimizer import Adam
@@ -88,13 +89,24 @@ def _flag(flag: str) -> Iterator[None]:
         raise UserError(f"--{flag} {error}") from error
 
 
-def look(settings: AdaptSettings, groups: Listed, cache: Path) -> Degradation | None:
+def depth(settings: AdaptSettings, groups: Listed) -> Depth:
+    """How deep the real photographs are, where they are looked at; of shards that is not known before they are drawn.
+
+    Args:
+        settings: the run's settings.
+        groups: from :func:`list_images`.
+    """
+    return depth_of(files_of(groups, "real"), settings.white_level)
+
+
+def look(settings: AdaptSettings, groups: Listed, cache: Path, deep: Depth = EIGHT_BITS) -> Degradation | None:
     """What the real photographs went through, where a run has a use for it and it can be told.
 
     Args:
         settings: the run's settings.
         groups: from :func:`list_images`.
         cache: folder where what was found is kept.
+        deep: from :func:`depth`.
 
     Raises:
         UserError: where ``--degradation.kind matched`` is asked for and they cannot be matched.
@@ -108,10 +120,11 @@ def look(settings: AdaptSettings, groups: Listed, cache: Path) -> Degradation | 
         if not kept.exists():
             say("looking for what your photographs went through: half a minute")
         if settings.task == "deblur":
-            return matched_blur(real, kept)
+            return matched_blur(real, kept, deep.white)
         flag = "clean" if "clean" in groups else "pairs"
         clean = _files(flag, groups[flag])
-        return replace(matched(real, clean, kept, seed=settings.seed), smoothed=settings.degradation.smoothed)
+        like = matched(real, clean, kept, seed=settings.seed, depth=deep)
+        return replace(like, smoothed=settings.degradation.smoothed)
     except UserError as error:
         if settings.matches and settings.degradation.kind is not None:
             raise
@@ -120,12 +133,15 @@ def look(settings: AdaptSettings, groups: Listed, cache: Path) -> Degradation | 
         return None
 
 
-def training_degradation(settings: AdaptSettings, like: Degradation | None) -> tuple[Degradation | None, float]:
+def training_degradation(
+    settings: AdaptSettings, like: Degradation | None, deep: Depth = EIGHT_BITS
+) -> tuple[Degradation | None, float]:
     """What makes synthetic inputs of clean photographs.
 
     Args:
         settings: the run's settings.
         like: from :func:`look`.
+        deep: from :func:`depth`.
 
     Returns:
         The degradation, None where the inputs of ``--pairs`` are all that is used; and the share of inputs it makes.
@@ -140,10 +156,11 @@ def training_degradation(settings: AdaptSettings, like: Degradation | None) -> t
         if not shares:
             return None, 0.0
         others = "+".join(f"{share}*{name}" for name, share in shares.items())
-        return degradation(settings.task, others, matched=like), all_of_them / (own + all_of_them)
+        return degradation(settings.task, others, matched=like, jpeg=not deep.deep), all_of_them / (own + all_of_them)
     if kind is None and settings.matches and like is not None:
         kind = f"{BESIDE_MATCHED[settings.task]}+{MATCHED}"
-    return degradation(settings.task, kind, settings.degradation.strength, matched=like), 1.0
+    strength = settings.degradation.strength
+    return degradation(settings.task, kind, strength, matched=like, jpeg=not deep.deep), 1.0
 
 
 def check_degradation(settings: AdaptSettings) -> None:
@@ -174,7 +191,7 @@ def _files(flag: str, found: Groups | ShardSet) -> list[Path]:
 
 
 def load_domains(
-    settings: AdaptSettings, groups: Listed, cache: Path
+    settings: AdaptSettings, groups: Listed, cache: Path, deep: Depth = EIGHT_BITS
 ) -> tuple[Domains, list[Skipped], Degradation | None]:
     """Decode the images of the training domains; those of shards are fetched and decoded when they are drawn.
 
@@ -182,6 +199,7 @@ def load_domains(
         settings: the run's settings.
         groups: from :func:`list_images`.
         cache: folder of the decoded images.
+        deep: from :func:`depth`.
 
     Returns:
         The domains, the images that could not be used, and what the real ones went through, where that was looked for.
@@ -199,27 +217,27 @@ def load_domains(
             purpose = "synthetic" if flag in ("clean", "pairs") else flag
             stores[flag] = ShardStream(
                 found, shard_cache, flag=f"--{flag}", seed=settings.seed, purpose=purpose,
-                window=settings.shards.window, draws=settings.shards.draws,
+                window=settings.shards.window, draws=settings.shards.draws, white=deep.white,
             )  # fmt: skip
         elif found is not None:
-            stores[flag], broken = decode(
-                found, cache, flag=f"--{flag} {getattr(settings, flag)}", max_megapixels=settings.max_megapixels
-            )
+            name, limit = f"--{flag} {getattr(settings, flag)}", settings.max_megapixels
+            stores[flag], broken = decode(found, cache, flag=name, max_megapixels=limit, white=deep.white)
             skipped += broken
     synthetic = stores["clean"] if "clean" in stores else stores["pairs"]
-    like = look(settings, without(groups, skipped), cache)
-    degrade, share = training_degradation(settings, like)
+    like = look(settings, without(groups, skipped), cache, deep)
+    degrade, share = training_degradation(settings, like, deep)
     return Domains(synthetic, degrade, stores.get("real"), stores.get("reference"), share), skipped, like
 
 
 def load_validation(
-    settings: AdaptSettings, groups: Groups | ShardSet
+    settings: AdaptSettings, groups: Groups | ShardSet, white: int = FULL
 ) -> tuple[list[tuple[Tensor, Tensor]], list[Skipped]]:
     """Read the validation pairs whole.
 
     Args:
         settings: the run's settings.
         groups: (input, target) files.
+        white: the white level of those of 16 bits (:mod:`noiseda.data.depth`).
 
     Returns:
         The pairs, (C, H, W) each, grey ones as colour where their partner is; and the images that cannot be read.
@@ -232,7 +250,7 @@ def load_validation(
     skipped: list[Skipped] = []
     for group in groups:
         try:
-            x, y = (read(path, max_megapixels=settings.max_megapixels).pixels for path in group)
+            x, y = shown([read(path, max_megapixels=settings.max_megapixels) for path in group], white)
         except ImageError as error:
             skipped += [Skipped(path, str(error)) for path in group if str(path) in str(error)]
             continue

@@ -26,6 +26,7 @@ from noiseda.data.matching import some
 from noiseda.data.noise import White
 from noiseda.evaluation.label_free import centre
 from noiseda.evaluation.metrics import best_shift_psnr, psnr
+from noiseda.images import FULL
 from noiseda.inference import restore_tensor
 from noiseda.restoration import Restorer
 from noiseda.training.assemble import load_validation
@@ -108,7 +109,9 @@ def earlier_files(settings: AdaptSettings, begins: float) -> list[Path]:
     return [path for path in files if path is not None] if settings.looks else []
 
 
-def known_pairs(settings: AdaptSettings, clean: Sequence[Path], pairs: Sequence[tuple[Path, ...]]) -> Pairs:
+def known_pairs(
+    settings: AdaptSettings, clean: Sequence[Path], pairs: Sequence[tuple[Path, ...]], white: int = FULL
+) -> Pairs:
     """Synthetic pairs of the kind that a run trains on, leaving out what is made to look like the real images.
 
     White noise alone is measured at those of :data:`LEVELS` that lie in the range trained on.
@@ -117,6 +120,7 @@ def known_pairs(settings: AdaptSettings, clean: Sequence[Path], pairs: Sequence[
         settings: the run's settings.
         clean: files of clean photographs, to be degraded.
         pairs: (input, target) files, in place of these.
+        white: the white level of those of 16 bits (:mod:`noiseda.data.depth`).
 
     Returns:
         Pairs (C, S, S), S at most 128, in [0, 1]; none where there is nothing to make them of.
@@ -124,11 +128,11 @@ def known_pairs(settings: AdaptSettings, clean: Sequence[Path], pairs: Sequence[
     count = COUNT[settings.task]
     if pairs:
         chosen = [pairs[index * len(pairs) // count] for index in range(min(count, len(pairs)))]
-        return [(centre(x, SIDE), centre(y, SIDE)) for x, y in load_validation(settings, chosen)[0]]
+        return [(centre(x, SIDE), centre(y, SIDE)) for x, y in load_validation(settings, chosen, white)[0]]
     usual = (BESIDE_MATCHED if settings.matches else DEFAULTS)[settings.task]
     names = [name for name in kinds(settings.task, settings.degradation.kind or usual) if name != MATCHED]
     degrade = degradation(settings.task, "+".join(names) or usual, settings.degradation.strength)
-    images = [image for image in some(clean, count) if min(image.shape[-2:]) >= 2 * degrade.margin + LEAST]
+    images = [image for image in some(clean, count, white) if min(image.shape[-2:]) >= 2 * degrade.margin + LEAST]
     if not images:
         return []
     levels = [degrade]

@@ -20,14 +20,17 @@ from noiseda.data.ahead import Ahead
 from noiseda.data.batches import Batch, DomainBatches, Domains, generator
 from noiseda.data.cache import ImageStore, Skipped
 from noiseda.data.degradations import Degradation
+from noiseda.data.depth import Depth
 from noiseda.errors import Interrupted, UserError
+from noiseda.images import FULL
 from noiseda.precision import autocast, lay_out, memory_format
-from noiseda.restoration import load
+from noiseda.training.as_trained import load_as_trained
 from noiseda.training.assemble import (
     build_optimizer,
     build_strategy,
     check_baseline,
     check_start,
+    depth,
     files_of,
     fingerprint,
     list_images,
@@ -93,21 +96,24 @@ def prepare(settings: AdaptSettings) -> Run:
         if accelerator.is_main_process:
             claim(settings, accelerator.num_processes)
         cache = settings.cache or settings.out / "cache"
-        domains, skipped, like = load_domains(settings, groups, cache)
-        validation, unread = load_validation(settings, groups.get("validation", []))
+        deep = depth(settings, groups)
+        domains, skipped, like = load_domains(settings, groups, cache, deep)
+        validation, unread = load_validation(settings, groups.get("validation", []), deep.white)
     asked, settings = settings, suited(settings, like)
     if not settings.adapts:
         domains = dataclasses.replace(domains, real=None, reference=None)
     skipped += unread
     groups = without(groups, skipped)
     clean = files_of(groups, "clean") or [target for _, target in pairs_of(groups)]
-    tried = trial(settings, validation, like, clean, files_of(groups, "real"))
+    tried = trial(settings, validation, like, clean, files_of(groups, "real"), deep)
     if accelerator.is_main_process:
-        _warn(settings, domains, skipped, like)
+        _warn(settings, domains, skipped, like, deep)
         if settings.strategy != asked.strategy:
             say(SAID[settings.strategy])
 
     strategy = build_strategy(settings)
+    if domains.real is not None:
+        strategy.see(domains.real.levels)
     layout = memory_format(settings.training.memory_format, settings.training.precision, accelerator.device)
     lay_out(strategy, layout)
     if settings.training.shard:  # before it moves to the device, which may not have room for all of it
@@ -130,16 +136,22 @@ def prepare(settings: AdaptSettings) -> Run:
         accumulate=settings.training.accumulate,
     )
     files = fingerprint(groups)
-    run = Run(settings, accelerator, groups, files, batches, skipped, strategy, model, optimizer, average, tried)
+    run = Run(settings, accelerator, groups, files, batches, skipped, strategy, model, optimizer, average, tried, deep)
     resume(run)
     if run.tried and run.strategy.begins > 0 and run.done >= first_step(run.strategy.begins, settings.training.steps):
-        earlier = load(earlier_weights(settings.out)).to(accelerator.device)
+        earlier = load_as_trained(earlier_weights(settings.out)).to(accelerator.device)
         run.tried = with_estimate(run.tried, settings, files_of(groups, "real"), earlier)
     check_same(accelerator, settings.out, files=files, done=run.done)
     return run
 
 
-def _warn(settings: AdaptSettings, domains: Domains, skipped: list[Skipped], like: Degradation | None) -> None:
+def _warn(
+    settings: AdaptSettings, domains: Domains, skipped: list[Skipped], like: Degradation | None, deep: Depth
+) -> None:
+    if deep.white != FULL and settings.white_level is None:
+        say(str(deep))
+    if deep.deep and settings.task == "denoise" and domains.degradation is not None:
+        say("the photographs have more than 8 bits: what is simulated is neither rounded to 8 nor compressed")
     if like is not None:
         say(f"the photographs look like {like}")
     for image in skipped:

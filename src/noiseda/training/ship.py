@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from noiseda.errors import UserError
-from noiseda.restoration import Restorer, load, save_weights
+from noiseda.images import FULL
+from noiseda.restoration import Restorer, save_weights
 from noiseda.storage import atomic
+from noiseda.training.as_trained import load_as_trained
 from noiseda.training.assemble import files_of, pairs_of
 from noiseda.training.journal import read_log
 from noiseda.training.memory import Kept, earlier_files, first_step, keep, known_pairs
@@ -79,7 +81,7 @@ def ship(run: Run) -> Summary:
     kept = verdict = None
     if run.accelerator.is_main_process:
         best = settings.out / "best.safetensors"
-        network = run.average.network if run.best is None else load(best).to(run.accelerator.device)
+        network = run.average.network if run.best is None else load_as_trained(best).to(run.accelerator.device)
         assert isinstance(network, Restorer)
         network, kept = _keep(run, network)
         if run.best is None or (kept and kept.share < 1):
@@ -87,7 +89,7 @@ def ship(run: Run) -> Summary:
         else:
             _write(weights, best.read_bytes())
         if run.tried is not None:
-            verdict = judge(load(weights).to(run.accelerator.device), run.tried, settings)
+            verdict = judge(load_as_trained(weights).to(run.accelerator.device), run.tried, settings)
     summary = Summary(
         weights=weights,
         task=settings.task,
@@ -120,10 +122,10 @@ def _keep(run: Run, network: Restorer) -> tuple[Restorer, Kept | None]:
     step = run.done if run.best is None else int(run.best["step"])
     if not files or step <= first_step(begins, settings.training.steps):
         return network, None
-    pairs = known_pairs(settings, files_of(run.groups, "clean"), pairs_of(run.groups))
+    pairs = known_pairs(settings, files_of(run.groups, "clean"), pairs_of(run.groups), run.deep.white)
     if not pairs:  # in shards
         return network, None
-    earlier = [load(path).to(run.accelerator.device) for path in files]
+    earlier = [load_as_trained(path).to(run.accelerator.device) for path in files]
     allowed = math.inf if allowed is None else allowed
     return keep(earlier, network, pairs, allowed, settings.training.precision, shifted=settings.task == "deblur")
 
@@ -150,6 +152,7 @@ def write_weights(run: Run, path: Path, network: Restorer | None = None) -> None
     settings = run.settings
     path.parent.mkdir(exist_ok=True)
     restorer = network or run.average.network
+    white = {} if run.deep.white == FULL else {"white_level": str(run.deep.white)}
     assert isinstance(restorer, Restorer)
     save_weights(
         path,
@@ -157,5 +160,11 @@ def write_weights(run: Run, path: Path, network: Restorer | None = None) -> None
         architecture=restorer.architecture,
         arguments=restorer.arguments,
         task=settings.task,
-        notes={"strategy": settings.strategy, "steps": str(run.done), "seed": str(settings.seed), **run.made_by},
+        notes={
+            "strategy": settings.strategy,
+            "steps": str(run.done),
+            "seed": str(settings.seed),
+            **white,
+            **run.made_by,
+        },
     )

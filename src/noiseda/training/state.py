@@ -14,6 +14,7 @@ from noiseda.adaptation import Strategy
 from noiseda.config import AdaptSettings
 from noiseda.data.batches import DomainBatches
 from noiseda.data.cache import Skipped
+from noiseda.data.depth import EIGHT_BITS, Depth
 from noiseda.errors import Interrupted, UserError
 from noiseda.training import checkpoints
 from noiseda.training.assemble import Listed
@@ -42,6 +43,7 @@ class Run:
     optimizer: torch.optim.Optimizer
     average: MovingAverage
     tried: Trial | None  # by which the best weights are chosen
+    deep: Depth = EIGHT_BITS  # the real photographs' depth
     done: int = 0
     seconds: float = 0.0
     best: dict[str, float] | None = None

@@ -29,13 +29,15 @@ from noiseda.adaptation.risk import FLAT, Restore, Risk, RiskEstimate
 from noiseda.config import AdaptSettings, Precision
 from noiseda.data.batches import generator
 from noiseda.data.degradations import Degradation, degradation
+from noiseda.data.depth import EIGHT_BITS, Depth
 from noiseda.data.kernels import MatchedBlur
 from noiseda.data.look_alikes import look_alikes
 from noiseda.data.matching import Matched, some
 from noiseda.errors import UserError
 from noiseda.evaluation.metrics import psnr
+from noiseda.images import FULL
 from noiseda.inference import restore_tensor
-from noiseda.restoration import load
+from noiseda.training.as_trained import load_as_trained
 
 Pairs = list[tuple[Tensor, Tensor]]
 """Degraded and clean images, (C, H, W) each."""
@@ -79,12 +81,14 @@ class Trial:
         judging: pairs by which they are told from others.
         of: what the pairs are, in words.
         witness: the user's own photographs; None where they tell nothing.
+        deep: how deep these are.
     """
 
     choosing: Pairs
     judging: Pairs
     of: str
     witness: Witness | None = None
+    deep: Depth = EIGHT_BITS
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,12 @@ class Verdict:
 
 
 def trial(
-    settings: AdaptSettings, validation: Pairs, like: Degradation | None, clean: Sequence[Path], real: Sequence[Path]
+    settings: AdaptSettings,
+    validation: Pairs,
+    like: Degradation | None,
+    clean: Sequence[Path],
+    real: Sequence[Path],
+    deep: Depth = EIGHT_BITS,
 ) -> Trial | None:
     """What a run is tried on: the user's validation pairs, else look-alikes, other ones for choosing and for judging.
 
@@ -144,6 +153,7 @@ def trial(
         like: what the real photographs went through, where that is known.
         clean: files of clean photographs.
         real: files of real ones.
+        deep: how deep the latter are.
 
     Returns:
         None where there are no pairs of either kind.
@@ -157,9 +167,9 @@ def trial(
     if like is None:
         return None
     known = baseline_of(settings)
-    tells = load(known) if known is not None and _estimates(settings) else None
-    witness = witness_of(like, real, tells, settings.seed)
-    tried = trial_of(like, clean, settings.look_alikes, settings.seed, witness)
+    tells = load_as_trained(known) if known is not None and _estimates(settings) else None
+    witness = witness_of(like, real, tells, settings.seed, deep=deep)
+    tried = trial_of(like, clean, settings.look_alikes, settings.seed, witness, deep)
     return tried if tried.judging else None
 
 
@@ -174,7 +184,7 @@ def with_estimate(tried: Trial, settings: AdaptSettings, real: Sequence[Path], n
     """
     if tried.witness is not None or settings.validation is not None or not _estimates(settings):
         return tried
-    return replace(tried, witness=estimate(real, network, settings.seed))
+    return replace(tried, witness=estimate(real, network, settings.seed, deep=tried.deep))
 
 
 def _estimates(settings: AdaptSettings) -> bool:
@@ -182,22 +192,35 @@ def _estimates(settings: AdaptSettings) -> bool:
     return settings.task == "denoise" and "sure" not in (settings.strategy, *settings.also)
 
 
-def trial_of(like: Degradation, clean: Sequence[Path], count: int, seed: int, witness: Witness | None) -> Trial:
+def trial_of(
+    like: Degradation,
+    clean: Sequence[Path],
+    count: int,
+    seed: int,
+    witness: Witness | None,
+    deep: Depth = EIGHT_BITS,
+) -> Trial:
     """Look-alikes for choosing, as many others for judging, and perhaps the user's own photographs.
 
     Rain of our own, which does not look like the user's, chooses nothing: by it, weights that have not learnt from the
     photographs are best.
     """
     least = max(SMALLEST, 2 * like.margin + SMALLEST // 2)
-    large = [image for image in some(clean, 2 * count) if min(image.shape[-2:]) >= least]
-    made = look_alikes(like, large, 2 * count, generator(seed, "look-alikes")) if large else []
+    large = [image for image in some(clean, 2 * count, deep.white) if min(image.shape[-2:]) >= least]
+    made = look_alikes(like, large, 2 * count, generator(seed, "look-alikes"), deep.levels) if large else []
     if isinstance(like, Matched | MatchedBlur):
-        return Trial(made[::2], made[1::2], "clean photographs degraded as yours look", witness)
-    return Trial([], made[1::2], "clean photographs under rain of our own", witness)
+        return Trial(made[::2], made[1::2], "clean photographs degraded as yours look", witness, deep)
+    return Trial([], made[1::2], "clean photographs under rain of our own", witness, deep)
 
 
 def witness_of(
-    like: Degradation, real: Sequence[Path], judge: nn.Module | None, seed: int, photographs: int = PHOTOGRAPHS
+    like: Degradation,
+    real: Sequence[Path],
+    judge: nn.Module | None,
+    seed: int,
+    photographs: int = PHOTOGRAPHS,
+    *,
+    deep: Depth = EIGHT_BITS,
 ) -> Witness | None:
     """What some real photographs tell of blur, or of noise where a network tells how strong it is; of rain nothing.
 
@@ -207,16 +230,23 @@ def witness_of(
         judge: a network that was not adapted to them.
         seed: seed of the probes.
         photographs: how many of them are looked at, evenly spread.
+        deep: how deep they are.
     """
     if isinstance(like, MatchedBlur):
-        return blurred_again(real, like, photographs)
+        return blurred_again(real, like, photographs, white=deep.white)
     if isinstance(like, Matched) and judge is not None:
-        return estimate(real, judge, seed, photographs)
+        return estimate(real, judge, seed, photographs, deep=deep)
     return None
 
 
 def estimate(
-    real: Sequence[Path], judge: nn.Module, seed: int, photographs: int = PHOTOGRAPHS, *, flat: float = FLAT
+    real: Sequence[Path],
+    judge: nn.Module,
+    seed: int,
+    photographs: int = PHOTOGRAPHS,
+    *,
+    flat: float = FLAT,
+    deep: Depth = EIGHT_BITS,
 ) -> Witness | None:
     """Stein's estimate of the error of networks on some real photographs; None where they show no noise.
 
@@ -226,18 +256,21 @@ def estimate(
         seed: seed of the probes.
         photographs: how many of them are looked at, evenly spread.
         flat: share of their tiles, the flattest relative to their noise, that show what noise is.
+        deep: how deep they are.
     """
-    chosen = some(real, photographs)
+    chosen = some(real, photographs, deep.white)
     channels = max((len(image) for image in chosen), default=3)
     chosen = [image.expand(channels, -1, -1) for image in chosen]  # grey ones among others
     try:
         random = generator(seed, "estimated error")
-        return Witness(RiskEstimate(chosen, lambda x: restore_tensor(judge, x), random, flat=flat))
+        return Witness(RiskEstimate(chosen, lambda x: restore_tensor(judge, x), random, flat=flat, levels=deep.levels))
     except UserError:
         return None
 
 
-def blurred_again(real: Sequence[Path], like: MatchedBlur, photographs: int = PHOTOGRAPHS) -> Witness | None:
+def blurred_again(
+    real: Sequence[Path], like: MatchedBlur, photographs: int = PHOTOGRAPHS, *, white: int = FULL
+) -> Witness | None:
     """Some real photographs, to be restored and blurred again; None where their blur cannot be found.
 
     It counts a quarter: a squared error that is blurred changes by more decibels than the error itself. And it does not
@@ -247,10 +280,11 @@ def blurred_again(real: Sequence[Path], like: MatchedBlur, photographs: int = PH
         real: files of real photographs.
         like: what they look like they were blurred by.
         photographs: how many of them are looked at, evenly spread.
+        white: the white level of those of 16 bits.
     """
     says = "{count} of yours, restored and blurred again, match with a squared error {change}"
     try:
-        return Witness(BlurredAgain(some(real, photographs), linear=like.linear), says, weight=0.25, late=True)
+        return Witness(BlurredAgain(some(real, photographs, white), linear=like.linear), says, weight=0.25, late=True)
     except UserError:
         return None
 
@@ -281,7 +315,7 @@ def judge(network: nn.Module, tried: Trial, settings: AdaptSettings) -> Verdict:
     """
     known, other, than = baseline_of(settings), None, "the photographs as they are"
     if known is not None:
-        other = load(known).to(next(network.parameters()).device)
+        other = load_as_trained(known).to(next(network.parameters()).device)
         than = "the network that it started from" if settings.baseline is None else str(known)
     own, theirs = (
         standing(each, tried.judging, tried.witness, settings.training.precision) for each in (network, other)
@@ -325,9 +359,9 @@ def verdict(own: Standing, theirs: Standing, than: str, of: str) -> Verdict:
 
 def _error(error: Risk) -> np.ndarray:
     """Estimated errors, each divided by the deviation of its photograph's noise: much noise and little count alike."""
-    return np.asarray(error.restored) / np.sqrt(np.maximum(error.noise, 1e-9))
+    return np.asarray(error.restored) / np.sqrt(np.maximum(error.noise, 1e-12))
 
 
 def _least(error: Risk) -> float:
     """What such an error is at least, since an estimate may be negative: a hundredth of that of the noise."""
-    return 0.01 * float(np.sqrt(np.maximum(error.noise, 1e-9)).mean())
+    return 0.01 * float(np.sqrt(np.maximum(error.noise, 1e-12)).mean())
