@@ -20,7 +20,7 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from noiseda import exif
+from noiseda import codecs, exif
 from noiseda.errors import ImageError
 from noiseda.storage import atomic
 
@@ -29,8 +29,14 @@ Tick: TypeAlias = Callable[[], object]
 
 FORMATS: Mapping[str, str] = {
     ".png": "png",
+    ".apng": "png",
     ".jpg": "jpeg",
     ".jpeg": "jpeg",
+    ".jpe": "jpeg",
+    ".jfif": "jpeg",
+    ".jif": "jpeg",
+    ".pjpeg": "jpeg",
+    ".pjp": "jpeg",
     ".tif": "tiff",
     ".tiff": "tiff",
     ".webp": "webp",
@@ -136,7 +142,7 @@ def read(path: Path, *, max_megapixels: float = 200.0, tick: Tick | None = None)
     """
     with _open(path) as (name, image):
         _check_size(image, path, max_megapixels)
-        pages, orientation = _get(image, "n-pages", 1), _orientation(image)
+        pages, orientation = max(_get(image, "n-pages", 1), codecs.frames(path)), _orientation(image)
         metadata = _metadata(image, path, name)
         if name == "webp":
             refuse_in_fork("reading WebP")
@@ -265,17 +271,19 @@ def _open(path: Path) -> Iterator[tuple[str, Any]]:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise ImageError(f"{path}: the file is empty")
-            start = file.read(12)
+            start = file.read(codecs.START)
             name = next((name for magic, name in _MAGIC.items() if magic.match(start)), None)
             if name is None:
-                raise ImageError(f"{path}: not a PNG, JPEG, TIFF or WebP image")
+                kind = codecs.kind_of(start)
+                but = f", but {kind}; convert it to TIFF or PNG" if kind else ""
+                raise ImageError(f"{path}: not a PNG, JPEG, TIFF or WebP image{but}")
             file.seek(0)
             source = pyvips.Source.new_from_descriptor(file.fileno())
             yield name, pyvips.Image.new_from_source(source, "", access="sequential", fail_on="warning")
     except OSError as error:
         raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
     except pyvips.Error as error:
-        raise ImageError(f"{path}: cannot be read: {_reason(error)}") from error
+        raise ImageError(f"{path}: {codecs.lacking(path, str(error)) or f'cannot be read: {_reason(error)}'}") from error
 
 
 def _check_size(image: Any, path: Path, max_megapixels: float) -> None:  # noqa: ANN401
