@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from noiseda.errors import UserError
 from noiseda.raster import SUFFIXES
+
+log = logging.getLogger(__name__)
 
 _SUFFIXES_OF = {
     "HEIC": "heic heif hif heics heifs",
@@ -28,8 +31,8 @@ _SUFFIXES_OF = {
     "video": "mp4 m4v mov avi mkv webm wmv mpg mpeg mts m2ts 3gp 3g2 mxf flv ogv insv braw r3d",
 }
 _RAW = (
-    "dng nef nrw cr2 cr3 crw arw srf sr2 orf ori rw2 rwl raf pef ptx srw 3fr fff iiq cap eip x3f kdc dcr k25 mrw erf mef "
-    "mos gpr raw rwz bay"
+    "dng nef nrw cr2 cr3 crw arw srf sr2 orf ori rw2 rwl raf pef ptx srw 3fr fff iiq cap eip x3f kdc dcr k25 mrw erf "
+    "mef mos gpr raw rwz bay"
 )
 OTHER = "other files"
 KINDS: Mapping[str, str] = {
@@ -100,11 +103,20 @@ class Listing:
             return lines
         passed = []
         if self.system:
-            passed.append(f"{len(self.system)} {_plural('system files', len(self.system))} ({self._names(self.system)})")
+            passed.append(
+                f"{len(self.system)} {_plural('system files', len(self.system))} ({self._names(self.system)})"
+            )
         if self.again:
-            what = "a link to a folder that is" if len(self.again) == 1 else f"{len(self.again)} links to folders that are"
+            what = (
+                "a link to a folder that is" if len(self.again) == 1 else f"{len(self.again)} links to folders that are"
+            )
             passed.append(f"{what} listed by another name ({self._names(self.again)})")
         return [*lines, f"passed over: {'; '.join(passed)}"] if passed else lines
+
+    def warn(self) -> None:
+        """Log what somebody may miss: pictures and videos that are not read, folders that are locked."""
+        for note in self.notes():
+            log.warning("%s: %s", self.folder, note)
 
     def selected(self, wanted: Callable[[str], bool]) -> Listing:
         """What is left where only some paths inside the folder count."""
@@ -245,7 +257,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_special(entry: os.DirEntry[str]) -> bool:
-    """Whether to read it might wait for ever: a pipe, a socket, a device. Links that lead nowhere are left to readers."""
+    """Whether to read it might wait for ever: a pipe, a socket, a device. Links that lead nowhere are for readers."""
     try:
         if entry.is_file():
             return False

@@ -181,7 +181,9 @@ def format_of(path: Path) -> str:
     return name
 
 
-def write(raster: Raster, path: Path, *, tick: Tick | None = None) -> None:
+def write(
+    raster: Raster, path: Path, *, tick: Tick | None = None, sealed: Callable[[BinaryIO], object] | None = None
+) -> None:
     """Write samples that the format can hold, in the format the suffix names; the file appears whole or not at all.
 
     PNG and TIFF (deflate) hold 8 or 16 bits, with or without alpha, JPEG (quality 95, no chroma subsampling) 8 bits
@@ -191,6 +193,7 @@ def write(raster: Raster, path: Path, *, tick: Tick | None = None) -> None:
         raster: What to write.
         path: The file.
         tick: Called before each piece of the file is written, and before the file takes its name.
+        sealed: See :func:`noiseda.storage.atomic`.
 
     Raises:
         ImageError: Another suffix; a folder that is missing or read-only; a full disk; sides the format cannot have.
@@ -201,7 +204,7 @@ def write(raster: Raster, path: Path, *, tick: Tick | None = None) -> None:
     if name == "jpeg" and raster.pixels > _OPTIMISED:
         saving["optimize_coding"] = False
     try:
-        with atomic(path) as file:
+        with atomic(path, sealed=sealed) as file:
             with _target(file, tick) as target:
                 _to_vips(raster).write_to_target(target, f".{name}", **saving)
             if name == "tiff" and isinstance(block := raster.metadata.get("exif-data"), bytes):
@@ -283,7 +286,9 @@ def _open(path: Path) -> Iterator[tuple[str, Any]]:
     except OSError as error:
         raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
     except pyvips.Error as error:
-        raise ImageError(f"{path}: {codecs.lacking(path, str(error)) or f'cannot be read: {_reason(error)}'}") from error
+        raise ImageError(
+            f"{path}: {codecs.lacking(path, str(error)) or f'cannot be read: {_reason(error)}'}"
+        ) from error
 
 
 def _check_size(image: Any, path: Path, max_megapixels: float) -> None:  # noqa: ANN401

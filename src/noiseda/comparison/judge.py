@@ -18,7 +18,7 @@ from noiseda.data.batches import generator
 from noiseda.data.look_alikes import look_of
 from noiseda.errors import UserError
 from noiseda.evaluation.interval import interval
-from noiseda.images import find_images, read
+from noiseda.images import find_images, list_folder, read
 from noiseda.inference import restore_tensor
 from noiseda.restoration import Restorer, load
 from noiseda.training import verdict as two_witnesses
@@ -85,6 +85,8 @@ def judge(
     if photographs < 2:
         raise UserError(f"--photographs must be at least 2, not {photographs}")
     networks = [load(path) for path in (adapted, baseline)]
+    for folder in (real, *([] if clean is None else [clean])):
+        list_folder(folder).warn()
     paths = find_images(real)
     task = task_of(adapted)
     if clean is None and task != "denoise":

@@ -86,6 +86,7 @@ def prepare(settings: AdaptSettings) -> Run:
     check_baseline(settings)
     check_start(settings.restorer)
     groups = list_images(settings)
+    others = list_others(settings, groups)
     accelerator = _accelerator(settings)
     with main_first(accelerator):
         if accelerator.is_main_process:
@@ -101,6 +102,8 @@ def prepare(settings: AdaptSettings) -> Run:
     clean = files_of(groups, "clean") or [target for _, target in pairs_of(groups)]
     tried = trial(settings, validation, like, clean, files_of(groups, "real"))
     if accelerator.is_main_process:
+        for line in others:
+            log.warning("%s", line)
         _warn(settings, domains, skipped, like)
         if settings.strategy != asked.strategy:
             say(SAID[settings.strategy])
