@@ -42,6 +42,8 @@ KINDS: Mapping[str, str] = {
 """Suffix (lower case) -> what such files are called here; all the rest are :data:`OTHER`."""
 
 READ = "PNG, JPEG, TIFF and WebP"
+"""The formats that are read, in words."""
+
 OURS = ".noiseda-"
 """How the names begin of files that noiseda keeps beside outputs: nobody's photographs, and not counted."""
 
@@ -94,7 +96,7 @@ class Listing:
         lines = []
         if self.others and not (quiet and set(self.others) == {OTHER}):
             pictures = set(self.others) - {OTHER, "video"}
-            how = f": this version reads {READ}; convert pictures to TIFF or PNG" if pictures else ""
+            how = f": this version reads {READ} images; convert the others to TIFF or PNG" if pictures else ""
             lines.append(f"not taken: {self.not_taken}{how}")
         if self.locked:
             shown = [f"{folder} ({reason})" for folder, reason in self.locked]

@@ -37,6 +37,7 @@ from noiseda.training.assemble import (
     pairs_of,
     without,
 )
+from noiseda.training.beside import list_others
 from noiseda.training.claim import claim, samples_a_step
 from noiseda.training.ema import MovingAverage
 from noiseda.training.interrupt import StopRequest, leave_signals
