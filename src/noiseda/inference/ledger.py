@@ -1,8 +1,9 @@
 """The ledger of an output folder: which output was made of what and how, so that a run that was cut off goes on.
 
-A hidden file of JSON lines. A line is on the disk before its output takes its name, and says what that output will look
-like. So a kill at any moment leaves either no output of that name, or one that a line describes; a line that was torn
-is passed over. The file is locked while a run writes into the folder.
+A hidden file of JSON lines, two for each output: that it is begun; and, on the disk before the output takes its name,
+what it will look like. So a kill at any moment leaves either no output of that name, or one that a line describes. A
+line that was torn is passed over, and what is begun and not described is made again. The file is locked while a run
+writes into the folder.
 """
 
 from __future__ import annotations
@@ -55,10 +56,6 @@ class Entry:
     of: Mark
     way: Mapping[str, object]
 
-    def line(self) -> bytes:
-        """As it stands in the file."""
-        return json.dumps(vars(self), separators=(",", ":")).encode() + b"\n"
-
 
 class Ledger:
     """The ledger of a folder, for one run alone; as a context it lets go of it at the end.
@@ -74,6 +71,7 @@ class Ledger:
     def __init__(self, folder: Path, *, alone: bool = True) -> None:
         self.folder, self.path, self.alone = folder, folder / NAME, alone
         self.entries: dict[str, list[Entry]] = {}
+        self.pending: set[str] = set()
         self._held: int | None = None
         self._end: int | None = None
         self._made: list[Path] = []
@@ -109,8 +107,7 @@ class Ledger:
         except OSError as error:
             raise UserError(f"{self.folder}: the folder cannot be made: {error.strerror or error}") from error
         try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_DSYNC  # each line is on the disk when it is written
-            self._end = os.open(self.path, flags, 0o666)
+            self._end = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
             if self._held is None:
                 self._lock(self._end)
                 if os.fstat(self._end).st_size:
@@ -120,14 +117,30 @@ class Ledger:
         except OSError as error:
             raise UserError(f"{self.path}: cannot be written: {error.strerror or error}") from error
 
+    def begun(self, output: str) -> None:
+        """Note that an output will be made.
+
+        Raises:
+            UserError: no room, no right.
+        """
+        try:
+            self._write(json.dumps({"output": output, "begun": True}))
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written: {error.strerror or error}") from error
+
     def note(self, entry: Entry) -> None:
-        """Write a line, to the disk.
+        """Note an output, on the disk.
 
         Raises:
             OSError: no room, no right.
         """
         assert self._end is not None, "begun"
-        line = entry.line()
+        self._write(json.dumps(vars(entry)))
+        os.fdatasync(self._end)
+
+    def _write(self, text: str) -> None:
+        assert self._end is not None, "begun"
+        line = text.encode() + b"\n"
         while line:
             line = line[os.write(self._end, line) :]
 
@@ -159,8 +172,12 @@ class Ledger:
 
     def _read(self, file: BinaryIO) -> None:
         while line := file.readline(_LONGEST):
-            if (entry := _parsed(line)) is not None:
-                self.entries.setdefault(entry.output, []).append(entry)
+            found = _parsed(line)
+            if isinstance(found, str):
+                self.pending.add(found)
+            elif found is not None:
+                self.entries.setdefault(found.output, []).append(found)
+                self.pending.discard(found.output)
 
 
 def mark(file: BinaryIO) -> Mark:
@@ -197,12 +214,14 @@ def _busy(folder: Path) -> UserError:
     return UserError(f"{folder}: another noiseda restore writes there; wait until it has ended, or give another output")
 
 
-def _parsed(line: bytes) -> Entry | None:
-    """The entry of a line; None where it is torn, or none of ours."""
+def _parsed(line: bytes) -> Entry | str | None:
+    """What a line notes: an output, or the name of one that is begun; None where it is torn, or none of ours."""
     try:
         tree = json.loads(line)
+        output = str(tree["output"])
+        if tree.get("begun") is True:
+            return output
         made, of = (Mark(int(size), int(time), str(digest)) for size, time, digest in (tree["made"], tree["of"]))
-        way = {str(name): value for name, value in tree["way"].items()}
-        return Entry(str(tree["output"]), made, str(tree["input"]), str(tree["place"]), of, way)
+        return Entry(output, made, str(tree["input"]), str(tree["place"]), of, dict(tree["way"]))
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None

@@ -15,7 +15,7 @@ from noiseda.config import Precision
 from noiseda.errors import UserError
 from noiseda.inference.backends import Backend, choose
 from noiseda.inference.ledger import Entry, Ledger, Mark, is_same, mark
-from noiseda.inference.relay import Job
+from noiseda.inference.relay import Job, Notes
 from noiseda.precision import in_bf16
 from noiseda.storage import PARTIAL
 
@@ -57,8 +57,8 @@ def way_of(
     }
 
 
-class Resumed:
-    """The jobs of a run, parted into those to do and those done before.
+class Resumed(Notes):
+    """The jobs of a run, parted into those to do and those done before; and the notes on what is done now.
 
     Args:
         jobs: inputs and outputs.
@@ -89,7 +89,7 @@ class Resumed:
         self._before = {path: _state(path) for path, _ in jobs}
         refused: list[tuple[Path, str]] = []
         for path, target in jobs:
-            if overwrite or not target.exists():
+            if overwrite or not target.exists() or (self._output(target) in ledger.pending and not skip_existing):
                 self.todo.append((path, target))
             elif skip_existing or (objection := self._objection(path, target)) is None:
                 self.done.append((path, target))
@@ -110,6 +110,15 @@ class Resumed:
         for folder in {target.parent for _, target in self.todo}:
             _clear(folder)
 
+    def begun(self, job: Job) -> None:
+        """Note down that an output will be written.
+
+        Raises:
+            UserError: no room, no right.
+        """
+        if self.ledger.alone:
+            self.ledger.begun(self._output(job[1]))
+
     def sealed(self, job: Job, file: BinaryIO) -> None:
         """Note down an output that is about to take its name.
 
@@ -125,12 +134,15 @@ class Resumed:
             found = mark(source)
             if found[:2] == before:  # else it changed under our hands, and what was restored is not known
                 of = found
-        made, output = mark(file), target.relative_to(self.ledger.folder).as_posix()
-        self.ledger.note(Entry(output, made, path.relative_to(self.root).as_posix(), _place(path), of, self.way))
+        output = self._output(target)
+        self.ledger.note(Entry(output, mark(file), path.relative_to(self.root).as_posix(), _place(path), of, self.way))
+
+    def _output(self, target: Path) -> str:
+        return target.relative_to(self.ledger.folder).as_posix()
 
     def _objection(self, path: Path, target: Path) -> str | None:
         """Why an output that is there cannot be left as it is; None where it is what this run would make."""
-        known = self.ledger.entries.get(target.relative_to(self.ledger.folder).as_posix())
+        known = self.ledger.entries.get(self._output(target))
         if not known:
             return "exists already"
         entry = next((entry for entry in reversed(known) if is_same(target, entry.made)), None)
@@ -141,10 +153,8 @@ class Resumed:
         if self.way["weights"] not in (None, entry.way.get("weights")):
             return "exists already, restored with other weights"
         changed = [name for name in _SHOWN if entry.way.get(name, "") != self.way[name]]
-        if (
-            entry.way.get("auto") is True and self.way["auto"]
-        ):  # auto looks at the size of the whole job, which may grow
-            changed = [name for name in changed if name != "backend"]
+        if entry.way.get("auto") is True and self.way["auto"]:
+            changed = [name for name in changed if name != "backend"]  # chosen by the size of the job, which may grow
         if changed:
             named = ", ".join(f"{name} {_shown(entry.way.get(name))}, now {_shown(self.way[name])}" for name in changed)
             return f"exists already, restored with other settings ({named})"
