@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import pyvips
 
+from noiseda import codecs
 from noiseda.errors import ImageError
 from noiseda.formats import complaints, jpeg_scans, png_end, riff, tiff, tiff_mend, tiff_pages
 from noiseda.formats.pieces import Piece, Pieces
@@ -109,16 +110,20 @@ def decode(path: Path, work: Callable[[Opened], T], *, whole: bool = True) -> tu
     except OSError as error:
         raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
     except _Damaged as error:
-        raise ImageError(f"{path}: cannot be read: {error.reason}") from error.__cause__
+        said = "\n".join([error.reason, *error.warnings, str(error.__cause__)])
+        reason = codecs.lacking(path, said) or f"cannot be read: {error.reason}"
+        raise ImageError(f"{path}: {reason}") from error.__cause__
 
 
 def _format(file: BinaryIO, path: Path) -> str:
     if os.fstat(file.fileno()).st_size == 0:
         raise ImageError(f"{path}: the file is empty")
-    start = file.read(12)
+    start = file.read(codecs.START)
     name = next((name for magic, name in _MAGIC.items() if magic.match(start)), None)
     if name is None:
-        raise ImageError(f"{path}: not a PNG, JPEG, TIFF or WebP image")
+        kind = codecs.kind_of(start)
+        but = f", but {kind}; convert it to TIFF or PNG" if kind else ""
+        raise ImageError(f"{path}: not a PNG, JPEG, TIFF or WebP image{but}")
     return name
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +22,14 @@ from torch import Tensor
 
 from noiseda import raster
 from noiseda.errors import ImageError, UserError
+from noiseda.listing import Listing, find_images, list_folder
 from noiseda.raster import FORMATS, SUFFIXES, Carried, Raster, format_of, read_bits, read_size
 
 __all__ = [
     "FORMATS",
     "FULL",
     "SUFFIXES",
+    "Listing",
     "Picture",
     "canvas",
     "find_images",
@@ -38,6 +39,7 @@ __all__ = [
     "from_uint8",
     "jpeg",
     "lay",
+    "list_folder",
     "read",
     "read_bits",
     "read_size",
@@ -71,31 +73,6 @@ class Picture(Carried):
 
 FULL = 65535
 """The white level of files that use all of their 16 bits."""
-
-
-def find_images(folder: Path) -> list[Path]:
-    """Every image file below a folder, by suffix, sorted by its path relative to the folder.
-
-    Hidden files and folders (``.name``) are passed over.
-
-    Raises:
-        UserError: The folder is missing, is not a folder or cannot be listed.
-    """
-    if not folder.exists():
-        raise UserError(f"{folder}: no such folder")
-    if not folder.is_dir():
-        raise UserError(f"{folder}: not a folder")
-    found: list[tuple[str, Path]] = []
-
-    def refuse(error: OSError) -> None:
-        raise UserError(f"{error.filename}: cannot be listed: {error.strerror}") from error
-
-    for parent, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for path in (Path(parent, name) for name in files if not name.startswith(".")):
-            if path.suffix.lower() in SUFFIXES:
-                found.append((path.relative_to(folder).as_posix(), path))
-    return [path for _, path in sorted(found)]
 
 
 def read(path: Path, *, max_megapixels: float = 200.0, say: bool = True) -> Picture:

@@ -31,8 +31,14 @@ Tick: TypeAlias = Callable[[], object]
 
 FORMATS: Mapping[str, str] = {
     ".png": "png",
+    ".apng": "png",
     ".jpg": "jpeg",
     ".jpeg": "jpeg",
+    ".jpe": "jpeg",
+    ".jfif": "jpeg",
+    ".jif": "jpeg",
+    ".pjpeg": "jpeg",
+    ".pjp": "jpeg",
     ".tif": "tiff",
     ".tiff": "tiff",
     ".webp": "webp",
@@ -195,7 +201,9 @@ def format_of(path: Path) -> str:
     return name
 
 
-def write(raster: Raster, path: Path, *, tick: Tick | None = None) -> list[str]:
+def write(
+    raster: Raster, path: Path, *, tick: Tick | None = None, sealed: Callable[[BinaryIO], object] | None = None
+) -> list[str]:
     """Write samples that the format can hold, in the format the suffix names; the file appears whole or not at all.
 
     PNG and TIFF (deflate) hold 8 or 16 bits, with or without alpha, JPEG (quality 95, no chroma subsampling) 8 bits
@@ -205,6 +213,7 @@ def write(raster: Raster, path: Path, *, tick: Tick | None = None) -> list[str]:
         raster: What to write.
         path: The file.
         tick: Called before each piece of the file is written, and before the file takes its name.
+        sealed: See :func:`noiseda.storage.atomic`.
 
     Returns:
         What of the old file the new one cannot hold, in plain sentences without its name.
@@ -221,7 +230,7 @@ def write(raster: Raster, path: Path, *, tick: Tick | None = None) -> list[str]:
         extras, lost = formats.fitted(raster.extras, raster.format, name)
         told = raster.format == name and name != "webp"  # in the format's own words
         image, more = colour_models.encodable(raster.samples, raster.icc, None if told else extras.colour, name)
-        with atomic(path) as file:
+        with atomic(path, sealed=sealed) as file:
             _encode(image, file, name, extras, saving, tick)
             if tick is not None:
                 tick()

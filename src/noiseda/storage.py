@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+PARTIAL = re.compile(r"\.[0-9a-f]{32}\.part")
+"""What files are called while they are written; a kill leaves them so."""
 
 
 def spelt(text: str) -> bytes:
@@ -20,10 +24,14 @@ def spelt(text: str) -> bytes:
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[BinaryIO]:
+def atomic(path: Path, *, sealed: Callable[[BinaryIO], object] | None = None) -> Iterator[BinaryIO]:
     """A binary file that takes its name only when it is complete and on the disk; on any failure nothing is left.
 
     What was written can be read again before it is complete.
+
+    Args:
+        path: The file.
+        sealed: Called once the content is on the disk and will not change any more, before it takes its name.
 
     Raises:
         OSError: no room, no right; what stood at ``path`` before is kept.
@@ -34,6 +42,8 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+            if sealed is not None:
+                sealed(file)
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)

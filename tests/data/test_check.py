@@ -138,12 +138,14 @@ def test_several_inputs_of_one_target_are_no_problem_but_an_input_like_its_targe
 
 def test_wrong_suffixes_and_other_files_are_noted(tmp_path: Path) -> None:
     save(tmp_path / "a.jpg", format="PNG")
-    (tmp_path / "raw.dng").write_bytes(b"x")
+    for name in ("raw.dng", ".DS_Store", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
     report = check_folder(tmp_path)
     assert report.ok
     notes = {note.kind: note.message for note in report.notes}
     assert notes["another format than the name says"].endswith("a.jpg: holds png")
-    assert notes["other files, not read"] == ".dng: 1"
+    assert notes["not taken"].startswith("1 DNG, 1 other file (raw.dng, notes.txt): this version reads PNG, JPEG")
+    assert notes["passed over"] == "1 system file (.DS_Store)"
 
 
 def test_a_folder_without_images_or_none_at_all_is_an_error(tmp_path: Path) -> None:
@@ -151,6 +153,9 @@ def test_a_folder_without_images_or_none_at_all_is_an_error(tmp_path: Path) -> N
         check_folder(tmp_path)
     with pytest.raises(UserError, match="no such folder"):
         check_folder(tmp_path / "absent")
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"holds no images .*; not taken: 1 HEIC \(IMG_1\.HEIC\): this version reads"):
+        check_folder(tmp_path)
 
 
 # -- shards ------------------------------------------------------------------------------------------------------------

@@ -58,7 +58,9 @@ def photos(tmp_path):
 
 
 def below(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """What a user sees: the ledger is hidden."""
+    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(path.as_posix() for path in found if not path.name.startswith("."))
 
 
 def test_restores_a_folder_and_keeps_its_tree(photos, net, tmp_path, capsys):
@@ -296,7 +298,7 @@ def test_side_by_side_is_as_one_after_the_other(photos, tmp_path, capsys):
     contents, told, reports = {}, {}, {}
     for aside in (False, True):
         out = tmp_path / "out"
-        jobs = plan(str(photos), out, overwrite=True)
+        jobs = plan(str(photos), out).jobs
         reports[aside] = replace(settled(unet(), jobs, max_megapixels=0.05, aside=aside), seconds=0.0)
         told[aside] = capsys.readouterr().err.splitlines()
         contents[aside] = {name: (out / name).read_bytes() for name in below(out)}

@@ -165,8 +165,8 @@ def test_ctrl_c_drops_what_is_half_written(run, monkeypatch):
             return self.file.write(piece)
 
     @contextmanager
-    def slow(path):
-        with atomic(path) as file:
+    def slow(path, **options):
+        with atomic(path, **options) as file:
             yield Slow(file)
 
     monkeypatch.setattr(raster, "atomic", slow)

@@ -20,7 +20,7 @@ from noiseda.data.depth import Depth, depth_of, shown
 from noiseda.data.look_alikes import look_of
 from noiseda.errors import UserError
 from noiseda.evaluation.interval import interval
-from noiseda.images import FULL, find_images, read
+from noiseda.images import FULL, find_images, list_folder, read
 from noiseda.inference import restore_tensor
 from noiseda.restoration import Restorer, load
 from noiseda.training import verdict as two_witnesses
@@ -90,6 +90,8 @@ def judge(
     white = networks[0].white_level
     for network in networks:  # their images are divided by it already
         network.white_level = FULL
+    for folder in (real, *([] if clean is None else [clean])):
+        list_folder(folder).warn()
     paths = find_images(real)
     deep = depth_of(paths, white)
     task = task_of(adapted)

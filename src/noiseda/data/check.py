@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -15,7 +14,7 @@ from noiseda.data.findings import CheckReport, Finding, read_image
 from noiseda.data.folders import find_halves, match
 from noiseda.data.shards import find_shards
 from noiseda.errors import UserError
-from noiseda.images import SUFFIXES, Picture, find_images
+from noiseda.images import SUFFIXES, Listing, Picture, list_folder
 
 
 def check_folder(folder: Path, *, patch: int = 64, max_megapixels: float = 200.0) -> CheckReport:
@@ -39,9 +38,11 @@ def check_folder(folder: Path, *, patch: int = 64, max_megapixels: float = 200.0
         report = check_shards(folder, shards, patch=patch, max_megapixels=max_megapixels, console=console)
         report.show(console)
         return report
-    paths = find_images(folder)
+    listing = list_folder(folder)
+    paths = listing.images
     if not paths:
-        raise UserError(f"{folder}: holds no images (files that end in {', '.join(sorted(SUFFIXES))})")
+        beside = "".join(f"; {note}" for note in listing.notes(quiet=False))
+        raise UserError(f"{folder}: holds no images (files that end in {', '.join(sorted(SUFFIXES))}){beside}")
     report = CheckReport(folder, files=len(paths), pairs=None)
     halves: list[tuple[Path, Path]] = []
     try:
@@ -56,7 +57,7 @@ def check_folder(folder: Path, *, patch: int = 64, max_megapixels: float = 200.0
             same.setdefault(_digest(picture), []).append(path)
     _compare_pairs(halves, sizes, report)
     _compare_contents([group for group in same.values() if len(group) > 1], [targets for _, targets in halves], report)
-    _list_others(folder, report)
+    _list_others(listing, report)
     report.show(console)
     return report
 
@@ -86,16 +87,12 @@ def _compare_contents(groups: list[list[Path]], targets: list[Path], report: Che
             report.problems += [Finding("duplicate", f"{first} and {path} hold the same pixels") for path in others]
 
 
-def _list_others(folder: Path, report: CheckReport) -> None:
+def _list_others(listing: Listing, report: CheckReport) -> None:
     """Say which files are passed over because of their names, so that no photograph goes missing unseen."""
-    others: Counter[str] = Counter()
-    for _, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        suffixes = (Path(name).suffix.lower() for name in files if not name.startswith("."))
-        others.update(suffix or "no suffix" for suffix in suffixes if suffix not in SUFFIXES)
-    if others:
-        named = ", ".join(f"{suffix}: {number}" for suffix, number in others.most_common())
-        report.notes.append(Finding("other files, not read", named))
+    report.problems += [Finding("locked", f"{folder}: cannot be listed: {why}") for folder, why in listing.locked]
+    for note in replace(listing, locked=[]).notes(quiet=False):
+        kind, _, named = note.partition(": ")
+        report.notes.append(Finding(kind, named))
 
 
 def _digest(picture: Picture) -> bytes:

@@ -9,7 +9,7 @@ import logging
 import re
 import tarfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from rich.console import Console
@@ -19,7 +19,7 @@ from noiseda.data.cache import Skipped, read_pixels
 from noiseda.data.folders import find_halves, paired_folder
 from noiseda.data.shards import HALVES, INDEX, PATTERN, Kind, Sample, Shard, ShardSet, index_of
 from noiseda.errors import ImageError, UserError
-from noiseda.images import SUFFIXES, find_images
+from noiseda.images import SUFFIXES, find_images, list_folder
 from noiseda.storage import atomic
 
 log = logging.getLogger(__name__)
@@ -35,19 +35,22 @@ class PackReport:
     Attributes:
         shards: the set, as its index lists it.
         left_out: images that cannot be used, and why.
+        others: what the folder holds that is not taken, in a line or two.
     """
 
     shards: ShardSet
     left_out: list[Skipped]
+    others: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        """One line, and one more for every image left out."""
+        """One line, one more for every image left out, and what was not taken."""
         size = sum(shard.bytes for shard in self.shards.shards) / 1e6
         what = "pairs" if self.shards.kind == "pairs" else "images"
         lines = [
             f"packed {len(self.shards)} {what} into {len(self.shards.shards)} shards ({size:.1f} MB): {self.shards}"
         ]
-        return "\n".join(lines + [f"  left out: {image.reason}" for image in self.left_out])
+        left_out = [f"left out: {image.reason}" for image in self.left_out]
+        return "\n".join(lines + [f"  {line}" for line in left_out + self.others])
 
 
 def pack(
@@ -102,7 +105,7 @@ def pack(
             file.write(index_of(found, [_entry(image, source) for image in left_out]))
     except OSError as error:
         raise UserError(f"{error.filename or out}: cannot be written: {error.strerror or error}") from error
-    return PackReport(found, left_out)
+    return PackReport(found, left_out, list_folder(source, leave_out=out).notes(quiet=False))
 
 
 def _listed(source: Path) -> tuple[Kind, list[Group]]:
@@ -111,7 +114,8 @@ def _listed(source: Path) -> tuple[Kind, list[Group]]:
     if not halves:
         paths = find_images(source)
         if not paths:
-            raise UserError(f"{source}: holds no images (files that end in {', '.join(sorted(SUFFIXES))})")
+            beside = "".join(f"; {note}" for note in list_folder(source).notes(quiet=False))
+            raise UserError(f"{source}: holds no images (files that end in {', '.join(sorted(SUFFIXES))}){beside}")
         return "single", _keyed((path.relative_to(source), (path,)) for path in paths)
     pairs = paired_folder(source)
     if not pairs:

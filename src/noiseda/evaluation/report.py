@@ -21,7 +21,7 @@ from noiseda.data.folders import check_sizes, pair_by_stem
 from noiseda.errors import UserError
 from noiseda.evaluation.perceptual import Lpips
 from noiseda.evaluation.protocols import PROTOCOLS, Protocol, ProtocolName, comparable
-from noiseda.images import read, read_bits
+from noiseda.images import list_folder, read, read_bits
 from noiseda.storage import atomic, spelt
 
 Score = float | str
@@ -150,6 +150,9 @@ def evaluate(
         UserError: Something is missing, has no partner, or differs in size; the message names it.
     """
     console = Console()
+    for place in (Path(restored), Path(target)):
+        if place.is_dir():
+            list_folder(place).warn()
     report = compare(
         _pairs(Path(restored), Path(target)),  # from Python, texts will do
         PROTOCOLS[protocol],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,10 +15,13 @@ from torch import Tensor
 from noiseda import images
 from noiseda.config import Precision
 from noiseda.errors import ImageError, UserError
+from noiseda.images import Listing
 from noiseda.inference.backends import Backend, prepare
+from noiseda.inference.ledger import Ledger
 from noiseda.inference.plan import Format, plan
 from noiseda.inference.progress import Progress, progress
-from noiseda.inference.relay import Job, Settle, Written, relay
+from noiseda.inference.relay import Job, Notes, Settle, Written, relay
+from noiseda.inference.resume import Resumed, digest_of, way_of
 from noiseda.inference.tiling import Model, Tiler, check_tiling, inferring
 from noiseda.precision import fastest
 from noiseda.raster import Raster
@@ -34,6 +38,12 @@ class RestoreReport:
     skipped: list[tuple[Path, str]] = field(default_factory=list)
     """(input, reason) of each image that could not be read, restored or kept in its format."""
 
+    done: list[tuple[Path, Path]] = field(default_factory=list)
+    """(input, output) of each image that was left alone: restored before and unchanged, or with ``--skip-existing``."""
+
+    listing: Listing | None = None
+    """What the source folder holds beside the images; None where one file was restored."""
+
     seconds: float = 0.0
     """Wall-clock time of reading, restoring and writing."""
 
@@ -41,17 +51,22 @@ class RestoreReport:
     """Size of all restored images together."""
 
     def __str__(self) -> str:
-        """One line, and one more for every skipped file.
+        """One line, one more for every skipped file, and what was not taken.
 
-        >>> print(RestoreReport([(Path("a.png"), Path("out/a.png"))], [(Path("b.png"), "b.png: empty")], 2.0, 25.0))
-        restored 1 of 2 images in 2.0 s (12.5 megapixels/s)
+        >>> print(RestoreReport([(Path("a.png"), Path("out/a.png"))], [(Path("b.png"), "b.png: empty")], seconds=2.0))
+        restored 1 of 2 images in 2.0 s (0.0 megapixels/s)
           skipped: b.png: empty
         """
-        total = len(self.restored) + len(self.skipped)
+        total = len(self.restored) + len(self.skipped) + len(self.done)
+        beside = [f"  {note}" for note in (self.listing.notes(quiet=False) if self.listing else [])]
+        if self.done and len(self.done) == total:
+            what = "1 image is" if total == 1 else f"all {total} images are"
+            return "\n".join([f"nothing to do: {what} restored already", *beside])
         skipped = [f"  skipped: {reason}" for _, reason in self.skipped]
         rate = self.megapixels / max(self.seconds, 1e-9)
         summary = f"restored {len(self.restored)} of {total} images in {self.seconds:.1f} s ({rate:.1f} megapixels/s)"
-        return "\n".join([summary, *skipped])
+        before = f"; {len(self.done)} were done before" if self.done else ""
+        return "\n".join([summary + before, *skipped, *beside])
 
 
 def restore_files(
@@ -67,16 +82,24 @@ def restore_files(
     format: Format = "keep",
     max_megapixels: float = 200.0,
     overwrite: bool = False,
+    skip_existing: bool = False,
 ) -> RestoreReport:
     """Restore an image, a folder of images or those a pattern matches, with a trained network.
 
     Each output keeps its input's bit depth, ICC profile, EXIF (its orientation applied), alpha and greyness as far as
     its format can (see :func:`noiseda.images.write`). Names are checked before any work starts; after that, an image
-    that cannot be restored is skipped with a warning and listed in the report.
+    that cannot be restored is skipped with a warning and listed in the report. What a folder holds that is not taken
+    is counted and named there, too; so are folders below it that cannot be listed.
+
+    A run that was stopped is taken up where it ended, by the same command: outputs that are there and unchanged, of
+    inputs that are unchanged, made with the same weights and settings, are left alone. A hidden file in the output
+    folder, ``.noiseda-restored.jsonl``, keeps account of that; for a single image there is none. One run at a time
+    writes into a folder.
 
     Args:
         weights: Weights file (.safetensors) of the network.
-        source: An image, a folder (with all the folders below it) or a pattern in quotes, such as "photos/**/*.jpg".
+        source: An image, a folder (with all the folders below it, and those that links there lead to, each once) or a
+            pattern in quotes, such as "photos/**/*.jpg".
         out: Output folder, which gets the tree of the input; for a single image, a file name with its suffix will do.
         tile: Side in pixels of the tiles that larger images are cut into; null restores whole images.
         overlap: Number of pixels that neighbouring tiles share at least; at most half of a tile.
@@ -86,27 +109,65 @@ def restore_files(
             auto: onnxruntime for large jobs on CPUs without bf16, else eager.
         format: Format of the outputs: keep (that of each input), png, jpg, tif or webp.
         max_megapixels: Larger images are skipped, before they are decoded.
-        overwrite: Replace outputs that exist already; an input is never overwritten.
+        overwrite: Replace outputs that exist already, and restore all images again; an input is never overwritten.
+        skip_existing: Leave every output that exists already as it is, whatever it was made with.
 
     Returns:
-        What was restored, and what was skipped and why.
+        What was restored, what was done before, what was skipped and why, and what was not taken.
 
     Raises:
-        UserError: A flag is out of range; nothing matches; an output would replace an input, another output or, without
-            ``--overwrite``, an existing file; the output cannot be written; no image at all could be restored.
+        UserError: A flag is out of range; nothing matches; an output would replace an input or another output; one is
+            there that was made otherwise or by someone else, without ``--overwrite`` or ``--skip-existing``; the output
+            cannot be written, or another run writes there; no image at all could be restored.
         WeightsError: The weights file cannot be loaded.
     """
     check_tiling(tile, overlap)
     if not max_megapixels > 0:
         raise UserError(f"--max-megapixels must be greater than 0, not {max_megapixels}")
-    jobs = plan(source, out, format=format, overwrite=overwrite)
-    place, size = _device(device), _megapixels(jobs)
-    model = load(weights, device=place)
-    model = prepare(model, Path(weights), backend, device=place, precision=precision, megapixels=size)
-    report = restore_jobs(model, jobs, tile=tile, overlap=overlap, precision=precision, max_megapixels=max_megapixels)
-    if not report.restored:
+    if overwrite and skip_existing:
+        raise UserError("--overwrite and --skip-existing cannot be given together: one replaces what the other leaves")
+    found = plan(source, out, format=format)
+    place, size = _device(device), _megapixels(found.jobs)
+    way = way_of(
+        digest := digest_of(Path(weights)),
+        tile=tile,
+        overlap=overlap,
+        precision=precision,
+        backend=backend,
+        device=place,
+        megapixels=size,  # of all jobs, those done before too: else the rest could be restored by another backend
+    )
+    with Ledger(found.out, alone=found.listing is not None) as ledger:
+        work = Resumed(found.jobs, ledger, found.root, way, overwrite=overwrite, skip_existing=skip_existing)
+        model = load(weights, device=place) if digest is None else None  # says what is wrong with the file
+        report = RestoreReport(done=work.done, listing=found.listing)
+        _announce(report, len(work.todo), "left as they are" if skip_existing else "unchanged")
+        if not work.todo:
+            return report
+        model = model or load(weights, device=place)
+        model = prepare(model, Path(weights), backend, device=place, precision=precision, megapixels=size)
+        work.begin()
+        made = restore_jobs(
+            model,
+            work.todo,
+            tile=tile,
+            overlap=overlap,
+            precision=precision,
+            max_megapixels=max_megapixels,
+            notes=work,
+        )
+    report = replace(made, done=report.done, listing=report.listing)
+    if not report.restored and not report.done:
         raise UserError(f"no image could be restored\n{report}")
     return report
+
+
+def _announce(report: RestoreReport, todo: int, how: str) -> None:
+    """Say before the work begins what will not be done."""
+    if report.listing is not None:
+        report.listing.warn()
+    if (done := len(report.done)) and todo:
+        print(f"{done} of {done + todo} done before, {how}; {todo} to do", file=sys.stderr, flush=True)
 
 
 def _megapixels(jobs: list[Job]) -> float:
@@ -128,6 +189,7 @@ def restore_jobs(
     precision: Precision,
     max_megapixels: float,
     aside: bool = True,
+    notes: Notes | None = None,
 ) -> RestoreReport:
     """Restore images that are settled, with a model that is there; the rest is as in :func:`restore_files`.
 
@@ -139,11 +201,12 @@ def restore_jobs(
         precision: fp32, bf16 or auto.
         max_megapixels: Larger images are skipped.
         aside: See :func:`noiseda.inference.relay.relay`.
+        notes: See there.
     """
     began = time.perf_counter()
     with progress(len(jobs)) as show:
         run = _Run(model, jobs, (tile, overlap), precision, show)
-        relay(jobs, run.restore, run.done, max_megapixels=max_megapixels, aside=aside)
+        relay(jobs, run.restore, run.done, max_megapixels=max_megapixels, aside=aside, notes=notes)
     return replace(run.report, seconds=time.perf_counter() - began, megapixels=run.pixels / 1e6)
 
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, Protocol, TypeAlias
 
 from noiseda import raster
 from noiseda.errors import ImageError, UserError
@@ -43,7 +44,25 @@ Done: TypeAlias = Callable[[Job, Written | ImageError], object]
 """Told of each job, in their order: it is written, or why it was skipped."""
 
 
-def relay(jobs: Sequence[Job], restore: Restore, done: Done, *, max_megapixels: float, aside: bool = True) -> None:
+class Notes(Protocol):
+    """Keeps account of outputs, in the thread that writes them."""
+
+    def begun(self, job: Job) -> None:
+        """An output will be written."""
+
+    def sealed(self, job: Job, file: BinaryIO) -> None:
+        """The whole file of an output is on the disk, and is about to take its name; an OSError keeps it from that."""
+
+
+def relay(
+    jobs: Sequence[Job],
+    restore: Restore,
+    done: Done,
+    *,
+    max_megapixels: float,
+    aside: bool = True,
+    notes: Notes | None = None,
+) -> None:
     """Read, restore and write images.
 
     Restoring happens in this thread. Results, messages and their order are those of one step after the other.
@@ -55,11 +74,12 @@ def relay(jobs: Sequence[Job], restore: Restore, done: Done, *, max_megapixels: 
         max_megapixels: Larger images are skipped.
         aside: Read the next image and write the last one meanwhile, in threads of their own. Without it, one step comes
             after the other.
+        notes: Keeps account of the outputs.
 
     Raises:
         UserError: An output cannot be written (no room, no right): the other outputs would fail just so.
     """
-    with _Relay(restore, done, max_megapixels).running() as stages:
+    with _Relay(restore, done, max_megapixels, notes).running() as stages:
         reads: deque[Future[Raster]] = deque()
         upcoming = iter(jobs)
         for job in jobs:
@@ -75,8 +95,8 @@ class _Stopped(Exception):  # noqa: N818 (not an error: how the work of a thread
 
 
 class _Relay:
-    def __init__(self, restore: Restore, done: Done, max_megapixels: float) -> None:
-        self.restore, self.done, self.max_megapixels = restore, done, max_megapixels
+    def __init__(self, restore: Restore, done: Done, max_megapixels: float, notes: Notes | None) -> None:
+        self.restore, self.done, self.max_megapixels, self.notes = restore, done, max_megapixels, notes
         self.gate = _Gate(_IN_FLIGHT)
         self.reader, self.writer = ThreadPoolExecutor(1, "reader"), ThreadPoolExecutor(1, "writer")
         self.writing: tuple[Job, Future[Written]] | None = None
@@ -131,9 +151,12 @@ class _Relay:
     def write(self, job: Job, restored: Raster) -> Written:
         """What the writer does."""
         path, target = job
+        sealed = None if self.notes is None else partial(self.notes.sealed, job)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            lost = raster.write(restored, target, tick=self.gate.check)
+            if self.notes is not None:
+                self.notes.begun(job)
+            lost = raster.write(restored, target, tick=self.gate.check, sealed=sealed)
         except OSError as error:
             raise UserError(f"{target.parent}: the folder cannot be made: {error.strerror or error}") from error
         except ImageError as error:

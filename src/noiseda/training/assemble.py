@@ -31,6 +31,7 @@ from noiseda.data.stream import ShardStream
 from noiseda.errors import ImageError, UserError
 from noiseda.images import FULL, SUFFIXES, find_images, read
 from noiseda.restoration import Restorer, build_restorer, load
+from noiseda.training.beside import notes_of
 from noiseda.training.journal import say
 from noiseda.training.optimizer import Adam
 
@@ -59,7 +60,9 @@ def list_images(settings: AdaptSettings) -> Listed:
                 found[flag] = _list(flag, place)
     for flag, groups in found.items():
         if not groups:
-            raise UserError(f"--{flag} {getattr(settings, flag)} holds no image ({', '.join(sorted(SUFFIXES))})")
+            place = getattr(settings, flag)
+            beside = "".join(f"; {note}" for note in notes_of(place))
+            raise UserError(f"--{flag} {place} holds no image ({', '.join(sorted(SUFFIXES))}){beside}")
     if not settings.adapts:
         found.pop("reference", None)
     if not settings.looks:

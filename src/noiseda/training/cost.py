@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from noiseda.config import AdaptSettings
 from noiseda.data.batches import Batch
 from noiseda.training.assemble import build_strategy, check_baseline, check_degradation, check_start, list_images
+from noiseda.training.beside import list_others
 from noiseda.training.claim import check_claim
 from noiseda.training.room import check_room
 
@@ -24,6 +25,7 @@ class Description:
     Attributes:
         settings: those of the run.
         images: number of images (or pairs) by flag; none of them was decoded.
+        others: what the folders hold that is not taken, a line each.
         parameters: number of weights of the restorer, and of all that is thrown away after training.
         forward_gmac: multiply-accumulates of one sample through all networks, forward, in 1e9.
         sample_tflop: floating-point operations of one sample, forward and backward, in 1e12.
@@ -33,6 +35,7 @@ class Description:
 
     settings: AdaptSettings
     images: dict[str, int]
+    others: list[str]
     parameters: dict[str, int]
     forward_gmac: float
     sample_tflop: float
@@ -46,6 +49,7 @@ class Description:
             "task": f"{self.settings.task}, strategy {self.settings.strategy}"
             + (", degradation matched to the photographs" if self.settings.matches else ""),
             "images": ", ".join(f"--{flag} {count}" for flag, count in self.images.items()),
+            **{"" if index else "beside": line for index, line in enumerate(self.others)},
             "restorer": f"{self.parameters['restorer']:,} parameters",
             "thrown away": f"{self.parameters['thrown_away']:,} parameters",
             "forward": f"{self.forward_gmac:.3g} GMAC a sample ({training.patch} x {training.patch} pixels)",
@@ -92,6 +96,7 @@ def describe(settings: AdaptSettings) -> Description:
     return Description(
         settings=settings,
         images={flag: len(found) for flag, found in groups.items()},
+        others=list_others(settings, groups, quiet=False),
         parameters={"restorer": restorer, "thrown_away": everything - restorer},
         forward_gmac=forward / 2e9,
         sample_tflop=sample / 1e12,

@@ -39,6 +39,7 @@ from noiseda.training.assemble import (
     pairs_of,
     without,
 )
+from noiseda.training.beside import list_others
 from noiseda.training.claim import claim, samples_a_step
 from noiseda.training.ema import MovingAverage
 from noiseda.training.feed import Feed, Starved
@@ -91,6 +92,7 @@ def prepare(settings: AdaptSettings) -> Run:
     check_baseline(settings)
     check_start(settings.restorer)
     groups = list_images(settings)
+    others = list_others(settings, groups)
     accelerator = _accelerator(settings)
     with main_first(accelerator):
         if accelerator.is_main_process:
@@ -107,6 +109,8 @@ def prepare(settings: AdaptSettings) -> Run:
     clean = files_of(groups, "clean") or [target for _, target in pairs_of(groups)]
     tried = trial(settings, validation, like, clean, files_of(groups, "real"), deep)
     if accelerator.is_main_process:
+        for line in others:
+            log.warning("%s", line)
         _warn(settings, domains, skipped, like, deep)
         if settings.strategy != asked.strategy:
             say(SAID[settings.strategy])
