@@ -482,7 +482,7 @@ def test_a_disk_that_fills_up_while_encoding(tmp_path, monkeypatch, caplog, suff
     real = raster.atomic
 
     @contextmanager
-    def full(path):
+    def full(path, **_):
         with real(path) as file:
             yield Full(file, room)
 
