@@ -85,9 +85,9 @@ def judge(
     if photographs < 2:
         raise UserError(f"--photographs must be at least 2, not {photographs}")
     networks = [load(path) for path in (adapted, baseline)]
+    paths = find_images(real)
     for folder in (real, *([] if clean is None else [clean])):
         list_folder(folder).warn()
-    paths = find_images(real)
     task = task_of(adapted)
     if clean is None and task != "denoise":
         raise UserError(f"{adapted} is for --task {task}, and judged on clean photographs too: give --clean DIR")
