@@ -67,7 +67,7 @@ class Listing:
         images: its images, sorted by their path inside it.
         others: kind of file that is not taken -> such files.
         system: hidden files and folders, and those of operating systems; a folder counts once.
-        again: links to folders that are listed by another name.
+        again: links to folders that are listed by another name, or that hold the link itself.
         locked: folders that cannot be listed, and why.
     """
 
@@ -109,10 +109,8 @@ class Listing:
                 f"{len(self.system)} {_plural('system files', len(self.system))} ({self._names(self.system)})"
             )
         if self.again:
-            what = (
-                "a link to a folder that is" if len(self.again) == 1 else f"{len(self.again)} links to folders that are"
-            )
-            passed.append(f"{what} listed by another name ({self._names(self.again)})")
+            links = "1 link" if len(self.again) == 1 else f"{len(self.again)} links"
+            passed.append(f"{links} that would list a folder twice ({self._names(self.again)})")
         return [*lines, f"passed over: {'; '.join(passed)}"] if passed else lines
 
     def warn(self) -> None:

@@ -134,3 +134,11 @@ def test_clean_photographs_are_a_second_witness(place, capsys, monkeypatch):
     assert "on 32 clean photographs degraded as yours look, and an estimated squared error" in said
     again = judge(*map(Path, reversed(arguments)), place / "photos", clean=place / "clean")
     assert again.word == "worse"
+
+
+def test_what_is_not_taken_is_said(place, tmp_path, caplog):
+    write(Picture(torch.rand(3, 64, 64)), tmp_path / "a.png")
+    (tmp_path / "IMG_1.heic").write_bytes(b"x")
+    with pytest.raises(UserError, match="holds 1 photograph"):
+        judge(place / "adapted.safetensors", place / "baseline.safetensors", tmp_path)
+    assert f"{tmp_path}: not taken: 1 HEIC (IMG_1.heic): this version reads" in caplog.text

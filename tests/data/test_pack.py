@@ -211,3 +211,20 @@ def test_a_full_disk_leaves_no_index_and_the_same_command_begins_anew(
     pack(tmp_path / "in", tmp_path / "out", shard_megabytes=0.01)
     pack(tmp_path / "in", tmp_path / "unbroken", shard_megabytes=0.01)
     assert contents(tmp_path / "out") == contents(tmp_path / "unbroken")
+
+
+def test_what_is_not_taken_is_said(tmp_path: Path) -> None:
+    photographs(tmp_path / "in", 2)
+    for name in ("IMG_1.HEIC", "sub/x.nef", "Thumbs.db"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(b"x")
+    lines = str(pack(tmp_path / "in", tmp_path / "out")).splitlines()
+    assert lines[1].startswith("  not taken: 1 HEIC, 1 NEF (IMG_1.HEIC, sub/x.nef): this version reads PNG, JPEG, TIFF")
+    assert lines[2:] == ["  passed over: 1 system file (Thumbs.db)"]
+    inside = pack(tmp_path / "in", tmp_path / "in" / "shards")  # its own shards are not counted
+    assert len(inside.others) == 2
+    assert "tar" not in str(inside.others)
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "a.cr2").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"holds no images .*; not taken: 1 CR2 \(a\.cr2\)"):
+        pack(tmp_path / "raw", tmp_path / "other")

@@ -215,3 +215,14 @@ def test_compare_prints_nothing(folders: tuple[Path, Path], capsys: pytest.Captu
     report = compare({"x": (restored / "a.png", target / "a.png")}, PROTOCOLS["rgb"])
     assert list(report.rows) == ["x"]
     assert capsys.readouterr().out == ""
+
+
+def test_what_is_not_taken_is_said(folders: tuple[Path, Path], caplog: pytest.LogCaptureFixture) -> None:
+    (folders[0] / "c.heic").write_bytes(b"x")
+    (folders[1] / "d.gif").write_bytes(b"x")
+    (folders[1] / "readme.txt").write_bytes(b"x")
+    evaluate(*folders)
+    told = [record.getMessage() for record in caplog.records]
+    assert [line.split(":")[0:2] for line in told] == [[str(folder), " not taken"] for folder in folders]
+    assert "1 HEIC (c.heic)" in told[0]
+    assert "1 GIF, 1 other file (d.gif, readme.txt)" in told[1]

@@ -139,3 +139,54 @@ def test_a_dangling_link_is_left_to_the_reader(photos):
 def test_a_name_too_long_is_a_message(photos):
     with pytest.raises(UserError, match="File name too long"):
         plan("photos/a.png", Path("x" * 300 + ".png"))
+
+
+def test_a_link_to_a_folder_is_followed_once(photos):
+    Path("elsewhere").mkdir()
+    Path("elsewhere/e.png").write_bytes(b"x")
+    for name in ("far", "further"):
+        Path("photos", name).symlink_to(Path("elsewhere").resolve())
+    Path("photos/trip/up").symlink_to("..")
+    for source in ("photos", "photos/**/*", "photos/**"):
+        assert [target for _, target in pairs(source, "out")] == [
+            "out/a.png",
+            "out/far/e.png",
+            "out/trip/b.JPG",
+            "out/trip/day 2/c.tif",
+        ]
+    assert [target for _, target in pairs("photos/*/*.png", "out")] == ["out/far/e.png"]
+
+
+@pytest.mark.parametrize("out", ["photos/restored", "photos/x/y", "away"])
+def test_outputs_reached_by_links_are_no_inputs(photos, out):
+    Path(out).mkdir(parents=True)
+    Path(out, "a.png").write_bytes(b"x")
+    Path("photos/link").symlink_to(Path(out).resolve())
+    Path("photos/file.png").symlink_to(Path(out, "a.png").resolve())
+    assert [path for path, _ in pairs("photos", out)] == [
+        "photos/a.png",
+        "photos/trip/b.JPG",
+        "photos/trip/day 2/c.tif",
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".JPE", ".pjpeg", ".apng"])
+def test_lesser_known_suffixes_are_kept(photos, suffix):
+    Path(f"photos/x{suffix}").write_bytes(b"x")
+    assert (f"photos/x{suffix}", f"out/x{suffix}") in pairs("photos", "out")
+    assert pairs(f"photos/x{suffix}", "out") == [(f"photos/x{suffix}", f"out/x{suffix}")]
+    assert pairs("photos/a.png", f"y{suffix}") == [("photos/a.png", f"y{suffix}")]
+    assert (f"photos/x{suffix}", "out/x.png") in pairs("photos/*" + suffix, "out", format="png")
+
+
+def test_a_folder_whose_files_cannot_be_looked_at_does_not_end_it(photos, monkeypatch):
+    """It can be listed, but not entered; its images are left to the reader, who names them."""
+    real = os.stat
+
+    def stat(path, *arguments, **options):
+        if "trip" in os.fspath(path) and os.fspath(path).endswith(".JPG"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    assert ("photos/trip/b.JPG", "out/trip/b.JPG") in pairs("photos", "out")

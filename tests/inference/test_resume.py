@@ -77,7 +77,7 @@ def test_what_is_missing_is_done_and_the_rest_left_alone(whole, capsys):
     assert Path("out/a.png").stat().st_mtime_ns == before.st_mtime_ns
     assert "3 of 5 done before, unchanged; 2 to do\n" in capsys.readouterr().err
     assert str(report).startswith("restored 2 of 5 images in ")
-    assert str(report).splitlines()[0].endswith("; 3 were done before")
+    assert str(report).splitlines()[0].endswith("; 3 done before")
 
 
 def test_a_new_photograph_is_all_there_is_to_do(whole):

@@ -90,9 +90,9 @@ def judge(
     white = networks[0].white_level
     for network in networks:  # their images are divided by it already
         network.white_level = FULL
+    paths = find_images(real)
     for folder in (real, *([] if clean is None else [clean])):
         list_folder(folder).warn()
-    paths = find_images(real)
     deep = depth_of(paths, white)
     task = task_of(adapted)
     if clean is None and task != "denoise":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from os.path import isdir  # of a locked folder it says no, where pathlib raises
 from pathlib import Path
 from unicodedata import normalize
 
@@ -69,7 +70,7 @@ def find_halves(folder: Path) -> list[tuple[Path, Path]]:
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
-    scenes = [folder] if _halves_of(folder) else sorted(path for path in folder.iterdir() if path.is_dir())
+    scenes = [folder] if _halves_of(folder) else sorted(path for path in folder.iterdir() if isdir(path))
     found = {scene: _halves_of(scene) for scene in scenes}
     for scene, halves in found.items():
         if len(halves) > 1:
@@ -119,7 +120,7 @@ def check_sizes(pairs: Iterable[tuple[Path, Path]]) -> None:
 
 def _halves_of(folder: Path) -> list[tuple[Path, Path]]:
     both = [(folder / inputs, folder / targets) for inputs, targets in PAIRED_NAMES]
-    return [(inputs, targets) for inputs, targets in both if inputs.is_dir() and targets.is_dir()]
+    return [(inputs, targets) for inputs, targets in both if isdir(inputs) and isdir(targets)]
 
 
 def _by_stem(folder: Path, prefix: str | None = None) -> dict[str, Path]:

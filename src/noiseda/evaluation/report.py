@@ -150,11 +150,12 @@ def evaluate(
         UserError: Something is missing, has no partner, or differs in size; the message names it.
     """
     console = Console()
+    pairs = _pairs(Path(restored), Path(target))  # from Python, texts will do
     for place in (Path(restored), Path(target)):
         if place.is_dir():
             list_folder(place).warn()
     report = compare(
-        _pairs(Path(restored), Path(target)),  # from Python, texts will do
+        pairs,
         PROTOCOLS[protocol],
         lpips=lpips or weights_dir is not None,
         weights_dir=weights_dir,

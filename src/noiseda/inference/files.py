@@ -65,7 +65,7 @@ class RestoreReport:
         skipped = [f"  skipped: {reason}" for _, reason in self.skipped]
         rate = self.megapixels / max(self.seconds, 1e-9)
         summary = f"restored {len(self.restored)} of {total} images in {self.seconds:.1f} s ({rate:.1f} megapixels/s)"
-        before = f"; {len(self.done)} were done before" if self.done else ""
+        before = f"; {len(self.done)} done before" if self.done else ""
         return "\n".join([summary + before, *skipped, *beside])
 
 

@@ -7,6 +7,7 @@ import glob
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from os.path import exists, islink  # of what is in a locked folder they say no, where pathlib raises
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -82,7 +83,7 @@ def _tree(source: str, out: Path, format: Format) -> Plan:
     if taken == _real(root):
         raise UserError(f"{out}: the output folder is the input folder; give another one")
     if not _real(root).is_relative_to(taken):  # a link to an output is no input either
-        inputs = [path for path in inputs if not (path.is_symlink() and _real(path).is_relative_to(taken))]
+        inputs = [path for path in inputs if not (islink(path) and _real(path).is_relative_to(taken))]
     if not inputs:
         beside = "".join(f"; {note}" for note in listing.notes(quiet=False))
         raise UserError(f"{source}: no image found; expected files that end in {', '.join(sorted(SUFFIXES))}{beside}")
@@ -130,12 +131,12 @@ def _renamed(target: Path, format: Format) -> Path:
 def _check(jobs: Iterable[tuple[Path, Path]], out: Path) -> None:
     if out.exists() and not out.is_dir() and all(target != out for _, target in jobs):
         raise UserError(f"{out}: is a file; expected a folder for the outputs")
-    inputs = {_identity(path): path for path, _ in jobs if path.exists()}  # a dangling link does not
+    inputs = {_identity(path): path for path, _ in jobs if exists(path)}  # a dangling link does not, nor what is locked
     claimed: dict[Path, Path] = {}
     for path, target in jobs:
         if (other := claimed.setdefault(target, path)) != path:
             raise UserError(f"{other} and {path} would both become {target}; restore them into different folders")
-        if target.exists() and (source := inputs.get(_identity(target))) is not None:
+        if exists(target) and (source := inputs.get(_identity(target))) is not None:
             raise UserError(f"{target}: the output would overwrite the input {source}; give another output")
 
 

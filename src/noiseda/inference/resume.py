@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from os.path import exists  # of what is in a locked folder it says no, where pathlib raises
 from pathlib import Path
 from typing import BinaryIO
 
@@ -89,7 +90,7 @@ class Resumed(Notes):
         self._before = {path: _state(path) for path, _ in jobs}
         refused: list[tuple[Path, str]] = []
         for path, target in jobs:
-            if overwrite or not target.exists() or (self._output(target) in ledger.pending and not skip_existing):
+            if overwrite or not exists(target) or (self._output(target) in ledger.pending and not skip_existing):
                 self.todo.append((path, target))
             elif skip_existing or (objection := self._objection(path, target)) is None:
                 self.done.append((path, target))
