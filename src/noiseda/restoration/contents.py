@@ -68,7 +68,7 @@ def contents(path: Path) -> Contents:
     try:
         return Contents(path, size, {}, described(path))
     except PickleError as error:
-        advice = "" if "first" in str(error) or "instead" in str(error) else f"; {_EXPECTED}"
+        advice = "" if ";" in str(error) else f"; {_EXPECTED}"
         raise WeightsError(f"{path} {error}{advice}") from error
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from error

@@ -20,7 +20,8 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"%PDF", "is a PDF document, not weights"),
 )
 _PAGE = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body", b"<!--")
-_UNPACK = "save its state_dict instead (torch.save(model.state_dict(), file))"
+_FIELDS = tuple(bytes([field]) for field in (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42))  # after the version, in ONNX
+_INSTEAD = "save its state_dict instead (torch.save(model.state_dict(), file))"
 
 
 def other_kind(start: bytes, name: str) -> str | None:
@@ -41,8 +42,8 @@ def other_kind(start: bytes, name: str) -> str | None:
         return "is a web page, not the weights; did their download fail?"
     if start[4:8] == b"TFL3":
         return "is a network of TensorFlow Lite; networks of other frameworks cannot be read"
-    if start[8:9] != b"{" and (name.lower().endswith(".onnx") or (start[0] == 8 and 0 < start[1] < 32 < start[3])):
-        return f"is an ONNX network, which cannot be trained or exported again; {_UNPACK}"
+    if start[8:9] != b"{" and (name.lower().endswith(".onnx") or (start[:1] == b"\x08" and start[2:3] in _FIELDS)):
+        return f"is an ONNX network, which cannot be trained or exported again; {_INSTEAD}"
     if len(start) > 8 and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start):
         return f"is a text ({' '.join(start[:60].decode('ascii').split())} …), not weights; did its download fail?"
     return None
@@ -52,9 +53,9 @@ def archive_kind(names: list[str]) -> str:
     """What a zip archive is that torch.save did not write, as the end of a sentence about it."""
     ends = {name.rpartition("/")[2] for name in names}
     if any("/code/" in f"/{name}" for name in names) or "constants.pkl" in ends:
-        return f"is a TorchScript program; {_UNPACK}"
+        return f"is a TorchScript program; {_INSTEAD}"
     if ends & {"archive_format", "serialized_exported_program.json", "model.json", "serialized_state_dict.json"}:
-        return f"is a program of torch.export (.pt2); {_UNPACK}"
+        return f"is a program of torch.export (.pt2); {_INSTEAD}"
     if names and all(name.endswith(".npy") for name in names):
         return "is an archive of numpy arrays (.npz), not weights of torch"
     if "config.json" in ends and any(name.endswith(".h5") for name in names):

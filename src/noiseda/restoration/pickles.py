@@ -188,7 +188,8 @@ class _Machine:
         """
         if len(name) > LONGEST_NAME or not re.fullmatch(_HARMLESS, name):
             raise PickleError(
-                f"is a pickle of more than weights ({_shown(name)}): refused, since it could run any code when opened"
+                f"is a pickle of more than weights ({_shown(name)}): refused, since it could run any code when opened; "
+                "save the state_dict alone (torch.save(model.state_dict(), file))"
             )
         self.stack.append(Name(name))
 

@@ -51,8 +51,10 @@ def latest(folder: Path, *, mapped: bool = False) -> dict[str, Any] | None:
     for path in reversed(found(folder)):
         try:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)  # type: ignore[no-any-return]
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            log.warning("checkpoint %s cannot be read and is passed over (%s)", path, error)
+        except OSError as error:
+            log.warning("checkpoint %s cannot be read and is passed over: %s", path, error.strerror or error)
+        except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError, AttributeError):
+            log.warning("checkpoint %s cannot be read and is passed over: it is damaged or was cut off", path)
     return None
 
 
