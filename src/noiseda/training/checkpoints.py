@@ -36,9 +36,27 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
         kept = [other for other in found(folder) if other <= path][-KEPT:]  # one beyond this step was unreadable
         for other in {*found(folder), *folder.glob(".*.part")}.difference(kept):  # .part: left by a kill
             other.unlink()
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        raise UserError(f"cannot write the checkpoint {path}: {error}; the checkpoints before it are kept") from error
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"cannot write the checkpoint {path}: {_reason(error)}; the checkpoints before it are kept"
+        ) from error
     return path
+
+
+def _reason(error: OSError | RuntimeError) -> str:
+    """Why a file cannot be written; torch hides a full disk in a RuntimeError.
+
+    Raises:
+        RuntimeError: it has nothing to do with files.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, OSError):
+        return cause.strerror or str(cause)
+    if not re.search("inline_container|PytorchStreamWriter|PyTorchFileWriter", str(error)):
+        raise error
+    return "it could not be written whole, as on a full disk"
 
 
 def latest(folder: Path, *, mapped: bool = False) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -39,6 +40,35 @@ class Bar(Progress):
         yield Text(self.terms, style="dim")
 
 
+class _Board(SummaryWriter):
+    """TensorBoard's writer, whose thread does not print what goes wrong: it is raised by the next call already."""
+
+    def __init__(self, folder: str, *, purge_step: int) -> None:
+        self._before = threading.excepthook
+        threading.excepthook = self._pass_over
+        try:
+            super().__init__(folder, purge_step=purge_step)
+        except BaseException:
+            threading.excepthook = self._before
+            raise
+
+    def close(self) -> None:
+        """Close every file, also where one of them cannot be written."""
+        try:
+            super().close()
+        except OSError:
+            # Else it would be tried again, and fail again, at the end of the process.
+            self.file_writer = self.all_writers = None
+            raise
+        finally:
+            threading.excepthook = self._before
+
+    def _pass_over(self, failed: threading.ExceptHookArgs) -> None:
+        ours = type(failed.thread).__module__.startswith("tensorboard.")
+        if not (ours and isinstance(failed.exc_value, OSError)):
+            self._before(failed)
+
+
 class Journal:
     """The journal of one run; on processes other than the first it is silent.
 
@@ -63,7 +93,7 @@ class Journal:
         with _naming(folder):
             with atomic(self._path) as file:
                 file.write("".join(json.dumps(line) + "\n" for line in kept).encode())
-            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1)
+            self._board = _Board(str(folder / "tensorboard"), purge_step=start + 1)
         if sys.stderr.isatty():
             columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
             self._bar = Bar(*columns, TextColumn("{task.description}"), console=Console(stderr=True))

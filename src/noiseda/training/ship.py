@@ -150,7 +150,10 @@ def snapshot(out: Path, step: int) -> Path:
 def write_weights(run: Run, path: Path, network: Restorer | None = None) -> None:
     """Write the averaged weights, or those of another network of the run, with their description."""
     settings = run.settings
-    path.parent.mkdir(exist_ok=True)
+    try:
+        path.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}; the last checkpoint is kept") from error
     restorer = network or run.average.network
     white = {} if run.deep.white == FULL else {"white_level": str(run.deep.white)}
     assert isinstance(restorer, Restorer)
