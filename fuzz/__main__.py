@@ -67,7 +67,10 @@ def try_all(cases: list[Case], kept: Path, *, until: float, keep_all: bool = Fal
             finally:
                 worker.close()
 
-        lanes = [threading.Thread(target=work, args=(lane,)) for lane in range(min(PROCESSES, len(cases)))]
+        lanes = [
+            threading.Thread(target=work, args=(lane,), daemon=True)  # Ctrl-C ends all
+            for lane in range(min(PROCESSES, len(cases)))
+        ]
         for thread in lanes:
             thread.start()
         for thread in lanes:

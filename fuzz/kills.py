@@ -195,7 +195,7 @@ def _identity(path: Path) -> None:
 
 
 def _started(words: list[str], said: Path) -> FORKS.Process:  # type: ignore[name-defined]
-    process = FORKS.Process(target=_command, args=(words, said), daemon=False)
+    process = FORKS.Process(target=_command, args=(words, said), daemon=True)
     process.start()
     return process
 

@@ -228,9 +228,11 @@ def resident(process: int) -> float:
 
 
 def peak(process: int) -> float:
-    """Most memory that a process had, in 1e6 bytes."""
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    return max((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), default=0) * 1024 / 1e6
+    """Most memory that a process had, in 1e6 bytes; 0 where it has ended."""
+    with suppress(OSError):
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+        return max((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), default=0) * 1024 / 1e6
+    return 0.0
 
 
 def _ending(status: int | None) -> str:
