@@ -127,11 +127,11 @@ def test_big_tiffs_are_read(tmp_path, order):
     assert np.array_equal((picture.pixels * 255).round().byte().permute(1, 2, 0).numpy(), PIXELS)
 
 
-def test_an_animated_png_counts_its_frames(tmp_path):
+def test_of_an_animated_png_the_first_picture_is_read_and_said(tmp_path):
     images = [PIL.Image.fromarray(PIXELS + shift) for shift in range(3)]
     images[0].save(tmp_path / "a.apng", save_all=True, append_images=images[1:], format="PNG")
     picture = read(tmp_path / "a.apng")
-    assert (picture.pages, picture.format) == (3, "png")
+    assert (picture.notes, picture.format) == (("it is animated; the first picture was taken",), "png")
     assert np.array_equal((picture.pixels * 255).round().byte().permute(1, 2, 0).numpy(), PIXELS)
 
 

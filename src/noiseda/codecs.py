@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import struct
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import BinaryIO
+
+from noiseda.formats import ifd, jpeg
 
 _BRANDS = {
     b"avif": "AVIF",
@@ -133,77 +134,38 @@ def lacking(path: Path, complaint: str) -> str | None:
         The end of a sentence that begins with the file's name; None where the codec is not what is wrong.
     """
     try:
-        with path.open("rb") as file:
-            jpeg = file.read(2) == b"\xff\xd8"
-            found = _jpeg(file) if jpeg else _tiff(file)
-    except (OSError, struct.error, OverflowError):
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            found = _jpeg(content) if content[:2] == b"\xff\xd8" else _tiff(content)
+    except (OSError, ValueError):  # empty, say
         return None
     if found is None or not (_ABSENT.search(complaint) or found == "JPEG-LS"):
         return None
     return f"{found}, which this build of libvips cannot decode; convert it to TIFF or PNG with ordinary compression"
 
 
-def frames(path: Path) -> int:
-    """Number of frames of a PNG: more than 1 of an animated one, whose first alone is read."""
-    try:
-        with path.open("rb") as file:
-            if file.read(8) != b"\x89PNG\r\n\x1a\n":
-                return 1
-            for _ in range(1000):
-                size, kind = struct.unpack(">I4s", file.read(8))
-                if kind == b"acTL":
-                    return max(1, int(struct.unpack(">I", file.read(4))[0]))
-                if kind == b"IDAT":
-                    break
-                file.seek(size + 4, 1)
-    except (OSError, struct.error, OverflowError):
-        pass
-    return 1
-
-
-def _jpeg(file: BinaryIO) -> str | None:
+def _jpeg(content: mmap) -> str | None:
     """The process of a JPEG, if it is an unusual one."""
-    for _ in range(10_000):
-        byte = file.read(1)
-        if not byte:
-            return None
-        if byte != b"\xff":
-            continue
-        marker = file.read(1)
-        while marker == b"\xff":
-            marker = file.read(1)
-        if not marker or marker in (b"\0", b"\x01") or b"\xd0" <= marker <= b"\xd8":
-            continue
-        (size,) = struct.unpack(">H", file.read(2))
-        if (code := marker[0]) in _FRAMES:
-            (bits,) = file.read(1) or b"\x08"
-            if code == 0xF7:
+    for marker, start, _ in jpeg.segments(content):
+        if marker in _FRAMES:
+            bits = content[start]
+            if marker == 0xF7:
                 return "JPEG-LS"
-            kinds = [kind for kind in (_SCANS.get(code), f"of {bits} bits a sample" if bits != 8 else None) if kind]
+            kinds = [kind for kind in (_SCANS.get(marker), f"of {bits} bits a sample" if bits != 8 else None) if kind]
             return f"JPEG that is {' and '.join(kinds)}" if kinds else None
-        if code == 0xDA:
-            return None
-        file.seek(max(size - 2, 0), 1)
+        if marker == jpeg.SCAN:
+            break
     return None
 
 
-def _tiff(file: BinaryIO) -> str | None:
+def _tiff(content: mmap) -> str | None:
     """The codec of a TIFF's first page, if it is an unusual one."""
-    file.seek(0)
-    order = {b"II": "<", b"MM": ">"}.get(file.read(2))
-    if order is None:
+    try:
+        layout, place = ifd.header(content)
+    except ValueError:
         return None
-    big = struct.unpack(f"{order}H", file.read(2))[0] == 43
-    file.seek(8 if big else 4)
-    (start,) = struct.unpack(f"{order}{'Q' if big else 'I'}", file.read(8 if big else 4))
-    file.seek(start)
-    (count,) = struct.unpack(f"{order}{'Q' if big else 'H'}", file.read(8 if big else 2))
-    size = 20 if big else 12
-    for _ in range(min(count, 4096)):
-        entry = file.read(size)
-        tag, kind = struct.unpack(f"{order}HH", entry[:4])
-        if tag == 259:
-            at = 12 if big else 8
-            (value,) = struct.unpack(f"{order}{'I' if kind == 4 else 'H'}", entry[at : at + (4 if kind == 4 else 2)])
-            return f"TIFF compressed with {_PACKED[value]}" if value in _PACKED else None
-    return None
+    packed = [
+        ifd.integers(content, field, layout)[0]
+        for field in ifd.fields(content, place, layout)
+        if field.tag == 259 and field.kind in (3, 4) and field.count
+    ]
+    return f"TIFF compressed with {_PACKED[packed[0]]}" if packed and packed[0] in _PACKED else None

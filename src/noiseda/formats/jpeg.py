@@ -20,7 +20,7 @@ _PHOTOSHOP = b"Photoshop 3.0\0"
 _OF_THE_FILE = (b"ICC_PROFILE\0", b"MPF\0", b"urn:iso:std:iso:ts:21496")
 """Of APP2: the profile, which the decoder finds, and where other pictures and their gain map lie."""
 _LONGEST = 65533
-_SCAN, _END, _COMMENT = 0xDA, 0xD9, 0xFE
+SCAN, _END, _COMMENT = 0xDA, 0xD9, 0xFE
 _AFTER_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 """The next marker behind the samples of a scan; restart markers and stuffed bytes belong to them."""
 
@@ -47,7 +47,7 @@ def segments(content: Buffer) -> Iterator[tuple[int, int, int]]:
 def orientation(content: Buffer) -> int:
     """The orientation that the EXIF block before the picture asks for, 1 to 8; viewers look at no other."""
     for marker, start, end in segments(content):
-        if marker == _SCAN:
+        if marker == SCAN:
             break
         if marker == 0xE1 and content[start : start + 4] == b"Exif":
             return exif_orientation(without_prefix(bytes(content[start:end])))
