@@ -365,3 +365,17 @@ def test_digests_are_of_the_files(whole):
     assert len(lines) == 10
     assert hashlib.sha256(whole["a.png"]).hexdigest() in lines[1]
     assert str(Path.cwd()) not in "".join(lines)
+
+
+def test_names_of_any_bytes_and_letters_are_known_again(tmp_path):
+    mark = ledger.Mark(1, 2, "0")
+    names = [os.fsdecode(b"\xff.png"), 'a "b"\n.png', "ü\u2028.png", "x" * 4000]
+    with ledger.Ledger(tmp_path) as kept:
+        kept.begin()
+        for name in names:
+            kept.begun(name)
+            kept.note(ledger.Entry(name, mark, name, "", mark, {}))
+        kept.begun(names[1])
+    with ledger.Ledger(tmp_path) as found:
+        assert list(found.entries) == names
+        assert found.pending == {names[1]}
