@@ -106,10 +106,11 @@ class Foreign(Restorer):
 
 def knows(state: Mapping[str, Tensor]) -> bool:
     """Whether some weights have the names of an architecture that spandrel knows; their values are not looked at."""
-    state = importlib.import_module("spandrel").canonicalize_state_dict(dict(state)) if registry() else {}
-    for support in registry().architectures("detection"):
+    known = registry()
+    canonical = importlib.import_module("spandrel").canonicalize_state_dict(dict(state))
+    for support in known.architectures("detection"):
         with suppress(Exception):  # what detection raises on strange shapes has no class in common
-            if support.detect(state):
+            if support.detect(canonical):
                 return True
     return False
 
