@@ -60,6 +60,7 @@ UNUSUAL = AdaptSettings(
     reference=Url("https://example.org/a%20b//shards/?key=1"),
     validation=Path("0123"),
     look_alikes=3,
+    white_level=4095,
     baseline=Path("baseline.safetensors"),
     out=Path("runs/é"),
     strategy="synthetic",

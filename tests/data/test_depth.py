@@ -16,6 +16,7 @@ from torch import Tensor
 from noiseda.adaptation.risk import RiskEstimate
 from noiseda.data import unpacked
 from noiseda.data.cache import ImageStore, decode
+from noiseda.data.check import check_folder
 from noiseda.data.depth import Depth, depth_of, shown
 from noiseda.data.fetch import ShardCache
 from noiseda.data.look_alikes import look_alikes
@@ -203,6 +204,16 @@ def test_dark_files_are_divided_by_the_white_level_and_brighter_ones_are_not(tmp
     assert values(seen) == expected(dark, 4095)
     both = shown([read(tmp_path / "0.tif"), read(tmp_path / "1.tif")], 4095)
     assert [values(image) for image in both] == [expected(dark, FULL), expected(bright, FULL)], "they belong together"
+
+
+@pytest.mark.parametrize(("times", "said"), [(1, True), (16, False)])
+def test_the_check_of_a_folder_says_that_its_files_are_dark(
+    tmp_path: Path, times: int, said: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples = np.resize(np.arange(4096), (70, 70)).astype(np.uint16) * times
+    save(tmp_path / "a.tif", samples.astype(np.uint16))
+    assert check_folder(tmp_path).ok
+    assert ("dark: the highest value is 4095 of 65535" in capsys.readouterr().out) == said
 
 
 # -- what is measured --------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from noiseda.errors import ImageError, UserError
 from noiseda.evaluation.perceptual import BACKBONE
 from noiseda.evaluation.protocols import PROTOCOLS
 from noiseda.evaluation.report import compare, evaluate
+from noiseda.images import Picture, write
 
 PHOTOGRAPH = skimage.data.coffee()
 
@@ -226,3 +227,15 @@ def test_what_is_not_taken_is_said(folders: tuple[Path, Path], caplog: pytest.Lo
     assert [line.split(":")[0:2] for line in told] == [[str(folder), " not taken"] for folder in folders]
     assert "1 HEIC (c.heic)" in told[0]
     assert "1 GIF, 1 other file (d.gif, readme.txt)" in told[1]
+
+
+def test_files_of_sixteen_bits_are_measured_at_sixteen(tmp_path: Path) -> None:
+    """A difference of a tenth of a step of 8 bits shows; beside one file of 8 bits it is rounded away, as ever."""
+    target = torch.full((1, 32, 32), 30_000 / 65535)
+    for name, pixels, bits in (("x", target + 26 / 65535, 16), ("y", target, 16), ("z", target, 8)):
+        write(Picture(pixels, bits=bits), tmp_path / f"{name}.png")
+    report = compare({"a": (tmp_path / "x.png", tmp_path / "y.png")}, PROTOCOLS["rgb"])
+    assert report.rows["a"]["psnr"] == pytest.approx(-20 * math.log10(26 / 65535), abs=0.01)
+    assert report.protocol.settings["bits"] == 16
+    assert report.protocol.settings["data_range"] == 65535
+    assert compare({"a": (tmp_path / "x.png", tmp_path / "z.png")}, PROTOCOLS["rgb"]).protocol.bits == 8

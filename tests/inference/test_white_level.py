@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from noiseda.errors import WeightsError
 from noiseda.images import FULL, Picture, from_integers, read, to_uint16, write
 from noiseda.inference import files, restore_files, restore_tensor
+from noiseda.inference.card import card
 from noiseda.inference.onnx_runtime import OnnxRestorer
 from noiseda.restoration import Restorer, UNet, load, save_weights
 
@@ -105,3 +106,15 @@ def test_files_of_other_programs_have_none(tmp_path):
     path = tmp_path / "w.safetensors"
     save_file({name: value.clone() for name, value in UNet(width=4, depth=2).state_dict().items()}, path)
     assert load(path).white_level == FULL
+
+
+def test_the_model_card_tells_it_to_other_programs(tmp_path):
+    path = tmp_path / "w.safetensors"
+    network = UNet(width=4, depth=2)
+    arguments = {"width": 4, "depth": 2, "channels": 3}
+    told = []
+    for notes in ({}, {"white_level": "4095"}):
+        save_weights(path, network.state_dict(), architecture="unet", arguments=arguments, task="denoise", notes=notes)
+        told.append(card(path, load(path), path, None))
+    assert "16-bit files" not in told[0]
+    assert "go up to 4095 at most are divided by 4095" in told[1]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from noiseda.errors import ImageError, UserError
-from noiseda.images import FULL, from_integers, read, read_bits, to_uint8, to_uint16
+from noiseda.images import FULL, from_integers, from_uint8, read, read_bits, to_uint8, to_uint16
 from noiseda.storage import atomic
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -80,7 +80,9 @@ class ImageStore:
     def patches(self, index: int, size: int, generator: torch.Generator, channels: int = 3) -> tuple[Tensor, ...]:
         """A random patch of every image of a group, see :func:`cut`."""
         arrays = [_open(path) for path in self._decoded[index]]
-        if index not in self._whites:
+        if self._white == FULL:
+            return cut(arrays, size, generator, channels)
+        if index not in self._whites:  # all of the image is looked at, once
             self._whites[index] = white_of(arrays, self._white)
         return cut(arrays, size, generator, channels, self._whites[index])
 
@@ -224,7 +226,7 @@ def _patch(
         cut = np.pad(cut, [*missing, (0, 0)], mode="reflect")
     cut = np.rot90(cut[:, ::-1] if mirror else cut, turns)
     samples = torch.from_numpy(np.ascontiguousarray(cut.transpose(2, 0, 1)))
-    pixels = from_integers(samples, white if array.dtype == np.uint16 else None)
+    pixels = from_uint8(samples) if samples.dtype == torch.uint8 else from_integers(samples, white)
     if pixels.shape[0] == channels:
         return pixels
     if channels == 3:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from noiseda.errors import WeightsError
+from noiseda.images import FULL
 from noiseda.restoration import Restorer, read_metadata
 from noiseda.restoration.catalogue import NETWORKS, parameters
 
@@ -49,6 +50,7 @@ def card(weights: Path, model: Restorer, path: Path, size: tuple[int, int] | Non
         "",
         f"- Takes and returns {'RGB' if model.channels == 3 else 'grey'} images, (1, {model.channels}, H, W), "
         f"values in [0, 1]{'' if size is None else f', H = {size[0]} and W = {size[1]}'}.",
+        *_range(model.white_level),
         f"- {parameters(model):,} parameters, {'half' if half else 'single'} precision.",
         "",
         "## How it was made",
@@ -69,6 +71,16 @@ def card(weights: Path, model: Restorer, path: Path, size: tuple[int, int] | Non
         "",
     ]
     return "\n".join(lines)
+
+
+def _range(white: int) -> list[str]:
+    """What whoever runs the network by other means must do to files of 16 bits."""
+    if white == FULL:
+        return []
+    return [
+        f"- Values of 16-bit files that go up to {white} at most are divided by {white} to give [0, 1], and what comes "
+        "out is multiplied by it; `noiseda restore` does that by itself."
+    ]
 
 
 def _summary(weights: Path) -> dict[str, Any]:
