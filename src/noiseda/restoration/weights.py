@@ -21,7 +21,7 @@ from noiseda.restoration.catalogue import NETWORKS
 from noiseda.restoration.contract import Restorer
 from noiseda.restoration.foreign import recognise, require
 from noiseda.restoration.unet import UNet
-from noiseda.storage import atomic
+from noiseda.storage import atomic, utf8_named
 
 ARCHITECTURES: dict[str, Callable[..., Restorer]] = {"unet": UNet}
 """Our own networks: name in the file -> network; the file's ``arguments`` are its keyword arguments. Those of others
@@ -163,7 +163,7 @@ def _metadata(path: Path) -> dict[str, str]:
     try:
         if _is_pickle(path):
             return {}
-        with safe_open(path, framework="pt") as file:
+        with utf8_named(path) as name, safe_open(name, framework="pt") as file:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise WeightsError(
@@ -175,7 +175,7 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     """The weights in a file, floating-point ones as float32; a pickle is only taken where it holds nothing else."""
     try:
         if not _is_pickle(path):
-            with safe_open(path, framework="pt") as file:
+            with utf8_named(path) as name, safe_open(name, framework="pt") as file:
                 return {key: _kept(file.get_tensor(key)) for key in file.keys()}  # noqa: SIM118 (cannot be iterated)
         with path.open("rb") as file:  # by its content, whatever its name is
             return _weights_of(torch.load(file, map_location="cpu", weights_only=True), path)
