@@ -17,8 +17,8 @@ DEEPEST = 32
 
 # YAML 1.1 takes 1e-3 for a text, and 2024-01-01 for a date.
 _FLOAT = re.compile(
-    r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9][0-9_]*[eE][-+]?[0-9]+|\.[0-9_]+(?:[eE][-+]?[0-9]+)?"
-    r"|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)"
+    r"(?:[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9][0-9_]*[eE][-+]?[0-9]+|\.[0-9_]+(?:[eE][-+]?[0-9]+)?"
+    r"|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN))\Z"
 )
 
 
@@ -36,7 +36,14 @@ _Loader.yaml_implicit_resolvers = {
     letter: [(tag, form) for tag, form in forms if not tag.endswith((":float", ":timestamp"))]
     for letter, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+
+
+class _Dumper(yaml.SafeDumper):
+    """Puts what the loader would take for a number in quotes."""
+
+
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
 
 
 def load(text: str) -> Any:  # noqa: ANN401 (a tree of plain values)
@@ -62,6 +69,17 @@ def load(text: str) -> Any:  # noqa: ANN401 (a tree of plain values)
         raise yaml.YAMLError(f"it holds a value that cannot be read ({str(error).partition(';')[0]})") from error
     finally:
         loader.dispose()
+
+
+def dump(tree: Any) -> str:  # noqa: ANN401 (a tree of plain values)
+    """YAML that :func:`load` reads back as it was; other readers too, but for names that are no UTF-8.
+
+    >>> print(dump({"a": "1e3", "b": 0.001, "c": "~"}), end="")
+    a: '1e3'
+    b: 0.001
+    c: '~'
+    """
+    return str(yaml.dump(tree, Dumper=_Dumper, sort_keys=False))
 
 
 def load_once(text: str) -> Any:  # noqa: ANN401 (a tree of plain values)

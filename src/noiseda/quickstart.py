@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-import yaml
 from rich.console import Console
 from rich.table import Table
 from skimage import data as photographs
 
+from noiseda import plain_yaml
 from noiseda.config import AdaptSettings, DegradationSettings, StrategyName, TrainingSettings
 from noiseda.data.batches import generator
 from noiseda.data.camera import Camera
@@ -167,7 +167,7 @@ def _claim(out: Path, seed: int, steps: int) -> None:
             f"--out {out} holds a quickstart with {'; '.join(changed)}. "
             "Give another --out, or remove that folder to start anew"
         )
-    _save(path, yaml.safe_dump(ours, sort_keys=False).encode())
+    _save(path, plain_yaml.dump(ours).encode())
 
 
 def _save(path: Path, content: bytes) -> None:

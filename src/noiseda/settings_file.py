@@ -103,7 +103,7 @@ def write_settings(settings: AdaptSettings, path: Path) -> None:
         OSError: no room, no right.
     """
     with atomic(path) as file:
-        file.write(yaml.safe_dump(to_tree(settings), sort_keys=False).encode())
+        file.write(plain_yaml.dump(to_tree(settings)).encode())
 
 
 def read_settings(path: Path) -> dict[str, Any]:

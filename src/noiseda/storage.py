@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,20 @@ def spelt(text: str) -> bytes:
     b'caf\\udce9.png'
     """
     return text.encode("utf-8", "backslashreplace")
+
+
+@contextmanager
+def utf8_named(path: Path) -> Iterator[Path]:
+    """A path to a file by which libraries find it that know UTF-8 alone: its own, or that of a link to it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory() as folder:
+            link = Path(folder) / f"file{path.suffix if path.suffix.isascii() else ''}"
+            link.symlink_to(path.absolute())
+            yield link
+    else:
+        yield path
 
 
 @contextmanager

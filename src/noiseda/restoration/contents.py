@@ -16,6 +16,7 @@ from noiseda.restoration.archive import described, is_archive
 from noiseda.restoration.kinds import other_kind
 from noiseda.restoration.pickles import PickleError
 from noiseda.restoration.stored import Stored
+from noiseda.storage import utf8_named
 
 LONGEST = 2**22
 """Bytes of the longest header of a .safetensors file; a network's has some 100 for each tensor."""
@@ -109,7 +110,8 @@ def _header(path: Path) -> tuple[dict[str, str], dict[str, Stored]]:
                 f"{path} is no readable .safetensors file: its header would have {length:,} bytes, of {size:,} in all; "
                 "it may be truncated or of another kind"
             )
-        opened: Any = safe_open(path, framework="pt")  # which stays so until its tensors are read
+        with utf8_named(path) as found:
+            opened: Any = safe_open(found, framework="pt")  # which stays so until its tensors are read
         metadata = dict(opened.metadata() or {})
         tensors = {}
         for name in opened.keys():  # noqa: SIM118 (cannot be iterated)

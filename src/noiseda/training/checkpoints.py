@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from noiseda.errors import UserError
-from noiseda.storage import atomic
+from noiseda.storage import atomic, utf8_named
 
 log = logging.getLogger(__name__)
 KEPT = 2
@@ -68,7 +68,8 @@ def latest(folder: Path, *, mapped: bool = False) -> dict[str, Any] | None:
     """
     for path in reversed(found(folder)):
         try:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)  # type: ignore[no-any-return]
+            with utf8_named(path) as name:
+                return torch.load(name, map_location="cpu", weights_only=True, mmap=mapped)  # type: ignore[no-any-return]
         except OSError as error:
             log.warning("checkpoint %s cannot be read and is passed over: %s", path, error.strerror or error)
         except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError, AttributeError):

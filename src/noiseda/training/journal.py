@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from statistics import fmean
 from types import TracebackType
@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from noiseda.errors import UserError
-from noiseda.storage import atomic
+from noiseda.storage import atomic, utf8_named
 
 Line = dict[str, float]
 
@@ -87,13 +87,16 @@ class Journal:
         self._since, self._waited = time.perf_counter(), 0.0
         self._noted: dict[str, list[float]] = {}
         self._bar: Bar | None = None
+        self._links = ExitStack()
         if silent:
             return
         kept = [line for line in read_log(self._path) if line["step"] <= start]
         with _naming(folder):
             with atomic(self._path) as file:
                 file.write("".join(json.dumps(line) + "\n" for line in kept).encode())
-            self._board = _Board(str(folder / "tensorboard"), purge_step=start + 1)
+            (folder / "tensorboard").mkdir(exist_ok=True)
+            board = self._links.enter_context(utf8_named(folder / "tensorboard"))
+            self._board = _Board(str(board), purge_step=start + 1)
         if sys.stderr.isatty():
             columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
             self._bar = Bar(*columns, TextColumn("{task.description}"), console=Console(stderr=True))
@@ -114,6 +117,7 @@ class Journal:
         if not self.silent:
             with _naming(self._path.parent) if kind is None else suppress(OSError):
                 self._board.close()
+            self._links.close()
 
     def note(self, losses: Line) -> None:
         """Add the losses of one micro-batch to the averages of the next line."""
