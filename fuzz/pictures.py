@@ -185,12 +185,10 @@ MAKERS: dict[str, Callable[[], bytes]] = {
 }
 """What a picture is, with its suffix -> its bytes."""
 
-PLAIN = frozenset(
-    name
-    for name in MAKERS
-    if not any(word in name for word in ("16-bit", "cmyk", "lab", "ycbcr", "float", "alpha", "rgba", "transparent"))
-)
-"""Those whose values every reader shows alike: 8 bits, grey or RGB, nothing to convert or to lay over."""
+_OTHER = "16-bit cmyk lab ycbcr float alpha rgba transparent animated pages several"
+PLAIN = frozenset(name for name in MAKERS if not any(word in name for word in _OTHER.split()))
+"""Those whose values every reader shows alike: 8 bits, grey or RGB, nothing to convert, to lay over or
+to choose from."""
 
 
 @functools.cache

@@ -66,8 +66,12 @@ class Worker:
 
     def __call__(self, case: Case, place: Path) -> Outcome:
         """Try a case; a process that hangs, grows or dies is replaced."""
-        self._start()
         place.mkdir(parents=True)
+        try:
+            self._start()
+        except (EOFError, OSError) as error:
+            self.close()
+            return Outcome(case, "wrong", why=f"crash: the process that was to try it did not start ({error!r})")
         began, most = time.monotonic(), 0.0
         self._line.send((case, place))
         problem = ""
@@ -98,7 +102,9 @@ class Worker:
         """End the process."""
         if self._process is not None:
             with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)  # and what it started
+                if self._process.is_alive():  # else its number may be another's by now
+                    os.killpg(self._process.pid, signal.SIGKILL)  # and what it started
+            self._process.kill()
             self._process.join()
             self._line.close()
             self._process = None
