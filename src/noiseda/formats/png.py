@@ -34,7 +34,7 @@ def read(content: Buffer) -> Extras:
             continue
         body = bytes(content[start : start + length])
         if int.from_bytes(content[start + length : start + length + 4], "big") != zlib.crc32(kind + body):
-            left_out.append(f"its {_name(kind)} chunk is damaged and was left out")
+            left_out.append(f"its {_name(kind)} block is damaged: CRC error")
             continue
         chunks.setdefault(kind, body)
         if kind == b"eXIf":
