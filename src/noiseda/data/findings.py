@@ -124,6 +124,6 @@ def read_image(
     report.channels[colours + ("" if picture.alpha is None else " with alpha")] += 1
     report.bits[str(picture.bits)] += 1
     report.formats[picture.format] += 1
-    if FORMATS[path.suffix.lower()] != picture.format:
+    if FORMATS.get(path.suffix.lower(), picture.format) != picture.format:
         report.notes.append(Finding("another format than the name says", f"{path}: holds {picture.format}"))
     return picture

@@ -111,7 +111,7 @@ class ShardStream:
         while True:
             try:
                 return UnpackedShard(self.fetch(shard))
-            except FileNotFoundError:  # removed meanwhile by another run that shares the cache
+            except (FileNotFoundError, ValueError):  # removed meanwhile by another run that shares the cache, or spoilt
                 continue
 
     def _at(self, position: int) -> Shard:

@@ -8,18 +8,19 @@ from __future__ import annotations
 import json
 import threading
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import torch
 
 from noiseda.data.cache import Drawn, Pixels, cut, read_pixels
 from noiseda.data.download import Stopped
-from noiseda.data.shards import Kind, Sample, read_samples
+from noiseda.data.shards import INDEX, Kind, Packed, read_samples
 from noiseda.errors import ImageError, UserError
 from noiseda.storage import atomic
 
 _MAGIC = b"noiseda1"
+_LARGEST_TABLE = 64 * 2**20  # bytes; some 100 a sample are usual
 
 
 class _Place(NamedTuple):
@@ -71,7 +72,7 @@ def is_whole(file: Path) -> bool:
 
 
 def unpack(
-    tar: Path, entry: Path, work: Path, *, kind: Kind, max_megapixels: float, stop: threading.Event
+    tar: Path, entry: Path, work: Path, *, kind: Kind, samples: int, max_megapixels: float, stop: threading.Event
 ) -> list[str]:
     """Decode a shard.
 
@@ -80,6 +81,7 @@ def unpack(
         entry: the file to make, whole or not at all.
         work: a folder on the same disk, for what is under way.
         kind: what a sample is.
+        samples: how many it is to hold.
         max_megapixels: larger images are left out.
         stop: calls it off when it is set.
 
@@ -95,11 +97,11 @@ def unpack(
     left_out: list[str] = []
     start = 0
     with tar.open("rb") as source, atomic(work / "unpacked") as file:
-        for sample in read_samples(source, kind):
+        for sample in read_samples(source, kind, most=samples):
             if stop.is_set():
                 raise Stopped
             try:
-                decoded = _decode(sample, work / "image", max_megapixels)
+                decoded = _decode(source, sample, work / "image", max_megapixels)
             except ImageError as error:
                 left_out.append(str(error))
                 continue
@@ -109,18 +111,22 @@ def unpack(
                 table[-1].append(_Place(name, start, height, width, channels))
                 start = table[-1][-1].end
                 file.write(pixels.data)
+        if len(table) + len(left_out) != samples:
+            raise UserError(f"holds {len(table) + len(left_out)} samples, but {INDEX} says {samples}")
         if not table:
             raise UserError(f"none of its {len(left_out)} samples can be used ({'; '.join(left_out[:3])})")
         content = json.dumps(table).encode()
+        if len(content) > _LARGEST_TABLE:
+            raise UserError(f"holds {len(table)} samples, too many for one shard; pack them into smaller ones")
         file.write(content + len(content).to_bytes(8, "little") + _MAGIC)
     (work / "unpacked").replace(entry)
     return left_out
 
 
-def _decode(sample: Sample, file: Path, max_megapixels: float) -> list[Pixels]:
+def _decode(source: BinaryIO, sample: Packed, file: Path, max_megapixels: float) -> list[Pixels]:
     decoded: list[Pixels] = []
-    for name, content in zip(sample.names, sample.contents, strict=True):
-        file.write_bytes(content)
+    for name, member in zip(sample.names, sample.members, strict=True):
+        member.copy(source, file)
         try:
             decoded.append(read_pixels(file, max_megapixels))
         except ImageError as error:
@@ -132,13 +138,37 @@ def _decode(sample: Sample, file: Path, max_megapixels: float) -> list[Pixels]:
 
 
 def _read_table(file: Path) -> list[list[_Place]]:
+    """What is where in a decoded shard.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not whole: its places do not follow one another up to the table.
+    """
     with file.open("rb") as content:
         end = content.seek(-16, 2)
         length, magic = int.from_bytes(content.read(8), "little"), content.read(8)
-        if magic != _MAGIC or length > end:
+        if magic != _MAGIC or length > min(end, _LARGEST_TABLE):
             raise ValueError(f"{file}: not a decoded shard")
         content.seek(end - length)
-        table = [[_Place(*place) for place in sample] for sample in json.loads(content.read(length))]
-    if table[-1][-1].end != end - length:
+        try:
+            table = [[_Place(*place) for place in sample] for sample in json.loads(content.read(length))]
+            known = _follow(table, end - length)
+        except (TypeError, RecursionError, OverflowError):
+            known = False
+    if not known:
         raise ValueError(f"{file}: not whole")
     return table
+
+
+def _follow(table: list[list[_Place]], end: int) -> bool:
+    """Whether the places of a table cover a file's pixels one after another, as many in each sample."""
+    start = 0
+    for sample in table:
+        for place in sample:
+            sides = (place.height, place.width, place.channels)
+            if not isinstance(place.name, str) or not all(type(side) is int and side > 0 for side in sides):
+                return False
+            if type(place.start) is not int or place.start != start or len({p[2:] for p in sample}) > 1:
+                return False
+            start = place.end
+    return bool(table) and start == end and len({len(sample) for sample in table}) == 1 and bool(table[0])
