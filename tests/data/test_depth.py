@@ -153,7 +153,7 @@ def test_a_shard_of_jpegs_is_unpacked_into_the_same_bytes_as_before(tmp_path: Pa
     (tmp_path / "work").mkdir()
     entry = tmp_path / "entry"
     stop = unpacked.threading.Event()
-    assert unpacked.unpack(tar, entry, tmp_path / "work", kind="single", max_megapixels=200, stop=stop) == []
+    assert unpacked.unpack(tar, entry, tmp_path / "work", kind="single", samples=1, max_megapixels=200, stop=stop) == []
     pixels = (255 * read(tmp_path / "in/a.jpg").pixels).round().byte().permute(1, 2, 0).numpy().tobytes()
     table = json.dumps([[[name, 0, 20, 20, 3]]]).encode()
     assert entry.read_bytes() == pixels + table + len(table).to_bytes(8, "little") + b"noiseda1"

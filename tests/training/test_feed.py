@@ -4,12 +4,13 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from noiseda.data.ahead import Ahead
 from noiseda.data.batches import DomainBatches
@@ -94,6 +95,17 @@ def test_the_size_of_a_step_is_known_before_it_is_made(steps: Steps) -> None:
     assert free_bytes(Path("/no such folder")) == float("inf")
 
 
+@pytest.fixture
+def another_loader() -> Iterator[None]:
+    """The process had a data loader before, which leaves a handler of dead workers behind."""
+    list(DataLoader(list(range(2)), num_workers=1))  # type: ignore[arg-type]
+    handler = signal.getsignal(signal.SIGCHLD)
+    assert callable(handler)
+    yield
+    assert signal.getsignal(signal.SIGCHLD) is handler
+
+
+@pytest.mark.usefixtures("another_loader")
 @pytest.mark.parametrize("shared", [1e12, 0])
 def test_a_killed_worker_is_noticed_at_once(steps: Steps, monkeypatch: pytest.MonkeyPatch, shared: float) -> None:
     monkeypatch.setattr(feed, "free_bytes", lambda: shared)

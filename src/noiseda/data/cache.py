@@ -225,7 +225,8 @@ def _patch(
     if any(after for _, after in missing):
         cut = np.pad(cut, [*missing, (0, 0)], mode="reflect")
     cut = np.rot90(cut[:, ::-1] if mirror else cut, turns)
-    samples = torch.from_numpy(np.ascontiguousarray(cut.transpose(2, 0, 1)))
+    held = np.ascontiguousarray(cut.transpose(2, 0, 1))  # of a grey image, perhaps the file itself, which is no copy
+    samples = torch.from_numpy(held if held.flags.writeable else held.copy())
     pixels = from_uint8(samples) if samples.dtype == torch.uint8 else from_integers(samples, white)
     if pixels.shape[0] == channels:
         return pixels

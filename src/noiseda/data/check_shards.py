@@ -7,13 +7,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import BinaryIO
 
 from rich.console import Console
 from rich.progress import track
 
 from noiseda.data.findings import CheckReport, Finding, read_image
-from noiseda.data.shards import INDEX, PATTERN, Sample, Shard, ShardSet, read_samples
-from noiseda.errors import UserError
+from noiseda.data.shards import INDEX, PATTERN, Packed, Shard, ShardSet, read_samples
+from noiseda.errors import ImageError, UserError
+from noiseda.images import SUFFIXES
 
 
 def check_shards(folder: Path, shards: ShardSet, *, patch: int, max_megapixels: float, console: Console) -> CheckReport:
@@ -40,11 +42,14 @@ def check_shards(folder: Path, shards: ShardSet, *, patch: int, max_megapixels: 
         for shard in track(shards.shards, "reading", console=console, disable=not console.is_terminal, transient=True):
             path = folder / shard.name
             try:
+                if path.exists() and not path.is_file():  # a pipe would be waited for
+                    raise UserError("is no file")
                 report.problems += [Finding("shard", f"{path}: {problem}") for problem in _differences(path, shard)]
                 held = 0
                 with path.open("rb") as file:
-                    for held, sample in enumerate(read_samples(file, shards.kind), 1):  # noqa: B007 (used below)
-                        _read(sample, Path(place, shard.name), report, patch, max_megapixels)
+                    samples = read_samples(file, shards.kind, most=shard.samples)
+                    for held, sample in enumerate(samples, 1):  # noqa: B007 (used below)
+                        _read(file, sample, path, Path(place), report, patch, max_megapixels)
                 if held != shard.samples:
                     message = f"{path}: holds {held} samples, but {INDEX} says {shard.samples}"
                     report.problems.append(Finding("shard", message))
@@ -52,8 +57,6 @@ def check_shards(folder: Path, shards: ShardSet, *, patch: int, max_megapixels: 
                 report.problems.append(Finding("shard", f"{path}: {error}"))
             except OSError as error:
                 report.problems.append(Finding("shard", f"{path}: cannot be read: {error.strerror or error}"))
-        for findings in (report.problems, report.notes):
-            findings[:] = [Finding(found.kind, found.message.replace(place, str(folder))) for found in findings]
     return report
 
 
@@ -68,15 +71,32 @@ def _differences(path: Path, shard: Shard) -> Iterator[str]:
         yield f"has the sha256 {digest}, but {INDEX} says {shard.sha256}"
 
 
-def _read(sample: Sample, place: Path, report: CheckReport, patch: int, max_megapixels: float) -> None:
-    """Read the images of a sample, by way of a folder that has the shard's name."""
+def _read(
+    file: BinaryIO, sample: Packed, shard: Path, place: Path, report: CheckReport, patch: int, max_megapixels: float
+) -> None:
+    """Read the images of a sample, by way of a file that has a short name; findings name the shard and the member."""
     sizes: dict[Path, tuple[int, int]] = {}
-    for name, content in zip(sample.names, sample.contents, strict=True):
-        path = place / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    before = len(report.problems), len(report.notes)
+    names: dict[str, str] = {}
+    for number, (name, member) in enumerate(zip(sample.names, sample.members, strict=True)):
+        suffix = Path(member.name).suffix.lower()
+        path = place / f"{number}{suffix if suffix in SUFFIXES else ''}"
+        names[str(path)] = f"{shard}/{name}"
+        try:
+            member.copy(file, path)
+        except ImageError as error:
+            report.problems.append(Finding("oversize", f"{shard}/{error}"))
+            continue
         read_image(path, report, patch, max_megapixels, sizes)
         path.unlink()
     if len(set(sizes.values())) > 1:
         message = " but ".join(f"{path} is {width}x{height}" for path, (height, width) in sizes.items())
         report.problems.append(Finding("mismatch", message))
+    for findings, start in zip((report.problems, report.notes), before, strict=True):
+        findings[start:] = [Finding(found.kind, _renamed(found.message, names)) for found in findings[start:]]
+
+
+def _renamed(message: str, names: dict[str, str]) -> str:
+    for path, name in names.items():
+        message = message.replace(path, name)
+    return message

@@ -73,7 +73,16 @@ class ShardCache:
 
         Args:
             keep: entries that stay, even if they alone are larger than the limit.
+
+        Raises:
+            UserError: the cache cannot be written.
         """
+        try:
+            self._trim(keep)
+        except OSError as error:
+            raise UserError(f"--cache {self.folder.parent} cannot be written: {error.strerror or error}") from error
+
+    def _trim(self, keep: Collection[Path]) -> None:
         found = []
         for path in self.folder.glob("*.pixels"):
             try:
@@ -95,7 +104,15 @@ class ShardCache:
             tar = _fetch(shards, shard, work, stop)
             name = _name(shards, shard)
             try:
-                reasons = unpack(tar, entry, work, kind=shards.kind, max_megapixels=self.max_megapixels, stop=stop)
+                reasons = unpack(
+                    tar,
+                    entry,
+                    work,
+                    kind=shards.kind,
+                    samples=shard.samples,
+                    max_megapixels=self.max_megapixels,
+                    stop=stop,
+                )
             except UserError as error:
                 raise UserError(f"{name}: {error}") from error
             for reason in reasons:
@@ -108,8 +125,10 @@ def _fetch(shards: ShardSet, shard: Shard, work: Path, stop: threading.Event) ->
     """A shard whose content is what the index says."""
     name = _name(shards, shard)
     if isinstance(shards.location, Url):
-        return download(name, shard.name, shard.sha256, work, stop)
+        return download(name, shard.name, shard.sha256, work, stop, size=shard.bytes)
     try:
+        if Path(name).exists() and not Path(name).is_file():  # a pipe would be waited for
+            raise UserError(f"{name}: is no file")
         with Path(name).open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:

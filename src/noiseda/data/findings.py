@@ -139,6 +139,6 @@ def read_image(
         report.highest = max(report.highest, round(FULL * float(picture.pixels.max())))
     report.formats[picture.format] += 1
     report.notes += [Finding("odd, but read", f"{path}: {note}") for note in picture.notes]
-    if FORMATS[path.suffix.lower()] != picture.format:
+    if FORMATS.get(path.suffix.lower(), picture.format) != picture.format:
         report.notes.append(Finding("another format than the name says", f"{path}: holds {picture.format}"))
     return picture

@@ -6,17 +6,18 @@ The files of a sample share a key, which ends before the first dot of the name: 
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import re
-import tarfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from noiseda.address import Location, Url
-from noiseda.data.download import download_text
+from noiseda.data.download import LARGEST_INDEX, download_text
+from noiseda.data.tar_members import Member, members, shown
 from noiseda.errors import UserError
 
 INDEX = "index.json"
@@ -24,6 +25,11 @@ PATTERN = "shard-*.tar"
 FORMAT = "noiseda shards"
 VERSION = 1
 HALVES = ("input", "target")
+LARGEST_SHARD = 10**12
+"""Bytes of the largest shard that an index may list."""
+
+_BLOCK = 512  # bytes that a file takes at least in a tar file
+_PARTS = 8  # files of a sample beyond which no more are listed
 
 Kind = Literal["single", "pairs"]
 
@@ -68,7 +74,7 @@ class ShardSet:
 
 @dataclass(frozen=True)
 class Sample:
-    """The files of one key: one image, or input and target.
+    """The files of one key, to be packed: one image, or input and target.
 
     Attributes:
         names: names in the tar file.
@@ -77,6 +83,22 @@ class Sample:
 
     names: tuple[str, ...]
     contents: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """The files of one key in a tar file: one image, or input and target.
+
+    Attributes:
+        members: where they are.
+    """
+
+    members: tuple[Member, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names in the tar file, for messages and logs."""
+        return tuple(member.label for member in self.members)
 
 
 def find_shards(location: Location) -> ShardSet | None:
@@ -96,7 +118,7 @@ def find_shards(location: Location) -> ShardSet | None:
     if not _holds_shards(location):
         return None
     try:
-        return parse_index(path.read_bytes(), location)
+        return parse_index(_start_of(path), location)
     except FileNotFoundError as error:
         raise UserError(
             f"{location}: holds shards but no {INDEX}; was packing them cut off? Pack them again"
@@ -115,18 +137,23 @@ def parse_index(content: bytes, location: Location) -> ShardSet:
     Raises:
         UserError: naming the location and what is wrong.
     """
+    if len(content) > LARGEST_INDEX:
+        raise UserError(f"{location}: its {INDEX} has more than {LARGEST_INDEX / 1e6:.0f} MB")
     try:
         tree = json.loads(content)
         if tree["format"] != FORMAT:
-            raise UserError(f"{location}: its {INDEX} is of another format ({tree['format']!r}, not {FORMAT!r})")
+            given = shown(repr(tree["format"]))
+            raise UserError(f"{location}: its {INDEX} is of another format ({given}, not {FORMAT!r})")
         if tree["version"] != VERSION:
-            raise UserError(f"{location}: its {INDEX} is of version {tree['version']}; expected {VERSION}")
+            raise UserError(f"{location}: its {INDEX} is of version {shown(str(tree['version']))}; expected {VERSION}")
         found = ShardSet(location, tree["kind"], tuple(Shard(**fields) for fields in tree["shards"]))
         problem = _problem(found, tree["samples"])
+    except RecursionError:
+        problem = "too deeply nested"
     except (ValueError, KeyError, TypeError) as error:
         problem = f"{type(error).__name__}: {error}"
     if problem:
-        raise UserError(f"{location}: its {INDEX} does not hold what `noiseda data pack` writes ({problem})")
+        raise UserError(f"{location}: its {INDEX} does not hold what `noiseda data pack` writes ({shown(problem)})")
     return found
 
 
@@ -143,33 +170,34 @@ def index_of(shards: ShardSet, left_out: list[dict[str, str]]) -> bytes:
     return (json.dumps(tree, indent=1) + "\n").encode()
 
 
-def read_samples(file: BinaryIO, kind: Kind) -> Iterator[Sample]:
+def read_samples(file: BinaryIO, kind: Kind, *, most: int | None = None) -> Iterator[Packed]:
     """The samples of a tar file, one after another.
 
+    Args:
+        file: the tar file; its position may be moved meanwhile.
+        kind: what a sample is.
+        most: how many samples it is to hold.
+
     Raises:
-        UserError: what is wrong, without the file's name: it is no whole tar file, or a key has other files than its
-            kind of sample.
+        UserError: what is wrong, without the file's name: it is no whole tar file, a key has other files than its kind
+            of sample, or there are too many.
     """
-    try:
-        with tarfile.open(fileobj=file, mode="r:") as tar:
-            for key, members in itertools.groupby((m for m in tar if m.isreg()), key=lambda m: split_key(m.name)[0]):
-                files: dict[str, tuple[str, bytes]] = {}
-                for member in members:
-                    if member.name.startswith("/") or ".." in member.name.split("/"):
-                        raise UserError(f"{member.name}: leads out of the folder")
-                    reader = tar.extractfile(member)
-                    assert reader is not None, "regular files have a content"
-                    part = split_key(member.name)[1].partition(".")[0] if kind == "pairs" else ""
-                    if part in files:
-                        raise UserError(f"two files of one sample: {files[part][0]} and {member.name}")
-                    files[part] = member.name, reader.read()
-                expected = HALVES if kind == "pairs" else ("",)
-                if set(files) != set(expected):
-                    raise UserError(f"{key}: expected its {' and '.join(HALVES)}, found {', '.join(sorted(files))}")
-                names, contents = zip(*(files[part] for part in expected), strict=True)
-                yield Sample(names, contents)
-    except tarfile.TarError as error:
-        raise UserError(f"not a whole tar file ({error})") from error
+    for number, (key, found) in enumerate(itertools.groupby(members(file), key=lambda one: split_key(one.name)[0])):
+        if number == most:
+            raise UserError(f"holds more samples than {INDEX} says ({most})")
+        files: dict[str, Member] = {}
+        for member in found:
+            part = split_key(member.name)[1].partition(".")[0] if kind == "pairs" else ""
+            if part in files:
+                raise UserError(f"two files of one sample: {files[part].label} and {member.label}")
+            files[part] = member
+            if len(files) > _PARTS:
+                break
+        expected = HALVES if kind == "pairs" else ("",)
+        if set(files) != set(expected):
+            listed = shown(", ".join(sorted(files)))
+            raise UserError(f"{shown(key)}: expected its {' and '.join(HALVES)}, found {listed}")
+        yield Packed(tuple(files[part] for part in expected))
 
 
 def split_key(name: str) -> tuple[str, str]:
@@ -188,19 +216,29 @@ def _holds_shards(folder: Path) -> bool:
     if any(folder.glob(PATTERN)):
         return True
     try:
-        return FORMAT.encode() in (folder / INDEX).read_bytes()
+        return FORMAT.encode() in _start_of(folder / INDEX)
     except OSError:
         return False
+
+
+def _start_of(path: Path) -> bytes:
+    """The content of an index, or enough of it to see that it is too large."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "is no file", str(path))  # a pipe would be waited for
+    with path.open("rb") as file:
+        return file.read(LARGEST_INDEX + 1)
 
 
 def _problem(found: ShardSet, samples: Any) -> str | None:  # noqa: ANN401 (whatever JSON holds)
     if found.kind not in ("single", "pairs"):
         return f"kind {found.kind!r}"
     for shard in found.shards:
-        if not re.fullmatch(r"[\w-][\w.-]*", shard.name) or not re.fullmatch(r"[0-9a-f]{64}", shard.sha256):
+        if not re.fullmatch(r"[\w-][\w.-]{0,200}", shard.name) or not re.fullmatch(r"[0-9a-f]{64}", shard.sha256):
             return f"shard {shard.name!r} with sha256 {shard.sha256!r}"
         if not all(type(number) is int and number > 0 for number in (shard.bytes, shard.samples)):
             return f"{shard.name}: {shard.bytes} bytes, {shard.samples} samples"
+        if shard.bytes > LARGEST_SHARD or shard.samples * _BLOCK > shard.bytes:
+            return f"{shard.name}: {shard.bytes:.3g} bytes cannot hold {shard.samples:.3g} samples"
     if len({shard.name for shard in found.shards}) < len(found.shards) or not found.shards:
         return f"{len(found.shards)} shards, not all of different names" if found.shards else "no shards"
     return None if samples == len(found) else f"{samples} samples, but its shards hold {len(found)}"

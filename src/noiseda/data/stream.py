@@ -128,7 +128,7 @@ class ShardStream:
         while True:
             try:
                 return UnpackedShard(self.fetch(shard), self._white)
-            except FileNotFoundError:  # removed meanwhile by another run that shares the cache
+            except (FileNotFoundError, ValueError):  # removed meanwhile by another run that shares the cache, or spoilt
                 continue
 
     def _at(self, position: int) -> Shard:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from noiseda.data.cache import Drawn, Pixels, cut, read_pixels, white_of
 from noiseda.data.download import Stopped
-from noiseda.data.shards import Kind, Sample, read_samples
+from noiseda.data.shards import INDEX, Kind, Packed, read_samples
 from noiseda.errors import ImageError, UserError
 from noiseda.images import FULL
 from noiseda.storage import atomic
@@ -28,6 +28,7 @@ rounded to 8, so that their files of that kind are made anew."""
 
 _SHALLOW = (".jpg", ".jpeg", ".webp")
 """Suffixes of formats that have 8 bits always."""
+_LARGEST_TABLE = 64 * 2**20  # bytes; some 100 a sample are usual
 
 
 class _Place(NamedTuple):
@@ -97,7 +98,7 @@ def is_whole(file: Path) -> bool:
 
 
 def unpack(
-    tar: Path, entry: Path, work: Path, *, kind: Kind, max_megapixels: float, stop: threading.Event
+    tar: Path, entry: Path, work: Path, *, kind: Kind, samples: int, max_megapixels: float, stop: threading.Event
 ) -> list[str]:
     """Decode a shard.
 
@@ -106,6 +107,7 @@ def unpack(
         entry: the file to make, whole or not at all.
         work: a folder on the same disk, for what is under way.
         kind: what a sample is.
+        samples: how many it is to hold.
         max_megapixels: larger images are left out.
         stop: calls it off when it is set.
 
@@ -121,11 +123,11 @@ def unpack(
     left_out: list[str] = []
     start = 0
     with tar.open("rb") as source, atomic(work / "unpacked") as file:
-        for sample in read_samples(source, kind):
+        for sample in read_samples(source, kind, most=samples):
             if stop.is_set():
                 raise Stopped
             try:
-                decoded = _decode(sample, work / "image", max_megapixels)
+                decoded = _decode(source, sample, work / "image", max_megapixels)
             except ImageError as error:
                 left_out.append(str(error))
                 continue
@@ -138,19 +140,23 @@ def unpack(
                 table[-1].append(_Place(name, start, height, width, channels, bits))
                 start = table[-1][-1].end
                 file.write(pixels.data)
+        if len(table) + len(left_out) != samples:
+            raise UserError(f"holds {len(table) + len(left_out)} samples, but {INDEX} says {samples}")
         if not table:
             raise UserError(f"none of its {len(left_out)} samples can be used ({'; '.join(left_out[:3])})")
         deep = _may_be_deep(table)
         content = json.dumps(table if deep else [[place[:5] for place in sample] for sample in table]).encode()
+        if len(content) > _LARGEST_TABLE:
+            raise UserError(f"holds {len(table)} samples, too many for one shard; pack them into smaller ones")
         file.write(content + len(content).to_bytes(8, "little") + (_DEEP if deep else _MAGIC))
     (work / "unpacked").replace(entry)
     return left_out
 
 
-def _decode(sample: Sample, file: Path, max_megapixels: float) -> list[Pixels]:
+def _decode(source: BinaryIO, sample: Packed, file: Path, max_megapixels: float) -> list[Pixels]:
     decoded: list[Pixels] = []
-    for name, content in zip(sample.names, sample.contents, strict=True):
-        file.write_bytes(content)
+    for name, member in zip(sample.names, sample.members, strict=True):
+        member.copy(source, file)
         try:
             decoded.append(read_pixels(file, max_megapixels, say=False))  # said when it was packed
         except ImageError as error:
@@ -162,14 +168,24 @@ def _decode(sample: Sample, file: Path, max_megapixels: float) -> list[Pixels]:
 
 
 def _read_table(file: Path) -> list[list[_Place]]:
+    """What is where in a decoded shard.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not whole: its places do not follow one another up to the table.
+    """
     with file.open("rb") as content:
         end = content.seek(-16, 2)
         length, magic = int.from_bytes(content.read(8), "little"), content.read(8)
-        if magic not in (_MAGIC, _DEEP) or length > end:
+        if magic not in (_MAGIC, _DEEP) or length > min(end, _LARGEST_TABLE):
             raise ValueError(f"{file}: not a decoded shard")
         content.seek(end - length)
-        table = [[_Place(*place) for place in sample] for sample in json.loads(content.read(length))]
-    if table[-1][-1].end != end - length:
+        try:
+            table = [[_Place(*place) for place in sample] for sample in json.loads(content.read(length))]
+            known = _follow(table, end - length)
+        except (TypeError, RecursionError, OverflowError):
+            known = False
+    if not known:
         raise ValueError(f"{file}: not whole")
     if magic == _MAGIC and _may_be_deep(table):
         raise ValueError(f"{file}: may hold images that were rounded to 8 bits")
@@ -178,3 +194,20 @@ def _read_table(file: Path) -> list[list[_Place]]:
 
 def _may_be_deep(table: list[list[_Place]]) -> bool:
     return any(place.bits == 16 or not place.name.lower().endswith(_SHALLOW) for sample in table for place in sample)
+
+
+def _follow(table: list[list[_Place]], end: int) -> bool:
+    """Whether the places of a table cover a file's pixels one after another, as many in each sample."""
+    start = 0
+    for sample in table:
+        for place in sample:
+            sides = (place.height, place.width, place.channels)
+            if not isinstance(place.name, str) or not all(type(side) is int and side > 0 for side in sides):
+                return False
+            start += start % 2 if place.bits == 16 else 0
+            if place.bits not in (8, 16) or type(place.start) is not int or place.start != start:
+                return False
+            if len({other[2:4] for other in sample}) > 1:
+                return False
+            start = place.end
+    return bool(table) and start == end and len({len(sample) for sample in table}) == 1 and bool(table[0])

@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 import torch
@@ -86,11 +86,13 @@ class Feed:
         self._asked = threading.Semaphore(1 if workers else 0)
         self._begun = threading.Event()
         self._closed = False
+        self._handler: Callable[[int, FrameType | None], Any] | None = None
         # A daemon: when a worker is killed while it sends, who reads waits for the rest for ever.
         self._thread = threading.Thread(target=self._work, name="noiseda feed", daemon=True)
 
     def __enter__(self) -> Feed:
         """Start the workers; they are forked before any other thread of the run begins."""
+        self._handler = _without_torchs_handler()
         self._thread.start()
         while not self._begun.wait(_PAUSE) and self._thread.is_alive():
             pass
@@ -108,6 +110,8 @@ class Feed:
             child.join(PATIENCE)
         self._asked.release()
         self._thread.join(PATIENCE)
+        if self._handler is not None:
+            signal.signal(signal.SIGCHLD, self._handler)
 
     def take(self) -> Step:
         """The next step.
@@ -201,6 +205,23 @@ class _Noted(Sampler[int]):
         yield from self._ahead
 
 
+def _without_torchs_handler() -> Callable[[int, FrameType | None], Any] | None:
+    """Take away the handler that torch leaves where the process had a data loader before.
+
+    It raises an error wherever the run happens to be when a worker dies, such as halfway through a checkpoint.
+
+    Returns:
+        The handler, which is to be put back.
+    """
+    handler = signal.getsignal(signal.SIGCHLD)
+    if not callable(handler) or not getattr(handler, "__module__", "").startswith("torch."):
+        return None
+    if threading.current_thread() is not threading.main_thread():
+        return None  # signals are of no concern here
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    return handler
+
+
 def lost(exitcode: int, workers: int, free: float) -> UserError:
     """Why a data worker has died, and what helps.
 
@@ -224,7 +245,9 @@ def lost(exitcode: int, workers: int, free: float) -> UserError:
 
 
 def _named(error: BaseException) -> BaseException:
-    """What torch says of too many open files, in words of ours; any other error as it is."""
+    """What the user can mend in words of ours, such as too many open files; any other error as it is."""
+    if isinstance(error, MemoryError):
+        return UserError("not enough memory for a batch: give a smaller --training.batch or fewer --training.workers")
     if isinstance(error, (OSError, RuntimeError)) and re.search("Too many open files|items of ancdata", str(error)):
         return UserError(
             "too many files are open for batches of data workers. Give fewer --training.workers (0 does without), or "
