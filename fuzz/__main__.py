@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import queue
 import shutil
@@ -22,6 +23,10 @@ from fuzz.kinds import prepare, run
 from fuzz.worker import Worker, keep
 
 PROCESSES = 2
+FORKS = multiprocessing.get_context("forkserver")
+# A process begins with these imported, which take seconds; with nothing of noiseda's, whose reading of images must not
+# be forked.
+FORKS.set_forkserver_preload(["torch", "torch._dynamo", "scipy.stats", "skimage.data"])
 
 
 def main(words: list[str] | None = None) -> int:
@@ -53,7 +58,7 @@ def try_all(cases: list[Case], kept: Path, *, until: float, keep_all: bool = Fal
         def work(lane: int) -> None:
             folder = Path(text, f"{lane}")
             folder.mkdir()
-            worker = Worker(run, ready=prepare)
+            worker = Worker(run, ready=prepare, context=FORKS)
             try:
                 while time.monotonic() < until:
                     try:
@@ -61,7 +66,7 @@ def try_all(cases: list[Case], kept: Path, *, until: float, keep_all: bool = Fal
                     except queue.Empty:
                         return
                     place = folder / f"{case.kind}-{case.number}"
-                    outcome = (try_here if case.kind == "kills" else worker)(case, place)
+                    outcome = try_here(case, place, FORKS) if case.kind == "kills" else worker(case, place)
                     _note(outcome, place, kept, keep_all)
                     found.append(outcome)
             finally:
