@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 import skimage.data
@@ -24,7 +23,6 @@ from fuzz.worker import MEMORY, SPAWNED, peak, total
 
 IMAGES, STEPS = 16, 20
 PHOTOGRAPHS = "photographs"
-_ONCE = Lock()
 PATIENCE = 240.0
 """Seconds on the clock that a run of a second or two may take."""
 
@@ -166,20 +164,19 @@ def _killed(attempt: Attempt, case: Case, place: Path) -> str | None:
 
 def unbroken(folder: Path, job: Job, attempt: Attempt) -> tuple[Path, Path]:
     """The inputs, and what an unbroken run makes of them; made once."""
-    with _ONCE:
-        inputs, whole = folder / "inputs", folder / f"unbroken {job.name}"
-        if not inputs.exists():
-            _make(inputs)
-        if job.name == "restore" and not (inputs / "identity.safetensors").exists():
-            _make_weights(inputs, attempt.context)
-        if not whole.exists():
-            partial = folder / "unfinished"
-            shutil.rmtree(partial, ignore_errors=True)
-            process = _started(attempt, job.words(inputs, partial), folder / "unbroken.txt")
-            _watched(process, attempt, lambda: False)
-            if process.exitcode != 0:
-                raise Wrong(f"an unbroken run ends with {process.exitcode}: {(folder / 'unbroken.txt').read_text()}")
-            partial.rename(whole)
+    inputs, whole = folder / "inputs", folder / f"unbroken {job.name}"
+    if not inputs.exists():
+        _make(inputs)
+    if job.name == "restore" and not (inputs / "identity.safetensors").exists():
+        _make_weights(inputs, attempt.context)
+    if not whole.exists():
+        partial = folder / "unfinished"
+        shutil.rmtree(partial, ignore_errors=True)
+        process = _started(attempt, job.words(inputs, partial), folder / "unbroken.txt")
+        _watched(process, attempt, lambda: False)
+        if process.exitcode != 0:
+            raise Wrong(f"an unbroken run ends with {process.exitcode}: {(folder / 'unbroken.txt').read_text()}")
+        partial.rename(whole)
     return inputs, whole
 
 
