@@ -59,6 +59,9 @@ class Outcome:
     megabytes: float = 0.0
     """The process's peak, its libraries counted."""
 
+    kept: Path | None = None
+    """Where what it was made of is kept."""
+
 
 class Wrong(Exception):  # noqa: N818 (a verdict)
     """What no case may do."""

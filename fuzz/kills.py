@@ -9,8 +9,9 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 import skimage.data
@@ -18,18 +19,19 @@ from PIL import Image
 
 from fuzz.cases import Case, Outcome, Wrong, tried
 from fuzz.oracle import digests, judge, no_library_words, unharmed
-from fuzz.worker import FORKS, MEMORY, peak, total
+from fuzz.worker import MEMORY, SPAWNED, peak, total
 
 IMAGES, STEPS = 16, 20
-_ONCE = Lock()
+PHOTOGRAPHS = "photographs"
 PATIENCE = 240.0
 """Seconds on the clock that a run of a second or two may take."""
 
 
 @dataclass
-class Cost:
-    """What the processes of a case took together: seconds of the processor, and the most memory of one (1e6 bytes)."""
+class Attempt:
+    """How processes are started, and what they took together: seconds of the processor, most memory of one (1e6 bytes)."""
 
+    context: BaseContext
     work: float = 0.0
     megabytes: float = 0.0
 
@@ -56,13 +58,13 @@ class Job:
 
 
 def _restore(inputs: Path, out: Path) -> list[str]:
-    return ["restore", str(inputs / "identity.safetensors"), str(inputs / "photographs"), str(out), "--device=cpu"]
+    return ["restore", str(inputs / "identity.safetensors"), str(inputs / PHOTOGRAPHS), str(out), "--device=cpu"]
 
 
 def _adapt(inputs: Path, out: Path) -> list[str]:
     settings = {
-        "clean": inputs / "photographs",
-        "real": inputs / "photographs",
+        "clean": inputs / PHOTOGRAPHS,
+        "real": inputs / PHOTOGRAPHS,
         "out": out,
         "strategy": "noise-space",
         "look-alikes": 0,
@@ -84,7 +86,7 @@ def _adapt(inputs: Path, out: Path) -> list[str]:
 
 
 def _pack(inputs: Path, out: Path) -> list[str]:
-    return ["data", "pack", str(inputs / "photographs"), str(out), "--shard-megabytes=0.1"]
+    return ["data", "pack", str(inputs / PHOTOGRAPHS), str(out), "--shard-megabytes=0.1"]
 
 
 def _files(out: Path, *suffixes: str) -> list[Path]:
@@ -117,40 +119,40 @@ JOBS = (
 _TURNS = (0, 0, 1, 0, 2, 0, 1, 0, 2, 1)
 
 
-def try_here(case: Case, place: Path) -> Outcome:
+def try_here(case: Case, place: Path, context: BaseContext = SPAWNED) -> Outcome:
     """Try a case; this process starts those that are killed, and watches them."""
     place.mkdir(parents=True)
-    began, cost = time.monotonic(), Cost()
-    outcome = judge(functools.partial(_killed, cost), case, place, str)
-    outcome.seconds, outcome.work, outcome.megabytes = time.monotonic() - began, cost.work, cost.megabytes
+    began, attempt = time.monotonic(), Attempt(context)
+    outcome = judge(functools.partial(_killed, attempt), case, place, str)
+    outcome.seconds, outcome.work, outcome.megabytes = time.monotonic() - began, attempt.work, attempt.megabytes
     if outcome.megabytes > MEMORY and outcome.verdict != "wrong":
         outcome.verdict, outcome.why = "wrong", f"memory: {outcome.megabytes:.0f} MB"
     return outcome
 
 
-def _killed(cost: Cost, case: Case, place: Path) -> str | None:
+def _killed(attempt: Attempt, case: Case, place: Path) -> str | None:
     chance = case.chance
     job = JOBS[_TURNS[case.number % len(_TURNS)]]
     moment, later = chance.randrange(job.end), 0.08 * chance.random()
     tried(place, f"{job.name}, killed {1000 * later:.0f} ms after {moment} of {job.end}")
-    inputs, whole = unbroken(place.parent.parent, job, cost)
-    before, out = digests(inputs), place / "out"
+    inputs, whole = unbroken(place.parent.parent, job, attempt)
+    before, out = digests(inputs / PHOTOGRAPHS), place / "out"
     words = job.words(inputs, out)
-    process = _started(words, place / "first.txt")
-    _watched(process, cost, lambda: job.progress(out) >= moment)
+    process = _started(attempt, words, place / "first.txt")
+    _watched(process, attempt, lambda: job.progress(out) >= moment)
     time.sleep(later)
     process.kill()
     process.join()
-    unharmed(inputs, before)
+    unharmed(inputs / PHOTOGRAPHS, before)
     finished = {path.relative_to(out) for path in job.results(out)} if job.name != "adapt" else set()
     for path in finished:
         if path.name != "index.json" and not _same(out / path, whole / path):
             raise Wrong(f"{path} has its name, but is not as an unbroken run writes it")
-    process = _started(words, place / "again.txt")
-    _watched(process, cost, lambda: False)
+    process = _started(attempt, words, place / "again.txt")
+    _watched(process, attempt, lambda: False)
     said = (place / "again.txt").read_text(errors="replace")
     no_library_words(said)
-    unharmed(inputs, before)
+    unharmed(inputs / PHOTOGRAPHS, before)
     if job.may_refuse and process.exitcode == 2 and "noiseda: error:" in said:
         return said
     if process.exitcode != 0:
@@ -160,30 +162,34 @@ def _killed(cost: Cost, case: Case, place: Path) -> str | None:
     return None
 
 
-def unbroken(folder: Path, job: Job, cost: Cost) -> tuple[Path, Path]:
+def unbroken(folder: Path, job: Job, attempt: Attempt) -> tuple[Path, Path]:
     """The inputs, and what an unbroken run makes of them; made once."""
-    with _ONCE:
-        inputs, whole = folder / "inputs", folder / f"unbroken {job.name}"
-        if not inputs.exists():
-            _make(inputs)
-        if not whole.exists():
-            partial = folder / "unfinished"
-            shutil.rmtree(partial, ignore_errors=True)
-            process = _started(job.words(inputs, partial), folder / "unbroken.txt")
-            _watched(process, cost, lambda: False)
-            if process.exitcode != 0:
-                raise Wrong(f"an unbroken run ends with {process.exitcode}: {(folder / 'unbroken.txt').read_text()}")
-            partial.rename(whole)
+    inputs, whole = folder / "inputs", folder / f"unbroken {job.name}"
+    if not inputs.exists():
+        _make(inputs)
+    if job.name == "restore" and not (inputs / "identity.safetensors").exists():
+        _make_weights(inputs, attempt.context)
+    if not whole.exists():
+        partial = folder / "unfinished"
+        shutil.rmtree(partial, ignore_errors=True)
+        process = _started(attempt, job.words(inputs, partial), folder / "unbroken.txt")
+        _watched(process, attempt, lambda: False)
+        if process.exitcode != 0:
+            raise Wrong(f"an unbroken run ends with {process.exitcode}: {(folder / 'unbroken.txt').read_text()}")
+        partial.rename(whole)
     return inputs, whole
 
 
 def _make(folder: Path) -> None:
-    (folder / "photographs").mkdir(parents=True)
+    (folder / PHOTOGRAPHS).mkdir(parents=True)
     for index in range(IMAGES):
         suffix = ("png", "jpg", "tif")[index % 3]
         crop = skimage.data.astronaut()[15 * index : 15 * index + 150, 100 : 100 + 140]
-        Image.fromarray(np.ascontiguousarray(crop)).save(folder / f"photographs/{index:02}.{suffix}")
-    process = FORKS.Process(target=_identity, args=(folder / "identity.safetensors",))
+        Image.fromarray(np.ascontiguousarray(crop)).save(folder / PHOTOGRAPHS / f"{index:02}.{suffix}")
+
+
+def _make_weights(folder: Path, context: BaseContext) -> None:
+    process = context.Process(target=_identity, args=(folder / "identity.safetensors",))
     process.start()
     process.join()
 
@@ -194,8 +200,8 @@ def _identity(path: Path) -> None:
     identity(path).rename(path)
 
 
-def _started(words: list[str], said: Path) -> FORKS.Process:  # type: ignore[name-defined]
-    process = FORKS.Process(target=_command, args=(words, said), daemon=True)
+def _started(attempt: Attempt, words: list[str], said: Path) -> BaseProcess:
+    process = attempt.context.Process(target=_command, args=(words, said), daemon=True)
     process.start()
     return process
 
@@ -209,12 +215,12 @@ def _command(words: list[str], said: Path) -> None:
     sys.exit(main(words))
 
 
-def _watched(process: FORKS.Process, cost: Cost, enough: Callable[[], bool]) -> None:  # type: ignore[name-defined]
+def _watched(process: BaseProcess, attempt: Attempt, enough: Callable[[], bool]) -> None:
     """Wait for the end of a process, or until it is enough."""
     until, spent = time.monotonic() + PATIENCE, 0.0
     while process.is_alive() and not enough():
-        cost.megabytes = max(cost.megabytes, peak(process.pid))
-        cost.work += max(0.0, total(process.pid) - spent)
+        attempt.megabytes = max(attempt.megabytes, peak(process.pid))
+        attempt.work += max(0.0, total(process.pid) - spent)
         spent = max(spent, total(process.pid))
         if time.monotonic() > until:
             process.kill()

@@ -22,6 +22,8 @@ def run(case: Case, place: Path) -> str | None:
 
 def prepare() -> None:
     """Import what the commands need, so that no case's time counts it."""
+    import torch
+
     import noiseda.cli
     import noiseda.comparison.judge
     import noiseda.data.check
@@ -31,4 +33,5 @@ def prepare() -> None:
     from noiseda.restoration import foreign
 
     assert noiseda.cli
+    torch.set_num_threads(1)
     foreign.registry()

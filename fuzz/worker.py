@@ -12,16 +12,15 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
 from fuzz.cases import Case, Outcome, Run, was_tried
 from fuzz.oracle import judge
 
-FORKS = multiprocessing.get_context("forkserver")
-# A new process starts with this imported, so that its start costs little; noiseda's reading is not, since it must not
-# be forked.
-FORKS.set_forkserver_preload(["torch"])
+SPAWNED = multiprocessing.get_context("spawn")
+"""How processes are started, where nobody says it better."""
 
 MEMORY = 1000.0
 """Most memory of a process, in 1e6 bytes."""
@@ -48,6 +47,7 @@ class Worker:
         idle: seconds without any work after which it hangs.
         memory: most memory of the process, in 1e6 bytes.
         ready: called once in the process, so that no case's time counts it.
+        context: how the process is started.
     """
 
     def __init__(
@@ -58,8 +58,9 @@ class Worker:
         idle: float = IDLE,
         memory: float = MEMORY,
         ready: Callable[[], object] | None = None,
+        context: BaseContext = SPAWNED,
     ) -> None:
-        self.run, self.ready = run, ready
+        self.run, self.ready, self.context = run, ready, context
         self.seconds, self.idle, self.memory = seconds, idle, memory
         self._process: Any = None
         self._line: Connection
@@ -112,18 +113,15 @@ class Worker:
     def _start(self) -> None:
         if self._process is not None:
             return
-        self._line, other = FORKS.Pipe()
-        self._process = FORKS.Process(target=_serve, args=(self.run, self.ready, other), daemon=True)
+        self._line, other = self.context.Pipe()
+        self._process = self.context.Process(target=_serve, args=(self.run, self.ready, other), daemon=True)
         self._process.start()
         other.close()
         self._line.recv()  # ready: what it imports does not count
 
 
 def _serve(run: Run, ready: Callable[[], object] | None, line: Connection) -> None:
-    import torch
-
     os.setpgid(0, 0)
-    torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that watches
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")  # as the command line does
     if ready is not None:

@@ -1,11 +1,7 @@
 """The fuzzing script can find what is wrong, and a few of its cases of each kind run."""
 
 import io
-import os
-import time
-import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,34 +10,12 @@ from PIL import Image
 
 from fuzz import images, kills, kinds, mutations, weights
 from fuzz.__main__ import main, table
-from fuzz.cases import COUNTS, Case, Outcome, Wrong, tried
+from fuzz.cases import COUNTS, Case, Outcome, Wrong
 from fuzz.oracle import digests, no_library_words, plain, unharmed
 from fuzz.pictures import MAKERS, picture
 from fuzz.worker import Worker, keep
 from noiseda.errors import UserError
-
-
-def fault(case: Case, place: Path) -> str | None:
-    """Stands for noiseda: does what the case's kind says."""
-    tried(place, case.kind)
-    if case.kind == "raises":
-        raise KeyError("no such key")
-    if case.kind == "hangs":
-        time.sleep(600)
-    if case.kind == "computes for ever":
-        while True:
-            sum(range(10000))
-    if case.kind == "grows":
-        held = [bytearray(b"\1" * 10_000_000) for _ in range(300)]
-        time.sleep(600)
-        return str(len(held))
-    if case.kind == "is killed":
-        os.abort()
-    if case.kind == "prints a traceback":
-        os.write(2, b"Traceback (most recent call last):\n  File ...\nKeyError: 1\n")
-    if case.kind == "warns":
-        warnings.warn("something", UserWarning, stacklevel=1)
-    return "case: refused" if case.kind == "refuses" else None
+from tests.faults import fault
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +54,10 @@ def test_what_is_wrong_is_found_and_what_comes_after_it_is_tried_all_the_same(fa
 
 
 def test_peak_memory_is_that_of_the_case_alone(faults, tmp_path):
-    outcome = faults(Case("does as it should", 0), tmp_path / "case")
-    assert 50 < outcome.megabytes < 900
+    first, second = (faults(Case(kind, 0), tmp_path / kind) for kind in ("grows for a while", "does as it should"))
+    assert first.verdict == second.verdict == "accepted"
+    assert 200 < first.megabytes < 900
+    assert 10 < second.megabytes < 150
 
 
 # -- pictures ----------------------------------------------------------------------------------------------------------
