@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -119,6 +120,52 @@ def test_a_killed_worker_is_noticed_at_once(steps: Steps, monkeypatch: pytest.Mo
     assert "a data worker was ended by SIGKILL" in str(caught.value.error)
     assert "--training.workers" in str(caught.value.error)
     assert multiprocessing.active_children() == []
+
+
+def test_workers_that_cannot_be_started_are_done_without(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no shared memory at all there are not even locks."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    said: list[str] = []
+    monkeypatch.setattr("multiprocessing.synchronize.Lock", full)
+    with fed(steps, workers=2, say=said.append) as stream:
+        taken = [stream.take() for _ in range(5)]
+        assert multiprocessing.active_children() == []
+    assert all(same(step, steps[number]) for number, step in enumerate(taken))
+    assert "data workers cannot be started (No space left on device; /dev/shm has " in said[-1]
+
+
+def _never_take(steps: Steps, told: Any) -> None:
+    steps.batches.size, steps.batches.patch = 8, 64  # more than a pipe holds
+    with fed(steps, workers=2):
+        told.send([child.pid for child in multiprocessing.active_children()])
+        time.sleep(60)
+
+
+def test_workers_go_when_the_run_is_killed(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "free_bytes", lambda: 0.0)
+    forks = multiprocessing.get_context("fork")
+    here, there = forks.Pipe()
+    process = forks.Process(target=_never_take, args=(steps, there))
+    process.start()
+    pids = here.recv()
+    assert len(pids) == 2
+    time.sleep(1)
+    process.kill()
+    process.join()
+    until = time.monotonic() + 10
+    while any(_runs(pid) for pid in pids):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import queue
 import re
 import signal
@@ -78,7 +79,7 @@ class Feed:
         processes: int = 1,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self._ahead, self._workers, self._pinned, self._stop = ahead, workers, pinned, stop
+        self._ahead, self._workers, self._pinned, self._stop, self._say = ahead, workers, pinned, stop, say
         self._threads = torch.get_num_threads()
         self._sent = Sent(steps, shared=_fits(steps, workers, processes, say))
         self._children: list[BaseProcess] = []
@@ -145,7 +146,15 @@ class Feed:
         torch.set_num_threads(self._threads)  # each thread has a number of its own
         try:
             before = multiprocessing.active_children()
-            stream = self._stream(before)
+            try:
+                if self._workers:
+                    multiprocessing.Lock()  # a loader whose making fails here complains when it is collected
+                stream = self._stream(before)
+            except OSError as error:
+                if self._begun.is_set():  # it comes from the numbers
+                    raise
+                self._go_alone(before, error)
+                stream = self._stream(before)
             self._begun.set()  # without workers, no number has been asked for
             while True:
                 self._asked.acquire()
@@ -166,9 +175,20 @@ class Feed:
                 batch_size=None,
                 sampler=_Noted(self._ahead, lambda: self._note(before)),
                 num_workers=self._workers,
-                worker_init_fn=leave_signals,
+                worker_init_fn=_settle,
             )
             return iter(loader)
+
+    def _go_alone(self, before: list[BaseProcess], error: OSError) -> None:
+        """Do without workers where they cannot be started: their locks lie in shared memory, too."""
+        for child in multiprocessing.active_children():
+            if child not in before:
+                child.kill()
+        self._workers = 0
+        self._say(
+            f"data workers cannot be started ({error.strerror or error}; {SHARED} has {free_bytes() / 1e6:.0f} MB "
+            "free): the run prepares its batches by itself"
+        )
 
     def _note(self, before: list[BaseProcess]) -> None:
         if not self._begun.is_set():
@@ -203,6 +223,19 @@ class _Noted(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         self._begun()
         yield from self._ahead
+
+
+def _settle(worker: int) -> None:
+    """Let a worker leave signals to the run, and go when the run has gone."""
+    leave_signals(worker)
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    """End this process when its parent has died: nobody would read what it has begun to send."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _without_torchs_handler() -> Callable[[int, FrameType | None], Any] | None:
