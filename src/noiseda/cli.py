@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -178,7 +179,8 @@ def _broken_off(error: BaseException) -> int:
         said = "this machine's memory does not suffice (smaller images, tiles, patches, batches or networks need less)"
     else:
         raise error
-    print(f"noiseda: error: {said}", file=sys.stderr)
+    with suppress(OSError):
+        print(f"noiseda: error: {said}", file=sys.stderr)
     return 2
 
 

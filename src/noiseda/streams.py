@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import sys
 from contextlib import suppress
 from typing import TextIO
@@ -46,11 +47,23 @@ def lost() -> str | None:
     found = None
     for name, stream in (("standard output", sys.stdout), ("standard error", sys.stderr)):
         try:
-            stream.flush()
-        except (OSError, ValueError):  # what could not be written before is tried again here
+            stream.flush()  # what could not be written before is tried again
+            whole = not _is_hung_up(stream)
+        except (OSError, ValueError):
+            whole = False
+        if not whole:
             _silence(stream)
             found = found or name
     return found
+
+
+def _is_hung_up(stream: TextIO) -> bool:
+    """Whether a stream is a pipe whose other end is closed."""
+    with suppress(OSError, ValueError, AttributeError):  # no number, or no such look on this system
+        look = select.poll()
+        look.register(stream.fileno(), select.POLLOUT)
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in look.poll(0))
+    return False
 
 
 def _silence(stream: TextIO) -> None:

@@ -18,7 +18,10 @@ from noiseda import wording
 from noiseda.config import AdaptSettings, DegradationSettings, Task
 from noiseda.errors import UserError
 from noiseda.evaluation.protocols import ProtocolName
+from noiseda.limits import check_numbers
+from noiseda.plain_yaml import as_read, unmarked
 from noiseda.settings_file import computed, flatten, presets, read_settings, to_tree
+from noiseda.suggestions import nearest_setting
 
 Tree = dict[str, Any]
 
@@ -145,10 +148,14 @@ class CompareSettings:
         Raises:
             UserError: naming the setting, what was given and what was expected.
         """
+        check_numbers(self)
         for name in ("parallel", "threads"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"--{name} must be at least 1, not {value}")
+        for name in ("curve_images", "signal_images"):
+            if getattr(self, name) < 0:
+                raise UserError(f"--{name} must not be negative, but is {getattr(self, name)}")
         if not self.sets or not self.strategies or not self.seeds:
             raise UserError("a comparison needs sets, strategies and seeds: give a --config that names them")
         for flag, names, known in (
@@ -360,10 +367,10 @@ def parse(tree: Mapping[str, Any], where: str) -> AdaptSettings:
     groups = {name.rpartition(".")[0] for name in known}
     for name in flatten(dict(tree)):
         if name not in known and name not in groups:
-            raise UserError(f"{where}: unknown setting {name!r}{wording.nearest(name, known)}")
+            raise UserError(f"{where}: unknown setting {name!r}{nearest_setting(name, known)}")
     leaf = _parser()
     try:
-        return AdaptSettings(**leaf.instantiate(leaf.parse_object(dict(tree))).as_dict())
+        return AdaptSettings(**unmarked(leaf.instantiate(leaf.parse_object(as_read(dict(tree)))).as_dict()))
     except jsonargparse.ArgumentError as error:
         raise UserError(f"{where}: {wording.refusal(str(error), [], leaf)}") from error
 
