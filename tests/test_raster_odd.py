@@ -148,7 +148,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_jpeg_whose_data_is_cut_is_refused(tmp_path, kind, odd):
     content = KINDS[kind]
-    jpeg = jpeg_scans.walk(io.BytesIO(content))
+    jpeg = jpeg_scans.walk(content)
     start, end = jpeg.scans[0].data[0], jpeg.end
     if odd:  # on the second way, too
         content = insert(content, b"\xff\xdb", b"\0\0")
@@ -166,7 +166,7 @@ def test_a_jpeg_whose_data_is_cut_is_refused(tmp_path, kind, odd):
 
 
 def test_a_jpeg_of_which_scans_are_missing_is_refused(tmp_path):
-    scans = jpeg_scans.walk(io.BytesIO(PROGRESSIVE)).scans
+    scans = jpeg_scans.walk(PROGRESSIVE).scans
     for one in scans:
         with pytest.raises(ImageError, match="cannot be read"):
             raster.read(written(tmp_path, "a.jpg", PROGRESSIVE[: one.at] + PROGRESSIVE[one.data[1] :]))

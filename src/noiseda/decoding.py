@@ -106,7 +106,7 @@ def decode(path: Path, work: Callable[[Opened], T], *, whole: bool = True) -> tu
                 def informed(opened: Opened) -> T:
                     return work(replace(opened, content=content))
 
-                return {"jpeg": _jpeg, "tiff": _tiff, "png": _png, "webp": _webp}[name](file, informed, whole)
+                return {"jpeg": _jpeg, "tiff": _tiff, "png": _png, "webp": _webp}[name](file, content, informed, whole)
     except OSError as error:
         raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
     except _Damaged as error:
@@ -127,34 +127,34 @@ def _format(file: BinaryIO, path: Path) -> str:
     return name
 
 
-def _jpeg(file: BinaryIO, work: Callable[[Opened], T], whole: bool) -> tuple[T, tuple[str, ...]]:
-    found = jpeg_scans.walk(file, briefly=True) if whole else None
+def _jpeg(file: BinaryIO, content: mmap, work: Callable[[Opened], T], whole: bool) -> tuple[T, tuple[str, ...]]:
+    found = jpeg_scans.walk(content, briefly=True) if whole else None
     if found is not None and (lost := jpeg_scans.missing(found)):
         raise _Damaged(lost, [])
     odd: list[str] = []
     try:
         result, heard = _try("jpeg", _source(file), work)
     except _Damaged:
-        mended = jpeg_scans.mend(jpeg_scans.walk(file))
+        mended = jpeg_scans.mend(jpeg_scans.walk(content))
         if mended is None:
             raise
         pieces, odd = mended
         result, heard = _try("jpeg", _source(file, pieces), work)
-    others = jpeg_scans.others(found, file) if found is not None else []
+    others = jpeg_scans.others(found, content) if found is not None else []
     return result, (*odd, *map(complaints.of_any, heard), *others)
 
 
-def _tiff(file: BinaryIO, work: Callable[[Opened], T], whole: bool) -> tuple[T, tuple[str, ...]]:
-    choice = tiff_pages.choose(file)
+def _tiff(file: BinaryIO, content: mmap, work: Callable[[Opened], T], whole: bool) -> tuple[T, tuple[str, ...]]:
+    choice = tiff_pages.choose(content)
     if choice.refusal is not None:
         raise _Damaged(choice.refusal, [])
     said = (choice.note,) if choice.note is not None else ()
     try:
         loading = {"page": choice.page, "subifd": choice.subifd}
-        source = _source(file, _as_stored(file, choice.place))
+        source = _source(file, _as_stored(content, choice.place))
         return _try("tiff", source, work, choice=choice, strict=True, **loading)[0], said
     except _Damaged as first:
-        mended = tiff_mend.mend(file, choice.place) if choice.place else first.reason
+        mended = tiff_mend.mend(content, choice.place) if choice.place else first.reason
         if isinstance(mended, str):
             raise _Damaged(mended, []) from first.__cause__
         pieces, odd = mended
@@ -166,26 +166,25 @@ def _tiff(file: BinaryIO, work: Callable[[Opened], T], whole: bool) -> tuple[T, 
         return result, (*(odd or ["its directory has odd entries, which are passed over"]), *said)
 
 
-def _as_stored(file: BinaryIO, place: int) -> list[Piece] | None:
+def _as_stored(content: mmap, place: int) -> list[Piece] | None:
     """A picture in Lab under the name of RGB: libvips gives its samples as they stand, where it would misread them."""
-    with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-        meaning, size = tiff.photometric(content, place), len(content)
+    meaning = tiff.photometric(content, place)
     if meaning is None or meaning.kind not in tiff.LAB:
         return None
-    return [(0, meaning.place), struct.pack(f"{meaning.order}H", 2), (meaning.place + 2, size)]
+    return [(0, meaning.place), struct.pack(f"{meaning.order}H", 2), (meaning.place + 2, len(content))]
 
 
-def _png(file: BinaryIO, work: Callable[[Opened], T], whole: bool) -> tuple[T, tuple[str, ...]]:
+def _png(file: BinaryIO, content: mmap, work: Callable[[Opened], T], whole: bool) -> tuple[T, tuple[str, ...]]:
     result, heard = _try("png", _source(file), work)
     odd = list(map(complaints.of_png, heard))
     if None in odd:
         raise _Damaged("its transparency is damaged", heard)
-    if not png_end.has_end(file):
+    if not png_end.has_end(content):
         odd.append("its end is missing, but all of its pixels are there")
     return result, tuple(sentence for sentence in odd if sentence is not None)
 
 
-def _webp(file: BinaryIO, work: Callable[[Opened], T], whole: bool) -> tuple[T, tuple[str, ...]]:
+def _webp(file: BinaryIO, content: mmap, work: Callable[[Opened], T], whole: bool) -> tuple[T, tuple[str, ...]]:
     odd: list[str] = []
     frames = 1
 
@@ -197,7 +196,7 @@ def _webp(file: BinaryIO, work: Callable[[Opened], T], whole: bool) -> tuple[T, 
     try:
         result, heard = _try("webp", _source(file), count)
     except _Damaged:
-        mended = riff.mend(file)
+        mended = riff.mend(content)
         if mended is None:
             raise
         pieces, odd = mended

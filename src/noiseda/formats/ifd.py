@@ -9,7 +9,7 @@ import struct
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from mmap import mmap
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -25,10 +25,11 @@ IPTC = 0x83BB
 _SHARED = 1 << 16
 """Bytes that values of one directory may have in common: more is no file of anyone's, but asks for much memory."""
 
-_SIZE: Mapping[int, int] = {
+SIZE: Mapping[int, int] = {
     1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8
 }  # fmt: skip
-_WORD: Mapping[int, int] = {**_SIZE, 5: 4, 10: 4}  # a rational is two words
+"""Bytes of a value, by its type."""
+_WORD: Mapping[int, int] = {**SIZE, 5: 4, 10: 4}  # a rational is two words
 _CLASSIC: Mapping[int, int] = {16: 4, 17: 9, 18: 4}  # BigTIFF's own types -> what holds them elsewhere
 
 
@@ -42,6 +43,34 @@ class Layout:
     big: bool = False
     """Whether it is a BigTIFF."""
 
+    @property
+    def wide(self) -> int:
+        """Bytes of an offset, and of the number of values of an entry."""
+        return 8 if self.big else 4
+
+    @property
+    def counting(self) -> int:
+        """Bytes of the number of entries."""
+        return 8 if self.big else 2
+
+    @property
+    def entry(self) -> int:
+        """Bytes of an entry: tag, type, number of values, and these or their offset."""
+        return 4 + 2 * self.wide
+
+    @property
+    def endian(self) -> Literal["little", "big"]:
+        """The order, as Python calls it."""
+        return "little" if self.order == "<" else "big"
+
+    def whole(self, content: bytes | bytearray) -> int:
+        """The unsigned number that some bytes hold."""
+        return int.from_bytes(content, self.endian)
+
+    def write(self, value: int, length: int) -> bytes:
+        """An unsigned number in so many bytes."""
+        return value.to_bytes(length, self.endian)
+
     def number(self, data: Buffer, at: int, size: int) -> int:
         """An unsigned number of some bytes.
 
@@ -51,7 +80,7 @@ class Layout:
         found = data[at : at + size]
         if at < 0 or len(found) < size:
             raise ValueError("a number lies beyond the end")
-        return int.from_bytes(found, "little" if self.order == "<" else "big")
+        return self.whole(found)
 
 
 @dataclass(frozen=True)
@@ -69,7 +98,7 @@ class Field:
     @property
     def size(self) -> int:
         """Bytes of the value."""
-        return _SIZE[self.kind] * self.count
+        return SIZE[self.kind] * self.count
 
 
 def header(data: Buffer) -> tuple[Layout, int]:
@@ -94,24 +123,23 @@ def fields(data: Buffer, at: int, layout: Layout) -> list[Field]:
 
 def next_directory(data: Buffer, at: int, layout: Layout) -> tuple[int, int] | None:
     """Where the offset of the next directory stands, and that offset; None where the data end before it."""
-    count_size, entry_size, word = (8, 20, 8) if layout.big else (2, 12, 4)
     try:
-        place = at + count_size + entry_size * layout.number(data, at, count_size)
-        return place, layout.number(data, place, word)
+        place = at + layout.counting + layout.entry * layout.number(data, at, layout.counting)
+        return place, layout.number(data, place, layout.wide)
     except ValueError:
         return None
 
 
 def _entries(data: Buffer, at: int, layout: Layout) -> Iterator[Field]:
-    count_size, entry_size, word = (8, 20, 8) if layout.big else (2, 12, 4)
+    word, start = layout.wide, at + layout.counting
     try:
-        count = layout.number(data, at, count_size)
-        for entry in range(at + count_size, at + count_size + entry_size * min(count, 65535), entry_size):
+        count = layout.number(data, at, layout.counting)
+        for entry in range(start, start + layout.entry * min(count, 65535), layout.entry):
             tag, kind = layout.number(data, entry, 2), layout.number(data, entry + 2, 2)
             number, inline = layout.number(data, entry + 4, word), entry + 4 + word
             layout.number(data, inline, word)  # the entry is whole
-            if kind in _SIZE:
-                place = inline if _SIZE[kind] * number <= word else layout.number(data, inline, word)
+            if kind in SIZE:
+                place = inline if SIZE[kind] * number <= word else layout.number(data, inline, word)
                 yield Field(tag, kind, number, entry, place)
     except ValueError:
         return

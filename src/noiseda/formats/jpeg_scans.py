@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO, Literal
+from typing import Literal
 
+from noiseda.formats.ifd import Buffer
 from noiseda.formats.pieces import Piece
 
 _EOI, _SOS, _DHT, _COM, _APP0, _APP14 = 0xD9, 0xDA, 0xC4, 0xFE, 0xE0, 0xEE
@@ -29,7 +30,6 @@ _SWALLOWED = re.compile(rb"\xff[\xc0-\xfe]")
 _GAIN_MAP = re.compile(rb"hdrgainmap|hdr-gain-map|urn:iso:std:iso:ts:21496:-1")
 _VIDEO = re.compile(rb"(?:MotionPhoto|MicroVideo)(?:=[\"']|>)1")
 
-_WINDOW = 1 << 18
 _MOST_PICTURES = 64
 
 
@@ -82,7 +82,7 @@ class Jpeg:
                 yield segment.at + 4 + len(start), segment.payload[len(start) :]
 
 
-def walk(file: BinaryIO, *, briefly: bool = False) -> Jpeg:
+def walk(file: Buffer, *, briefly: bool = False) -> Jpeg:
     """Read the structure of a JPEG file up to the end of its first picture.
 
     Args:
@@ -92,7 +92,7 @@ def walk(file: BinaryIO, *, briefly: bool = False) -> Jpeg:
     Returns:
         What was found, as far as it can be followed.
     """
-    size = file.seek(0, 2)
+    size = len(file)
     segments: list[Segment] = []
     at = 2
     while True:
@@ -100,7 +100,7 @@ def walk(file: BinaryIO, *, briefly: bool = False) -> Jpeg:
         if place is None:
             return Jpeg(segments, None)
         stray = _read(file, at, place - at).rstrip(b"\xff")
-        marker = _read(file, place, 2)[1]
+        marker = file[place + 1]
         if marker == _EOI:
             return Jpeg(segments, place)
         if marker in _ALONE:
@@ -178,7 +178,7 @@ def mend(jpeg: Jpeg) -> tuple[list[Piece], list[str]] | None:
     return ([*pieces, b"\xff\xd9"], list(odd)) if odd else None
 
 
-def others(jpeg: Jpeg, file: BinaryIO) -> list[str]:
+def others(jpeg: Jpeg, file: Buffer) -> list[str]:
     """What else the file holds beside its first picture, in sentences."""
     xmp = b"".join(payload for _, payload in jpeg.applications(1, b"http://ns.adobe.com/xap/1.0/\0"))
     iso = any(True for _ in jpeg.applications(2, b"urn:iso:std:iso:ts:21496:-1\0"))
@@ -270,18 +270,11 @@ def _pictures(at: int, index: bytes) -> list[int]:
     return []
 
 
-def _find(file: BinaryIO, what: re.Pattern[bytes], at: int) -> int | None:
-    """Where a marker first lies, from some place on; the windows in which it is sought share a byte."""
-    while True:
-        window = _read(file, at, _WINDOW)
-        found = what.search(window)
-        if found is not None:
-            return at + found.start()
-        if len(window) < _WINDOW:
-            return None
-        at += _WINDOW - 1
+def _find(file: Buffer, what: re.Pattern[bytes], at: int) -> int | None:
+    """Where a marker first lies, from some place on."""
+    found = what.search(file, at)
+    return None if found is None else found.start()
 
 
-def _read(file: BinaryIO, at: int, length: int) -> bytes:
-    file.seek(at)
-    return file.read(length)
+def _read(file: Buffer, at: int, length: int) -> bytes:
+    return bytes(file[at : at + length])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import BinaryIO, TypeAlias
@@ -37,8 +38,8 @@ class Pieces:
         if isinstance(piece, bytes):
             found = piece[start : start + length]
         else:
-            self._file.seek(piece[0] + start)
-            found = self._file.read(min(length, piece[1] - piece[0] - start))
+            # By its descriptor, whose position others move: a buffered file would answer from what it read before.
+            found = os.pread(self._file.fileno(), min(length, piece[1] - piece[0] - start), piece[0] + start)
         self._at += len(found)
         return found
 

@@ -5,19 +5,14 @@ Source: the PNG specification (third edition), section 5.
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from noiseda.formats.ifd import Buffer
 
 
-def has_end(file: BinaryIO) -> bool:
+def has_end(file: Buffer) -> bool:
     """Whether the chunk that ends a PNG file is there, whole."""
-    size = file.seek(0, 2)
-    file.seek(max(size - 8, 0))
-    if file.read(4) == b"IEND":
-        return True
     at = 8
-    while at + 12 <= size:
-        file.seek(at)
-        length, name = int.from_bytes(file.read(4), "big"), file.read(4)
+    while at + 12 <= len(file):
+        length, name = int.from_bytes(file[at : at + 4], "big"), file[at + 4 : at + 8]
         if name == b"IEND":
             return True
         at += 12 + length

@@ -5,14 +5,13 @@ Source: RFC 9649, section 2 (RIFF).
 
 from __future__ import annotations
 
-from typing import BinaryIO
-
+from noiseda.formats.ifd import Buffer
 from noiseda.formats.pieces import Piece
 
 _PIXELS = frozenset({b"VP8 ", b"VP8L", b"ANMF"})
 
 
-def mend(file: BinaryIO) -> tuple[list[Piece], list[str]] | None:
+def mend(file: Buffer) -> tuple[list[Piece], list[str]] | None:
     """The same picture with the length it has.
 
     Args:
@@ -21,13 +20,11 @@ def mend(file: BinaryIO) -> tuple[list[Piece], list[str]] | None:
     Returns:
         What the mended file is made of, and what was odd; None where nothing can be mended.
     """
-    size = file.seek(0, 2)
-    file.seek(4)
-    told = int.from_bytes(file.read(4), "little") + 8
+    size = len(file)
+    told = int.from_bytes(file[4:8], "little") + 8
     at, found = 12, False
     while at + 8 <= size:
-        file.seek(at)
-        name, length = file.read(4), int.from_bytes(file.read(4), "little")
+        name, length = bytes(file[at : at + 4]), int.from_bytes(file[at + 4 : at + 8], "little")
         if at + 8 + length > size or not name.isascii():
             break
         found |= name in _PIXELS

@@ -6,8 +6,8 @@ pixels. Source: TIFF 6.0, sections 2 (directories), 3 (strips) and 15 (tiles).
 
 from __future__ import annotations
 
-from typing import BinaryIO
-
+from noiseda.formats import ifd
+from noiseda.formats.ifd import SIZE, Buffer, Layout
 from noiseda.formats.pieces import Piece
 from noiseda.formats.tiff_directory import (
     BITS,
@@ -17,7 +17,6 @@ from noiseda.formats.tiff_directory import (
     PLANAR,
     ROWS,
     SAMPLES,
-    SIZE,
     STRIP_BYTES,
     STRIPS,
     TILE_BYTES,
@@ -26,11 +25,9 @@ from noiseda.formats.tiff_directory import (
     TILES,
     WIDTH,
     Entry,
-    Layout,
     Page,
     directory,
     numbers,
-    start,
 )
 
 _COUNTED = (WIDTH, HEIGHT, BITS, COMPRESSION, COLOURS, STRIPS, SAMPLES, ROWS, STRIP_BYTES, PLANAR, TILE_WIDTH,
@@ -50,7 +47,7 @@ _MOST = 1 << 20
 """Strips or tiles."""
 
 
-def mend(file: BinaryIO, place: int) -> tuple[list[Piece], list[str]] | str:
+def mend(file: Buffer, place: int) -> tuple[list[Piece], list[str]] | str:
     """The same picture with a directory that no decoder stumbles over: sorted, each tag once, right byte counts.
 
     Args:
@@ -60,9 +57,9 @@ def mend(file: BinaryIO, place: int) -> tuple[list[Piece], list[str]] | str:
     Returns:
         What the mended file is made of, and what was odd, in sentences; or why pixels are missing.
     """
-    layout, _ = start(file)
+    layout, _ = ifd.header(file)
     page = directory(file, layout, place, _COUNTED)
-    size = file.seek(0, 2)
+    size = len(file)
     entries: dict[int, Entry] = {}
     for tag, entry in page.entries:
         beside = tag in _BESIDE or (_SINGLE.get(tag), 1) == (entry.kind, entry.count)

@@ -6,8 +6,9 @@ Source: TIFF 6.0, section 8 (NewSubfileType); TIFF Technical Note 1 (SubIFDs).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import BinaryIO
 
+from noiseda.formats import ifd
+from noiseda.formats.ifd import Buffer
 from noiseda.formats.tiff_directory import (
     COLOURS,
     HEIGHT,
@@ -17,7 +18,6 @@ from noiseda.formats.tiff_directory import (
     WIDTH,
     directories,
     directory,
-    start,
 )
 
 _TAGS = (SUBTYPE, OLD_SUBTYPE, WIDTH, HEIGHT, COLOURS, SUBIFDS)
@@ -46,13 +46,13 @@ class Choice:
     """Why none can be read."""
 
 
-def choose(file: BinaryIO) -> Choice:
+def choose(file: Buffer) -> Choice:
     """Find the photograph among the pictures of a TIFF file: the full one, where the first is a thumbnail of it.
 
     Args:
         file: A file that begins as TIFF files do.
     """
-    layout, place = start(file)
+    layout, place = ifd.header(file)
     pages = directories(file, layout, place, _TAGS)
     if not pages:
         return Choice()
