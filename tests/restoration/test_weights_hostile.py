@@ -294,6 +294,18 @@ def test_mappings_that_hold_themselves_are_left(path, good):
     assert isinstance(load(path), UNet)
 
 
+def test_mappings_that_lie_in_many_others_are_looked_at_once(path, good):
+    content = dict(good["unet"])
+    for _ in range(5):
+        content = dict.fromkeys((f"at {index}" for index in range(300)), content)
+    torch.save(content, path)
+    with little():
+        assert isinstance(load(path), UNet)
+    torch.save({**content, "at 0": {}, "at 1": [content] * 300}, path)
+    with little():
+        assert isinstance(load(path), UNet)
+
+
 # -- safetensors -------------------------------------------------------------------------------------------------------
 
 

@@ -139,6 +139,10 @@ def test_averaged_parameters_are_completed_by_raw_buffers(path):
     loads(path, {"model": raw, "ema": {"shadow_params": list(averaged.values())}}, state)
 
 
+def test_a_single_averaged_tensor_is_not_mixed_into_the_raw_ones(path, wanted):
+    loads(path, {"model": wanted, "avg": {"intro.bias": torch.zeros(4)}}, wanted)
+
+
 def test_averaged_weights_that_fit_no_network_are_left_and_that_is_said(path, wanted, said):
     broken = {**zeros(wanted), "intro.bias": torch.zeros(7)}
     loads(path, {"model": wanted, "ema": broken}, wanted)

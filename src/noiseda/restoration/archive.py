@@ -168,20 +168,20 @@ def _with_tensors(content: object, path: Path, where: Where) -> object:
 
 
 def _changed(content: object, change: Callable[[Lying], Stored]) -> object:
-    """Mappings and lists with each tensor changed; what refers to itself, or lies deep, is left out."""
-    done: dict[int, object] = {}
+    """Mappings and lists with each tensor changed; what lies deep, as in what holds itself, is left out."""
+    done: dict[tuple[int, int], object] = {}
 
     def walk(node: object, depth: int) -> object:
         if isinstance(node, Lying):
             return change(node)
         if not isinstance(node, dict | list | tuple) or depth > DEPTH:
             return None if isinstance(node, dict | list | tuple) else node
-        if id(node) not in done:
-            done[id(node)] = None  # while it is under way
+        place = id(node), depth
+        if place not in done:
             pairs = node.items() if isinstance(node, dict) else enumerate(node)
             changed = {key: walk(value, depth + 1) for key, value in pairs}
-            done[id(node)] = changed if isinstance(node, dict) else list(changed.values())
-        return done[id(node)]
+            done[place] = changed if isinstance(node, dict) else list(changed.values())
+        return done[place]
 
     return walk(content, 0)
 

@@ -69,8 +69,8 @@ class Candidate:
 
 def candidates(tree: object) -> list[Candidate]:
     """All weights in a file that may be the network's, in the order in which to try them: averaged ones first."""
-    found = list(islice(_mappings(tree, "", False), MOST))
-    lists = _lists(tree, "", 0)[:4]
+    found = list(islice(_direct(tree), MOST))
+    lists = list(islice(_lists(tree), 4))
     tried: dict[tuple[str, bool], Candidate] = {}
     for one in found:
         for candidate in _unwrapped(one, 0):
@@ -87,31 +87,39 @@ def candidates(tree: object) -> list[Candidate]:
     return [*averaged, *completed, *raw]
 
 
-def _mappings(node: object, at: str, averaged: bool, depth: int = 0) -> Iterator[Candidate]:
-    """Every mapping that holds tensors directly, those under the usual names first."""
-    if not isinstance(node, Mapping) or depth > _DEEPEST:
-        return
-    direct = {name: one for name, one in node.items() if isinstance(one, Stored) and isinstance(name, str)}
-    if 0 < len(direct) <= LARGEST and max(map(len, direct)) <= LONGEST:
-        yield Candidate(_named(direct), at, averaged)
-    inner = [key for key, value in node.items() if isinstance(key, str) and isinstance(value, Mapping)]
-    for key in sorted(inner, key=lambda key: _WRAPPERS.index(key) if key in _WRAPPERS else len(_WRAPPERS)):
-        if not _is_aside(key):
-            yield from _mappings(node[key], _joined(at, key), averaged or _is_averaged(key), depth + 1)
+def _mappings(tree: object) -> Iterator[tuple[Mapping[object, object], str, bool]]:
+    """Every mapping, once, where it lies and whether that says that it is averaged; the usual names come first."""
+    seen: set[int] = set()
+
+    def walk(node: object, at: str, averaged: bool, depth: int) -> Iterator[tuple[Mapping[object, object], str, bool]]:
+        if not isinstance(node, Mapping) or depth > _DEEPEST or id(node) in seen:
+            return
+        seen.add(id(node))
+        yield node, at, averaged
+        inner = [key for key, value in node.items() if isinstance(key, str) and isinstance(value, Mapping)]
+        for key in sorted(inner, key=lambda key: _WRAPPERS.index(key) if key in _WRAPPERS else len(_WRAPPERS)):
+            if not _is_aside(key):
+                yield from walk(node[key], _joined(at, key), averaged or _is_averaged(key), depth + 1)
+
+    return walk(tree, "", False, 0)
 
 
-def _lists(node: object, at: str, depth: int) -> list[tuple[str, list[Stored]]]:
+def _direct(tree: object) -> Iterator[Candidate]:
+    """Every mapping that holds tensors itself."""
+    for node, at, averaged in _mappings(tree):
+        state = {name: one for name, one in node.items() if isinstance(one, Stored) and isinstance(name, str)}
+        if 0 < len(state) <= LARGEST and max(map(len, state)) <= LONGEST:
+            yield Candidate(_named(state), at, averaged)
+
+
+def _lists(tree: object) -> Iterator[tuple[str, list[Stored]]]:
     """Averaged weights that were saved as a list, without names."""
-    if not isinstance(node, Mapping) or depth > _DEEPEST:
-        return []
-    found = []
-    for key, value in node.items():
-        if isinstance(key, str) and _is_averaged(key) and isinstance(value, list):
-            tensors = [one for one in value if isinstance(one, Stored)]
-            found += [(_joined(at, key), tensors)] if len(tensors) == len(value) > 0 else []
-        elif isinstance(key, str) and not _is_aside(key):
-            found += _lists(value, _joined(at, key), depth + 1)
-    return found
+    for node, at, _ in _mappings(tree):
+        for key, value in node.items():
+            if isinstance(key, str) and isinstance(value, list) and _is_averaged(key):
+                tensors = [one for one in value if isinstance(one, Stored)]
+                if len(tensors) == len(value) > 0:
+                    yield _joined(at, key), tensors
 
 
 def _named(state: Mapping[str, Stored]) -> dict[str, Stored]:
@@ -148,7 +156,7 @@ def _completed(averaged: Candidate, raw: Candidate) -> Candidate | None:
     dotless = {name.replace(".", ""): name for name in raw.state}
     names = [name if name in raw.state else dotless.get(name, "") for name in averaged.state]
     tensors = list(averaged.state.values())
-    if not all(names) or not _alike(tensors, [raw.state[name] for name in names]):
+    if 2 * len(names) < len(raw.state) or not all(names) or not _alike(tensors, [raw.state[name] for name in names]):
         return None
     return replace(averaged, state={**raw.state, **dict(zip(names, tensors, strict=True))})
 
