@@ -22,8 +22,8 @@ LATIN = b"caf\xe9".decode("utf-8", "surrogateescape")
 ODD = [
     LATIN, "[red]x", "[", "a[1]", "#x", "&x", "*x", "!x", "~", "null", "Null", "true", "1", "1e3", "0x10", "1:30",
     "- a", "a: b", "a:", "{x}", "{data}", "[x]", "%TAG", '"x', "'x", "@x", "`x", "|", ">", " lead", "trail ", "-x",
-    "--x", "---", "a\nb", "a\tb", "\x1b[31m", "\u2028", "😀", "مرحبا", "é", "e\u0301", "http:", "?x", "a\\b", "=", "a=b",
-    "--- #x", "yes", "2024-01-01", "n" * 240, "$HOME", "a/b c/#d",
+    "--x", "---", "a\nb", "a\tb", "\x1b[31m", "\u2028", "😀", "مرحبا", "é", "e\u0301", "http:", "?x", "a\\b", "=",
+    "a=b", "--- #x", "yes", "2024-01-01", "n" * 240, "$HOME", "a/b c/#d",
 ]  # fmt: skip
 FLAGS = ("real", "clean", "pairs", "reference", "validation", "baseline", "out", "cache")
 TINY = """--restorer.width 4 --restorer.depth 2 --training.patch 16 --training.batch 2 --training.steps 2
