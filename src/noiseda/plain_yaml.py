@@ -122,7 +122,8 @@ def unmarked(tree: Any) -> Any:  # noqa: ANN401 (a tree of plain values and sett
 def told(error: Exception) -> str:
     """What is wrong with a text, in one line."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"line {error.problem_mark.line + 1}: {error.problem or error.context}"
+        problem = "a tab stands where there must be blanks" if "'\\t'" in str(error.problem) else error.problem
+        return f"line {error.problem_mark.line + 1}: {problem or error.context}"
     if isinstance(error, yaml.reader.ReaderError):
         return f"it holds a character that no text does ({error.character!r})"
     return str(error).splitlines()[0]

@@ -19,9 +19,12 @@ def spelt(text: str) -> bytes:
     r"""A text as UTF-8; the bytes of a name that are none become escapes, so that the file stays one of text.
 
     >>> spelt("caf\udce9.png")
-    b'caf\\udce9.png'
+    b'caf\\xe9.png'
     """
-    return text.encode("utf-8", "backslashreplace")
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").encode()
+    except UnicodeEncodeError:  # half a character, which no file system gave
+        return text.encode("utf-8", "backslashreplace")
 
 
 @contextmanager

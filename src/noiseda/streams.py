@@ -26,7 +26,8 @@ def prepare() -> None:
         if stream is None:  # closed before this process began
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (for as long as the process)
         elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            with suppress(OSError, ValueError):  # broken already: whoever writes to it will know
+                stream.reconfigure(errors="backslashreplace")
 
 
 def flush() -> None:

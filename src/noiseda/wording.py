@@ -195,8 +195,9 @@ def refusal(message: str, words: Sequence[str], leaf: Parser) -> str:
     if found := re.search(r"unrecognized arguments: ?(\S*)", message):
         name, _, _ = found[1].partition("=")
         if name.startswith("--"):
-            return f"unknown flag {name}{nearest_setting(name.removeprefix('--'), known, '--')}"
-        return f"unexpected argument {found[1]!r}; usage: {leaf.usage}"
+            shown = name if len(name) < 100 else shortened(name)
+            return f"unknown flag {shown}{nearest_setting(name.removeprefix('--'), known, '--')}"
+        return f"unexpected argument {shortened(found[1])}; usage: {leaf.usage}"
     if found := re.search(r"(?:Group '(?P<group>[^']+)' does not accept option|Option) '(?P<name>[^']+)'", message):
         name = ".".join(filter(None, (found["group"], found["name"])))
         return f"unknown setting {name!r}{_source(words)}{nearest_setting(name, known)}"
@@ -206,6 +207,8 @@ def refusal(message: str, words: Sequence[str], leaf: Parser) -> str:
         asked = next(action for action in leaf._actions if found[1] in action.option_strings)
         dashed = f" (one that begins with a dash: {_shown(asked)}=-x)" if is_path(_hint(asked)) else ""
         return f"{_shown(asked)} needs a value: {_expected(_hint(asked))}{dashed}"
+    if found := re.search(r"argument (\S+): ignored explicit argument", message):
+        return f"{found[1].rpartition('/')[2]} takes no value"
     if found := re.search(r'Parser key "([\w.]+)"', message):
         action = next((action for action in leaf._actions if action.dest == found[1]), None)
         inside = [name for name in known if name.startswith(f"{found[1]}.") and not name.endswith(".help")]
