@@ -8,7 +8,7 @@ import yaml
 
 from noiseda import cli
 from noiseda.comparison.harness import plan_of
-from noiseda.comparison.matrix import CompareSettings, SetSettings, cells, fill, shown
+from noiseda.comparison.matrix import CompareSettings, SetSettings, cells, fill, parse, shown
 from noiseda.errors import UserError
 from noiseda.settings_file import presets
 
@@ -105,3 +105,8 @@ def test_shipped_matrices_hold_up(name, tmp_path):
     found = by_name(settings)
     assert {(one, settings.ceiling, 0) for one in settings.sets} <= set(found)
     assert set(yaml.safe_load(presets("matrices")[name].read_text())["strategies"]) == {key[1] for key in found}
+
+
+@pytest.mark.parametrize("name", ["#x", "~", "null", "1e3", "- a", "{", "caf\udce9"])
+def test_folders_of_odd_names_are_taken_as_they_are_written(name):
+    assert parse({"clean": name, "real": name}, "here").clean == Path(name)

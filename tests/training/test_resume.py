@@ -202,6 +202,17 @@ def test_other_settings_are_refused_with_flag_and_both_values(where: Path) -> No
     assert str(settings.out) in str(refused.value)
 
 
+def test_how_to_train_a_finished_run_for_longer_is_said(where: Path) -> None:
+    settings = small(where)
+    longer = replace(settings, training=replace(settings.training, steps=9))
+    weights = adapt(settings).weights
+    with pytest.raises(UserError, match=rf"go on from its finished weights: --weights {weights} --out NEW"):
+        adapt(longer)
+    weights.unlink()  # as where it was stopped before its end
+    with pytest.raises(UserError, match="a run keeps the one it began with"):
+        adapt(longer)
+
+
 def test_the_samples_of_a_step_may_be_cut_otherwise_when_it_continues(where: Path) -> None:
     settings = small(where, batch=4)
     adapt(settings)
