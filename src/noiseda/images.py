@@ -23,11 +23,11 @@ from torch import Tensor
 from noiseda import raster
 from noiseda.errors import ImageError, UserError
 from noiseda.listing import Listing, find_images, list_folder
+from noiseda.precision import FULL
 from noiseda.raster import FORMATS, SUFFIXES, Carried, Raster, format_of, read_bits, read_size
 
 __all__ = [
     "FORMATS",
-    "FULL",
     "SUFFIXES",
     "Listing",
     "Picture",
@@ -69,10 +69,6 @@ class Picture(Carried):
 
     bits: int = 8
     """Bits a sample: 8 or 16."""
-
-
-FULL = 65535
-"""The white level of files that use all of their 16 bits."""
 
 
 def read(path: Path, *, max_megapixels: float = 200.0, say: bool = True) -> Picture:

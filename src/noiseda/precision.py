@@ -10,6 +10,9 @@ from torch import nn
 
 from noiseda.config import MemoryFormat, Precision
 
+FULL = 65535
+"""The white level of files that use all of their 16 bits."""
+
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
     """The context of a forward pass: bfloat16 where it is asked for, or ``auto`` and the device is fast at it."""

@@ -93,7 +93,7 @@ def test_the_weights_file_tells_it(tmp_path):
     path = saved(white_level="4095")
     assert load(path).white_level == 4095
     for wrong in ("0", "65536", "-3", "4095.0", "x", "9" * 500):
-        with pytest.raises(WeightsError, match=r"w\.safetensors tells a white_level of .*from 1 to 65535"):
+        with pytest.raises(WeightsError, match=r"w\.safetensors states a white_level of .*from 1 to 65535"):
             load(saved(white_level=wrong))
 
 

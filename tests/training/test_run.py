@@ -271,9 +271,9 @@ def test_a_run_that_blows_up_says_so_and_goes_on_from_its_averaged_weights(
     assert "--training.learning_rate" in said
 
 
-@pytest.mark.parametrize("rate", [1e30, 1e38])
+@pytest.mark.parametrize("rate", [1e13, 1e15])
 def test_a_learning_rate_beyond_reason_ends_with_a_message(where: Path, rate: float) -> None:
-    with pytest.raises(UserError, match=r"^step [12]: .* finite.*--training\.learning_rate"):
+    with pytest.raises(UserError, match=r"^step [123]: .* finite.*--training\.learning_rate"):
         adapt(small(where, learning_rate=rate, checkpoint_every=1, steps=3))
     assert not (where / "out/restorer.safetensors").exists()
 

@@ -20,8 +20,9 @@ from noiseda.data.depth import Depth, depth_of, shown
 from noiseda.data.look_alikes import look_of
 from noiseda.errors import UserError
 from noiseda.evaluation.interval import interval
-from noiseda.images import FULL, find_images, list_folder, read
+from noiseda.images import find_images, list_folder, read
 from noiseda.inference import restore_tensor
+from noiseda.precision import FULL
 from noiseda.restoration import Restorer, load
 from noiseda.training import verdict as two_witnesses
 

@@ -29,9 +29,9 @@ from noiseda.evaluation.borrowed import borrowed_pairs, score
 from noiseda.evaluation.label_free import SIGNALS, centre, signals
 from noiseda.evaluation.metrics import psnr
 from noiseda.evaluation.niqe import Niqe
-from noiseda.images import FULL, find_images, read
+from noiseda.images import find_images, read
 from noiseda.inference import restore_tensor
-from noiseda.precision import fastest
+from noiseda.precision import FULL, fastest
 from noiseda.restoration import load, read_metadata
 from noiseda.storage import atomic
 

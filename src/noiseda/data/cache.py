@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from noiseda.errors import ImageError, UserError
-from noiseda.images import FULL, from_integers, from_uint8, read, read_bits, to_uint8, to_uint16
+from noiseda.images import from_integers, from_uint8, read, read_bits, to_uint8, to_uint16
+from noiseda.precision import FULL
 from noiseda.storage import atomic
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]

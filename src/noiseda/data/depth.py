@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from noiseda.errors import ImageError
-from noiseda.images import FULL, Picture, fits, from_integers, read, read_bits, to_uint16
+from noiseda.images import Picture, fits, from_integers, read, read_bits, to_uint16
+from noiseda.precision import FULL
 
 DARK = FULL // 4
 """Largest value of files that use the lowest part of their range alone."""

@@ -13,7 +13,8 @@ from rich.table import Table
 
 from noiseda.data.depth import DARK
 from noiseda.errors import ImageError
-from noiseda.images import FORMATS, FULL, Picture, read, read_size
+from noiseda.images import FORMATS, Picture, read, read_size
+from noiseda.precision import FULL
 
 _SHOWN = 12
 """Problems of one kind that are listed on the screen."""

@@ -24,7 +24,7 @@ from noiseda.data.camera import linear_from_srgb
 from noiseda.data.draws import Range, integer, one_thread
 from noiseda.data.matching import middle, some
 from noiseda.errors import UserError
-from noiseda.images import FULL
+from noiseda.precision import FULL
 from noiseda.storage import atomic
 
 SIDE = 31

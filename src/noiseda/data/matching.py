@@ -27,7 +27,8 @@ from noiseda.data.depth import EIGHT_BITS, Depth, shown
 from noiseda.data.draws import Range, integer, log_uniform, one_thread
 from noiseda.data.population import RULES, occurring
 from noiseda.errors import ImageError, UserError
-from noiseda.images import FULL, read
+from noiseda.images import read
+from noiseda.precision import FULL
 from noiseda.storage import atomic
 
 CANDIDATES: dict[str, Range] = {

@@ -19,7 +19,7 @@ from noiseda.data.fetch import ShardCache
 from noiseda.data.shards import Shard, ShardSet
 from noiseda.data.unpacked import UnpackedShard
 from noiseda.errors import UserError
-from noiseda.images import FULL
+from noiseda.precision import FULL
 
 
 class ShardStream:

@@ -19,7 +19,7 @@ from noiseda.data.cache import Drawn, Pixels, cut, read_pixels, white_of
 from noiseda.data.download import Stopped
 from noiseda.data.shards import INDEX, Kind, Packed, read_samples
 from noiseda.errors import ImageError, UserError
-from noiseda.images import FULL
+from noiseda.precision import FULL
 from noiseda.storage import atomic
 
 _MAGIC, _DEEP = b"noiseda1", b"noiseda2"

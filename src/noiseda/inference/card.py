@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from noiseda.errors import WeightsError
-from noiseda.images import FULL
+from noiseda.precision import FULL
 from noiseda.restoration import Restorer, read_metadata
 from noiseda.restoration.catalogue import NETWORKS, parameters
 

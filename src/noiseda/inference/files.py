@@ -23,7 +23,7 @@ from noiseda.inference.progress import Progress, progress
 from noiseda.inference.relay import Job, Notes, Settle, Written, relay
 from noiseda.inference.resume import Resumed, digest_of, way_of
 from noiseda.inference.tiling import Model, Tiler, check_tiling, inferring
-from noiseda.precision import fastest
+from noiseda.precision import FULL, fastest
 from noiseda.raster import Raster
 from noiseda.restoration import load
 
@@ -249,12 +249,12 @@ class _Run:
 
     def share(self, source: Raster) -> float:
         """What the image is divided by before, and multiplied by after: the share of its range below white."""
-        white = getattr(self.model, "white_level", images.FULL)
-        if white == images.FULL or source.bits == 8:
+        white = getattr(self.model, "white_level", FULL)
+        if white == FULL or source.bits == 8:
             return 1.0
         highest = int(source.samples[:, :, : source.channels].max())
         if highest <= white:
-            return float(white / images.FULL)
+            return float(white / FULL)
         self.settle(True)
         self.show.note(
             f"{self.path}: goes up to {highest}, beyond the white level {white} of the photographs that the network "

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from noiseda.config import Precision
 from noiseda.errors import UserError
-from noiseda.images import FULL, fits
-from noiseda.precision import autocast
+from noiseda.images import fits
+from noiseda.precision import FULL, autocast
 
 Model: TypeAlias = Callable[[Tensor], Tensor]
 """What restores a tile, (B, C, h, w) in [0, 1] -> same shape: a network, or anything that computes what one would. Its

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from noiseda.images import FULL
+from noiseda.precision import FULL
 
 
 class Restorer(nn.Module, ABC):

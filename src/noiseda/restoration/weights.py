@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from noiseda.errors import UserError, WeightsError
-from noiseda.images import FULL
+from noiseda.precision import FULL
 from noiseda.restoration.catalogue import NETWORKS
 from noiseda.restoration.contents import Contents, contents, json_of, metadata_in
 from noiseda.restoration.contract import Restorer

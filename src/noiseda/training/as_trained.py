@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from noiseda.images import FULL
+from noiseda.precision import FULL
 from noiseda.restoration import Restorer, load
 
 

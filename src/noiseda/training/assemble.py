@@ -29,14 +29,14 @@ from noiseda.data.matching import Matched, matched
 from noiseda.data.shards import ShardSet, find_shards
 from noiseda.data.stream import ShardStream
 from noiseda.errors import ImageError, UserError
-from noiseda.images import FULL, SUFFIXES, find_images, read
+from noiseda.images import SUFFIXES, find_images, read
+from noiseda.precision import FULL
 from noiseda.restoration import Restorer, build_restorer, load
 from noiseda.training.beside import notes_of
 from noiseda.training.journal import say
 from noiseda.training.optimizer import Adam
 
 log = logging.getLogger(__name__)
-
 Groups = list[tuple[Path, ...]]
 Listed = dict[str, Groups | ShardSet]
 """Flag -> its images: groups of files, or shards."""

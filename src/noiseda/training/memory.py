@@ -26,8 +26,8 @@ from noiseda.data.matching import some
 from noiseda.data.noise import White
 from noiseda.evaluation.label_free import centre
 from noiseda.evaluation.metrics import best_shift_psnr, psnr
-from noiseda.images import FULL
 from noiseda.inference import restore_tensor
+from noiseda.precision import FULL
 from noiseda.restoration import Restorer
 from noiseda.training.assemble import load_validation
 from noiseda.training.verdict import Pairs

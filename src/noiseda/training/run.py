@@ -22,8 +22,7 @@ from noiseda.data.cache import ImageStore, Skipped
 from noiseda.data.degradations import Degradation
 from noiseda.data.depth import Depth
 from noiseda.errors import Interrupted, UserError
-from noiseda.images import FULL
-from noiseda.precision import autocast, lay_out, memory_format
+from noiseda.precision import FULL, autocast, lay_out, memory_format
 from noiseda.training.as_trained import load_as_trained
 from noiseda.training.assemble import (
     build_optimizer,
@@ -45,6 +44,7 @@ from noiseda.training.ema import MovingAverage
 from noiseda.training.feed import Feed, Starved
 from noiseda.training.interrupt import StopRequest
 from noiseda.training.journal import Journal, say
+from noiseda.training.lr_schedule import lr_factor
 from noiseda.training.memory import earlier_weights, first_step
 from noiseda.training.optimizer import clip_gradients, gradient_norm
 from noiseda.training.room import check_room
@@ -55,9 +55,6 @@ from noiseda.training.steps import Steps
 from noiseda.training.suited import SAID, suited
 from noiseda.training.together import as_first, check_same, losing_peers, main_first
 from noiseda.training.verdict import Trial, standing, trial, with_estimate
-
-COOLDOWN = 0.2
-"""Share of a run in which ``--training.decay cooldown`` lets the learning rate fall."""
 
 log = logging.getLogger(__name__)
 
@@ -220,7 +217,7 @@ def fit(run: Run, stop: StopRequest) -> None:
             progress = run.done / training.steps
             run.strategy.at(progress)
             for group in run.optimizer.param_groups:
-                group["lr"] = group["peak"] * run.rate * _decay(run.settings, progress)
+                group["lr"] = group["peak"] * run.rate * lr_factor(run.settings, progress)
             try:
                 terms, batch = _step(run, feed, journal, measured)
             except Starved as starved:
@@ -371,28 +368,6 @@ class Measured:
             times = None if norm is None else self._run.watch.take(norm, values["loss"], self._agree)
             if times is not None:
                 self._journal.tell(blown(self._run, step, times))
-
-
-def _decay(settings: AdaptSettings, progress: float) -> float:
-    """Factor of the learning rate at the step to come.
-
-    A cooldown is 1 - sqrt(q), q the share of the last fifth that is done (Hägele et al., "Scaling Laws and
-    Compute-Optimal Training Beyond Fixed Training Durations", NeurIPS 2024).
-
-    >>> [round(_decay(AdaptSettings(), progress), 3) for progress in (0.0, 0.5, 0.75)]
-    [1.0, 0.5, 0.146]
-    >>> from noiseda.config import TrainingSettings
-    >>> late = AdaptSettings(training=TrainingSettings(decay="cooldown"))
-    >>> [round(_decay(late, progress), 3) for progress in (0.0, 0.8, 0.85, 0.95)]
-    [1.0, 1.0, 0.5, 0.134]
-    """
-    usual = "cosine" if settings.restorer.origin is None else "cooldown"
-    decay = usual if settings.training.decay == "auto" else settings.training.decay
-    if decay == "constant":
-        return 1.0
-    if decay == "cooldown":
-        return 1.0 - math.sqrt(max(0.0, (progress - 1 + COOLDOWN) / COOLDOWN))
-    return 0.5 + 0.5 * math.cos(math.pi * progress)
 
 
 def _validate(run: Run, tried: Trial, journal: Journal) -> None:

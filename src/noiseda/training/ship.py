@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from noiseda.errors import UserError
-from noiseda.images import FULL
+from noiseda.precision import FULL
 from noiseda.restoration import Restorer, save_weights
 from noiseda.storage import atomic
 from noiseda.training.as_trained import load_as_trained

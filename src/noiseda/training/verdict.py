@@ -35,8 +35,8 @@ from noiseda.data.look_alikes import look_alikes
 from noiseda.data.matching import Matched, some
 from noiseda.errors import UserError
 from noiseda.evaluation.metrics import psnr
-from noiseda.images import FULL
 from noiseda.inference import restore_tensor
+from noiseda.precision import FULL
 from noiseda.training.as_trained import load_as_trained
 
 Pairs = list[tuple[Tensor, Tensor]]
