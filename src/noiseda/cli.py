@@ -150,7 +150,7 @@ def _carried_out(words: list[str]) -> int:
     except Answer as answer:
         result = answer.text
     except UserError as error:
-        print(f"noiseda: error: {error}", file=sys.stderr)
+        print(streams.plain(f"noiseda: error: {error}"), file=sys.stderr)
         return 2
     except Interrupted as stopped:
         return 128 + stopped.signal_number
@@ -180,7 +180,7 @@ def _broken_off(error: BaseException) -> int:
     else:
         raise error
     with suppress(OSError):
-        print(f"noiseda: error: {said}", file=sys.stderr)
+        print(streams.plain(f"noiseda: error: {said}"), file=sys.stderr)
     return 2
 
 

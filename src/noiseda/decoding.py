@@ -280,7 +280,8 @@ _log = _LOGGER.log
 def _hear(level: int, message: str, *arguments: object, **options: object) -> None:
     """Take what libvips says while a file is read in this thread; else it goes where it would have gone."""
     if _EARS.heard is None:
-        _log(level, message, *arguments, **options)
+        if not _FOLLOWS.search(message.removeprefix("VIPS: ")):  # as libvips' own threads say, and only they
+            _log(level, message, *arguments, **options)
     elif level >= 30:
         _EARS.heard.append(message.removeprefix("VIPS: ").strip())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import select
 import sys
 from contextlib import suppress
@@ -28,6 +29,15 @@ def prepare() -> None:
         elif isinstance(stream, io.TextIOWrapper):
             with suppress(OSError, ValueError):  # broken already: whoever writes to it will know
                 stream.reconfigure(errors="backslashreplace")
+
+
+def plain(text: str) -> str:
+    r"""A text whose control characters are escapes, but for ends of lines and tabs: names may hold any.
+
+    >>> plain("a\x1b[31mred")
+    'a\\x1b[31mred'
+    """
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def flush() -> None:

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from noiseda.streams import plain
+
 
 class Progress:
     """Lines on the error stream, and how far the run is.
@@ -30,7 +32,7 @@ class Progress:
 
     def note(self, line: str) -> None:
         """Say something else."""
-        self._console.print(line)
+        self._console.print(plain(line))
 
     def reach(self, images: float) -> None:
         """Move the bar forward to a number of images, the part of the present one included."""
