@@ -21,6 +21,12 @@ NAMELESS = r"(?m)^(WARNING|ERROR): (?!.*case)"
 """A warning without the name of the file; cases' files are called so."""
 
 
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, of which little is in memory at a time."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def judge(run: Run, case: Case, place: Path, said: Callable[[], str]) -> Outcome:
     """Try a case.
 
@@ -89,7 +95,7 @@ def no_library_words(text: str, *, named: bool = False) -> None:
 def digests(folder: Path) -> dict[str, str]:
     """Every file below a folder, and the digest of its content."""
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): digest(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.is_symlink()
     }

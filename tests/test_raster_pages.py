@@ -1,6 +1,7 @@
 """Several pictures in one file: which is read, and what is said of the others."""
 
 import struct
+import tracemalloc
 
 import numpy as np
 import PIL.Image
@@ -133,3 +134,18 @@ def test_an_animation_gives_its_first_frame(tmp_path):
     found = raster.read(tmp_path / "a.webp")
     np.testing.assert_array_equal(found.samples[:, :, :3], PHOTO)
     assert found.notes == ("the first of 2 pages is read",)
+
+
+def test_a_height_beyond_reason_costs_nothing(tmp_path):
+    path = save(tmp_path / "a.tif", (SMALL, {}))
+    entry = struct.pack("<HHI", 257, 3, 1)
+    content = path.read_bytes()
+    assert entry in content
+    at = content.index(entry)
+    huge = struct.pack("<HHII", 257, 4, 1, 2_248_147_005)
+    path.write_bytes(content[:at] + huge + content[at + 12 :])
+    tracemalloc.start()
+    with pytest.raises(ImageError, match="some of its pixels are missing|megapixels"):
+        raster.read(path)
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()

@@ -118,5 +118,7 @@ def _needed(page: Page, tiled: bool) -> list[int]:
         across, down = (max(page.one(tag), 1) for tag in (TILE_WIDTH, TILE_HEIGHT))
         return [-(-across * bits // 8) * down] * min(-(-width // across) * -(-height // down) * planes, _MOST)
     rows = max(min(page.one(ROWS, height) or height, height), 1)
+    if planes * -(-height // rows) > _MOST:  # more than any file has: its height is nonsense
+        return []
     row = -(-width * bits // 8)
-    return [row * min(rows, height - top) for _ in range(planes) for top in range(0, height, rows)][:_MOST]
+    return [row * min(rows, height - top) for _ in range(planes) for top in range(0, height, rows)]
