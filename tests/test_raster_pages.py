@@ -138,14 +138,14 @@ def test_an_animation_gives_its_first_frame(tmp_path):
 
 def test_a_height_beyond_reason_costs_nothing(tmp_path):
     path = save(tmp_path / "a.tif", (SMALL, {}))
-    entry = struct.pack("<HHI", 257, 3, 1)
+    entry = struct.pack("<HHI", 257, 4, 1)
     content = path.read_bytes()
     assert entry in content
     at = content.index(entry)
     huge = struct.pack("<HHII", 257, 4, 1, 2_248_147_005)
     path.write_bytes(content[:at] + huge + content[at + 12 :])
     tracemalloc.start()
-    with pytest.raises(ImageError, match="some of its pixels are missing|megapixels"):
+    with pytest.raises(ImageError, match="some of its pixels are missing"):
         raster.read(path)
     assert tracemalloc.get_traced_memory()[1] < 50e6
     tracemalloc.stop()
