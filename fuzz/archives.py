@@ -71,24 +71,24 @@ def _pax(**headers: str) -> Archive:
 
 
 def _long_pax(path: Path) -> None:
-    """A header of names that goes on for a gigabyte, as a hole."""
+    """A header of names that goes on for 800 MB, as a hole."""
     header = tarfile.TarInfo("a")
-    header.type, header.size = tarfile.XHDTYPE, 10**9
+    header.type, header.size = tarfile.XHDTYPE, 8 * 10**8
     with path.open("wb") as file:
         file.write(header.tobuf(tarfile.GNU_FORMAT))
-        file.truncate(_BLOCK + 10**9)
+        file.truncate(_BLOCK + 8 * 10**8)
 
 
 ARCHIVES: dict[str, Archive] = {
     "a sparse member of 4 GB": _sparse(4 * 10**9),
     "a sparse member of 1e18 bytes": _sparse(10**18),
-    "a member of 2 GB, all there": _claiming(2 * 10**9, long=True),
+    "a member of 1.2 GB, all there": _claiming(12 * 10**8, long=True),
     "a member of 8 GB, not there": _claiming(8 * 10**9 - 1, long=False),
     "pax: a size of 1e18": _pax(size=str(10**18)),
     "pax: a size below zero": _pax(size="-1"),
     "pax: a size that is none": _pax(size="many"),
     "pax: sparse, of 1e18": _pax(GNU_sparse_major="1", GNU_sparse_minor="0", GNU_sparse_realsize=str(10**18)),
-    "pax: a header of 1 GB": _long_pax,
+    "pax: a header of 800 MB": _long_pax,
     "a name without a suffix": _members(_photograph("a")),
     "no name": _members(_photograph("")),
     "a name of dots": _members(_photograph("...")),

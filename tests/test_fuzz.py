@@ -20,7 +20,7 @@ from tests.faults import fault
 
 @pytest.fixture(scope="module")
 def faults() -> Iterator[Worker]:
-    worker = Worker(fault, seconds=1, idle=2, memory=1000)
+    worker = Worker(fault, seconds=2, idle=2, memory=400)
     yield worker
     worker.close()
 
@@ -38,7 +38,7 @@ def worker() -> Iterator[Worker]:
         ("raises", "traceback: KeyError: 'no such key'"),
         ("hangs", "hang: nothing came"),
         ("computes for ever", "of work without an end"),
-        ("grows", "memory: more than 1000 MB"),
+        ("grows", "memory: more than 400 MB"),
         ("is killed", "crash: the process ended with SIGABRT"),
         ("prints a traceback", "a traceback on the terminal"),
         ("warns", "a library's own words on the terminal: UserWarning: something"),
@@ -56,7 +56,7 @@ def test_what_is_wrong_is_found_and_what_comes_after_it_is_tried_all_the_same(fa
 def test_peak_memory_is_that_of_the_case_alone(faults, tmp_path):
     first, second = (faults(Case(kind, 0), tmp_path / kind) for kind in ("grows for a while", "does as it should"))
     assert first.verdict == second.verdict == "accepted"
-    assert 200 < first.megabytes < 900
+    assert 150 < first.megabytes < 400
     assert 10 < second.megabytes < 150
 
 
