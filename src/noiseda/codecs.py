@@ -6,7 +6,8 @@ import re
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
-from noiseda.formats import ifd, jpeg
+from noiseda.formats import ifd
+from noiseda.formats.jpeg_segments import segments
 
 _BRANDS = {
     b"avif": "AVIF",
@@ -145,16 +146,13 @@ def lacking(path: Path, complaint: str) -> str | None:
 
 def _jpeg(content: mmap) -> str | None:
     """The process of a JPEG, if it is an unusual one."""
-    for marker, start, _ in jpeg.segments(content):
-        if marker in _FRAMES:
-            bits = content[start]
-            if marker == 0xF7:
-                return "JPEG-LS"
-            kinds = [kind for kind in (_SCANS.get(marker), f"of {bits} bits a sample" if bits != 8 else None) if kind]
-            return f"JPEG that is {' and '.join(kinds)}" if kinds else None
-        if marker == jpeg.SCAN:
-            break
-    return None
+    frames = (found for found in segments(content, lambda scan: True) if found.marker in _FRAMES and found.payload)
+    frame = next(frames, None)
+    if frame is None or frame.marker == 0xF7:
+        return None if frame is None else "JPEG-LS"
+    bits = frame.payload[0]
+    kinds = [kind for kind in (_SCANS.get(frame.marker), f"of {bits} bits a sample" if bits != 8 else None) if kind]
+    return f"JPEG that is {' and '.join(kinds)}" if kinds else None
 
 
 def _tiff(content: mmap) -> str | None:

@@ -5,7 +5,6 @@ A new file gets them behind its first marker, in the usual order.
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Iterator
 
@@ -13,6 +12,7 @@ from noiseda.formats import photoshop, xmp
 from noiseda.formats.exif import PREFIX, without_prefix
 from noiseda.formats.exif import orientation as exif_orientation
 from noiseda.formats.extras import DENSITY, Buffer, Extras, Native
+from noiseda.formats.jpeg_segments import APP0, COMMENT, segments
 
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _MORE_XMP = b"http://ns.adobe.com/xmp/extension/\0"
@@ -20,37 +20,13 @@ _PHOTOSHOP = b"Photoshop 3.0\0"
 _OF_THE_FILE = (b"ICC_PROFILE\0", b"MPF\0", b"urn:iso:std:iso:ts:21496")
 """Of APP2: the profile, which the decoder finds, and where other pictures and their gain map lie."""
 _LONGEST = 65533
-SCAN, _END, _COMMENT = 0xDA, 0xD9, 0xFE
-_AFTER_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-"""The next marker behind the samples of a scan; restart markers and stuffed bytes belong to them."""
-
-
-def segments(content: Buffer) -> Iterator[tuple[int, int, int]]:
-    """Marker, and start and end of the body, of each segment of the first picture of a file.
-
-    Bytes that stand between two segments are passed over, as decoders do.
-    """
-    at = 2
-    while (found := _AFTER_SCAN.search(content, at)) is not None:
-        marker, at = content[found.start() + 1], found.end()
-        if marker == _END:
-            return
-        if marker in (0x01, 0xD8):
-            continue
-        length = int.from_bytes(content[at : at + 2], "big")
-        if length < 2 or at + length > len(content):
-            return
-        yield marker, at + 2, at + length
-        at += length
 
 
 def orientation(content: Buffer) -> int:
     """The orientation that the EXIF block before the picture asks for, 1 to 8; viewers look at no other."""
-    for marker, start, end in segments(content):
-        if marker == SCAN:
-            break
-        if marker == 0xE1 and content[start : start + 4] == b"Exif":
-            return exif_orientation(without_prefix(bytes(content[start:end])))
+    for segment in segments(content, lambda scan: True):
+        if segment.marker == APP0 + 1 and segment.payload.startswith(b"Exif"):
+            return exif_orientation(without_prefix(segment.payload))
     return 1
 
 
@@ -60,26 +36,25 @@ def read(content: Buffer) -> Extras:
     exif = packet = None
     irb = b""
     left_out: list[str] = []
-    for marker, start, end in segments(content):
-        if marker != _COMMENT and not 0xE0 <= marker <= 0xEF:
+    for marker, body in ((segment.marker, segment.payload) for segment in segments(content)):
+        if marker != COMMENT and not APP0 <= marker < APP0 + 16:
             continue
-        body = bytes(content[start:end])
         if marker == 0xE0 and body.startswith(b"JFIF\0") and len(body) >= 12:
-            native.append((DENSITY, segment(0xE0, body[:12] + b"\0\0")))  # without thumbnail
+            native.append((DENSITY, written(0xE0, body[:12] + b"\0\0")))  # without thumbnail
         elif marker == 0xE1 and without_prefix(body) is not body:
             exif = exif or without_prefix(body)
         elif marker == 0xE1 and body.startswith(_XMP):
             packet = packet or body.removeprefix(_XMP)
         elif marker == 0xE1 and body.startswith(_MORE_XMP):
-            native.append(("extended XMP", segment(0xE1, body)))
+            native.append(("extended XMP", written(0xE1, body)))
         elif marker == 0xED and body.startswith(_PHOTOSHOP):
             irb += body.removeprefix(_PHOTOSHOP)
-        elif marker == _COMMENT:
-            native.append(("comment", segment(_COMMENT, body)))
+        elif marker == COMMENT:
+            native.append(("comment", written(COMMENT, body)))
         elif marker == 0xEB and body.startswith(b"JP"):
             left_out.append("its signed history (JUMBF) is of the old picture and was left out")
         elif not (marker in (0xE0, 0xEE) or body.startswith(_OF_THE_FILE)):  # JFXX, Adobe: how samples are stored
-            native.append((f"APP{marker - 0xE0} block", segment(marker, body)))
+            native.append((f"APP{marker - 0xE0} block", written(marker, body)))
     return Extras(
         exif=exif,
         xmp=packet and xmp.alone(packet),
@@ -109,7 +84,7 @@ def too_long(extras: Extras) -> list[str]:
     return [name for name, block, prefix in found if block is not None and prefix + len(block) > _LONGEST]
 
 
-def segment(marker: int, body: bytes) -> bytes:
+def written(marker: int, body: bytes) -> bytes:
     """A segment with its marker and length."""
     return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
 
@@ -119,17 +94,17 @@ def _made(extras: Extras) -> Iterator[bytes]:
     yield from first[:1]
     if not first and extras.resolution is not None:
         dots = (min(65535, max(1, round(value * 25.4))) for value in extras.resolution)
-        yield segment(0xE0, b"JFIF\0\1\2" + struct.pack(">BHHBB", 1, *dots, 0, 0))
+        yield written(0xE0, b"JFIF\0\1\2" + struct.pack(">BHHBB", 1, *dots, 0, 0))
     if extras.exif is not None:
-        yield segment(0xE1, PREFIX + extras.exif)
+        yield written(0xE1, PREFIX + extras.exif)
     if extras.xmp is not None:
-        yield segment(0xE1, _XMP + extras.xmp)
+        yield written(0xE1, _XMP + extras.xmp)
     resources = extras.photoshop or b""
     if extras.iptc and photoshop.iptc(resources) is None:
         resources = photoshop.with_iptc(resources, extras.iptc)
     step = _LONGEST - len(_PHOTOSHOP)
     for start in range(0, len(resources), step):
-        yield segment(0xED, _PHOTOSHOP + resources[start : start + step])
+        yield written(0xED, _PHOTOSHOP + resources[start : start + step])
     yield from (block for name, block in extras.native if name != DENSITY)
 
 

@@ -12,18 +12,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from noiseda.formats.ifd import Buffer
+from noiseda.formats.jpeg_segments import ALONE, APP0, COMMENT, EOI, SOS, Segment, segments
 from noiseda.formats.pieces import Piece
 
-_EOI, _SOS, _DHT, _COM, _APP0, _APP14 = 0xD9, 0xDA, 0xC4, 0xFE, 0xE0, 0xEE
+_DHT, _APP14 = 0xC4, 0xEE
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {_DHT, 0xC8, 0xCC})
 _SEQUENTIAL, _PROGRESSIVE = frozenset({0xC0, 0xC1, 0xC9}), frozenset({0xC2, 0xCA})
-_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
-"""Markers without a segment."""
-
-_MARKER = re.compile(rb"\xff[^\0\xff]")
-_NO_DATA = re.compile(rb"\xff[^\0\xff\xd0-\xd7]")
-"""A marker that ends the data of a scan: neither a stuffed byte nor a restart."""
-
 _SWALLOWED = re.compile(rb"\xff[\xc0-\xfe]")
 """What looks like a marker inside a header of numbers."""
 
@@ -31,27 +25,6 @@ _GAIN_MAP = re.compile(rb"hdrgainmap|hdr-gain-map|urn:iso:std:iso:ts:21496:-1")
 _VIDEO = re.compile(rb"(?:MotionPhoto|MicroVideo)(?:=[\"']|>)1")
 
 _MOST_PICTURES = 64
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A marker and what belongs to it."""
-
-    marker: int
-    at: int
-    """Where its marker lies."""
-
-    payload: bytes
-    stray: bytes = b""
-    """What lies between the segment before it and its marker, and belongs to neither."""
-
-    data: tuple[int, int] = (0, 0)
-    """Where the data of a scan lies."""
-
-    @property
-    def end(self) -> int:
-        """Where the next segment should begin; for a scan, where its data begins."""
-        return self.at + 4 + len(self.payload)
 
 
 @dataclass(frozen=True)
@@ -73,12 +46,12 @@ class Jpeg:
     @property
     def scans(self) -> list[Segment]:
         """The scans, each with its data."""
-        return [segment for segment in self.segments if segment.marker == _SOS]
+        return [segment for segment in self.segments if segment.marker == SOS]
 
     def applications(self, number: int, start: bytes) -> Iterator[tuple[int, bytes]]:
         """What lies in the application segments of this number that begin so, after this beginning, and where."""
         for segment in self.segments:
-            if segment.marker == _APP0 + number and segment.payload.startswith(start):
+            if segment.marker == APP0 + number and segment.payload.startswith(start):
                 yield segment.at + 4 + len(start), segment.payload[len(start) :]
 
 
@@ -92,34 +65,16 @@ def walk(file: Buffer, *, briefly: bool = False) -> Jpeg:
     Returns:
         What was found, as far as it can be followed.
     """
-    size = len(file)
-    segments: list[Segment] = []
-    at = 2
-    while True:
-        place = _find(file, _MARKER, at)
-        if place is None:
-            return Jpeg(segments, None)
-        stray = _read(file, at, place - at).rstrip(b"\xff")
-        marker = file[place + 1]
-        if marker == _EOI:
-            return Jpeg(segments, place)
-        if marker in _ALONE:
-            segments.append(Segment(marker, place, b"", stray))
-            at = place + 2
-            continue
-        length = int.from_bytes(_read(file, place + 2, 2), "big")
-        payload = _read(file, place + 4, max(length - 2, 0))
-        if length < 2 or len(payload) < length - 2:
-            return Jpeg(segments, None)
-        at = place + 2 + length
-        data = (0, 0)
-        if marker == _SOS and briefly and _is_only(Segment(marker, place, payload), Jpeg(segments).frame):
-            return Jpeg([*segments, Segment(marker, place, payload, stray)], None)
-        if marker == _SOS:
-            stop = _find(file, _NO_DATA, at)
-            data = (at, size if stop is None else stop)
-            at = data[1]
-        segments.append(Segment(marker, place, payload, stray, data))
+    found: list[Segment] = []
+
+    def enough(scan: Segment) -> bool:
+        return briefly and _is_only(scan, Jpeg(found).frame)
+
+    for segment in segments(file, enough):
+        if segment.marker == EOI:
+            return Jpeg(found, segment.at)
+        found.append(segment)
+    return Jpeg(found, None)
 
 
 def missing(jpeg: Jpeg) -> str | None:
@@ -164,13 +119,13 @@ def mend(jpeg: Jpeg) -> tuple[list[Piece], list[str]] | None:
             if not _harmless(segment.stray, before):
                 return None
             odd[f"{len(segment.stray)} stray bytes before one of its headers are passed over"] = None
-        if segment.marker in _ALONE:
+        if segment.marker in ALONE:
             return None
         payload, sentence = _put_right(segment, frame)
         if sentence is not None:
             odd[sentence] = None
         pieces.append(bytes((0xFF, segment.marker)) + (len(payload) + 2).to_bytes(2, "big") + payload)
-        if segment.marker == _SOS:
+        if segment.marker == SOS:
             pieces.append(segment.data)
         before = segment
     if jpeg.end is None:
@@ -210,11 +165,11 @@ def _is_only(scan: Segment, frame: Segment | None) -> bool:
 def _put_right(segment: Segment, frame: Segment) -> tuple[bytes, str | None]:
     """The payload of a segment without what is odd in it, and what that was."""
     payload = segment.payload
-    if segment.marker == _SOS and payload and frame.marker in _SEQUENTIAL:
+    if segment.marker == SOS and payload and frame.marker in _SEQUENTIAL:
         start = 1 + 2 * payload[0]
         if payload[start : start + 3] != b"\0\x3f\0" and len(payload) == start + 3:
             return payload[:start] + b"\0\x3f\0", "the header of its scan has wrong numbers, which have no use here"
-    if segment.marker == _APP0 and payload.startswith(b"JFIF\0") and len(payload) >= 14 and payload[5] != 1:
+    if segment.marker == APP0 and payload.startswith(b"JFIF\0") and len(payload) >= 14 and payload[5] != 1:
         revision = f"{payload[5]}.{payload[6]:02d}"
         return payload[:5] + b"\x01\x02" + payload[7:], f"its JFIF header names an unknown revision, {revision}"
     if segment.marker == _APP14 and payload.startswith(b"Adobe") and len(payload) >= 12:
@@ -233,7 +188,7 @@ def _has_codes(jpeg: Jpeg) -> bool:
         while segment.marker == _DHT and at + 17 <= len(payload):
             known.add(payload[at])
             at += 17 + sum(payload[at + 1 : at + 17])
-        if segment.marker == _SOS and jpeg.frame is not None and jpeg.frame.marker in (0xC0, 0xC1):
+        if segment.marker == SOS and jpeg.frame is not None and jpeg.frame.marker in (0xC0, 0xC1):
             pairs = payload[2 : 2 + 2 * payload[0] : 2] if payload else b""
             if any(pair >> 4 not in known or 16 + (pair & 15) not in known for pair in pairs):
                 return False
@@ -249,7 +204,7 @@ def _harmless(stray: bytes, before: Segment | None) -> bool:
         return True
     if before is None:
         return b"Adobe" not in stray
-    if before.marker == _COM or before.marker in range(_APP0, _APP0 + 16):
+    if before.marker == COMMENT or before.marker in range(APP0, APP0 + 16):
         swallowed = before.payload.endswith(b"\xff") and (stray[0] in range(0xC0, 0xE0) or stray[0] == _APP14)
         return not swallowed and b"Adobe" not in stray
     return not _SWALLOWED.search(before.payload + stray[:1])
@@ -268,12 +223,6 @@ def _pictures(at: int, index: bytes) -> list[int]:
             first, count = number(entry + 8, 4), min(number(entry + 4, 4) // 16, _MOST_PICTURES)
             return [at + number(first + 16 * picture + 8, 4) for picture in range(1, count)]
     return []
-
-
-def _find(file: Buffer, what: re.Pattern[bytes], at: int) -> int | None:
-    """Where a marker first lies, from some place on."""
-    found = what.search(file, at)
-    return None if found is None else found.start()
 
 
 def _read(file: Buffer, at: int, length: int) -> bytes:
