@@ -22,7 +22,7 @@ import pyvips
 
 from noiseda import codecs
 from noiseda.errors import ImageError
-from noiseda.formats import complaints, jpeg_scans, png_end, riff, tiff, tiff_mend, tiff_pages
+from noiseda.formats import complaints, jpeg_scans, png, tiff, tiff_mend, tiff_pages, webp
 from noiseda.formats.pieces import Piece, Pieces
 
 T = TypeVar("T")
@@ -179,7 +179,7 @@ def _png(file: BinaryIO, content: mmap, work: Callable[[Opened], T], whole: bool
     odd = list(map(complaints.of_png, heard))
     if None in odd:
         raise _Damaged("its transparency is damaged", heard)
-    if not png_end.has_end(content):
+    if not png.has_end(content):
         odd.append("its end is missing, but all of its pixels are there")
     return result, tuple(sentence for sentence in odd if sentence is not None)
 
@@ -196,7 +196,7 @@ def _webp(file: BinaryIO, content: mmap, work: Callable[[Opened], T], whole: boo
     try:
         result, heard = _try("webp", _source(file), count)
     except _Damaged:
-        mended = riff.mend(content)
+        mended = webp.mend(content)
         if mended is None:
             raise
         pieces, odd = mended

@@ -118,7 +118,16 @@ def header(data: Buffer) -> tuple[Layout, int]:
 
 def fields(data: Buffer, at: int, layout: Layout) -> list[Field]:
     """The entries of the directory at an offset that lie, with their values, inside the data."""
-    return [field for field in _entries(data, at, layout) if field.place + field.size <= len(data)]
+    return [field for field in entries(data, at, layout) if field.place + field.size <= len(data)]
+
+
+def is_whole(data: Buffer, at: int, layout: Layout) -> bool:
+    """Whether all entries of a directory lie inside the data, one at least."""
+    try:
+        count = layout.number(data, at, layout.counting)
+    except ValueError:
+        return False
+    return count > 0 and at + layout.counting + count * layout.entry <= len(data)
 
 
 def next_directory(data: Buffer, at: int, layout: Layout) -> tuple[int, int] | None:
@@ -130,7 +139,8 @@ def next_directory(data: Buffer, at: int, layout: Layout) -> tuple[int, int] | N
         return None
 
 
-def _entries(data: Buffer, at: int, layout: Layout) -> Iterator[Field]:
+def entries(data: Buffer, at: int, layout: Layout) -> Iterator[Field]:
+    """The entries of the directory at an offset, wherever their values lie."""
     word, start = layout.wide, at + layout.counting
     try:
         count = layout.number(data, at, layout.counting)

@@ -119,6 +119,11 @@ def _made(extras: Extras) -> Iterator[bytes]:
         yield chunk(b"zTXt", b"Raw profile type iptc\0\0" + zlib.compress(text))
 
 
+def has_end(content: Buffer) -> bool:
+    """Whether the chunk that ends a PNG file is there, whole."""
+    return content[-8:-4] == b"IEND" or any(kind == b"IEND" for kind, _, _ in _chunks(content))
+
+
 def chunk(kind: bytes, body: bytes) -> bytes:
     """A chunk with its length and checksum."""
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

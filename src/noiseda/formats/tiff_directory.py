@@ -6,10 +6,11 @@ Source: TIFF 6.0, section 2; BigTIFF as libtiff reads it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from noiseda.formats.ifd import SIZE, Buffer, Layout
+from noiseda.formats import ifd
+from noiseda.formats.ifd import Buffer, Field, Layout
 
 SUBTYPE, OLD_SUBTYPE, WIDTH, HEIGHT, BITS, COMPRESSION, COLOURS = 254, 255, 256, 257, 258, 259, 262
 STRIPS, SAMPLES, ROWS, STRIP_BYTES, PLANAR = 273, 277, 278, 279, 284
@@ -21,27 +22,14 @@ _MOST_PAGES = 4096
 
 
 @dataclass(frozen=True)
-class Entry:
-    """An entry of a directory, its values still unread."""
-
-    kind: int
-    count: int
-    field: bytes
-    """The values, where they fit, or else their offset."""
-
-
-@dataclass(frozen=True)
 class Page:
     """What the directory of a picture says of it."""
 
     place: int
     """Where the directory lies."""
 
-    entries: tuple[tuple[int, Entry], ...] = ()
-    """By tag, in the file's order; a tag may come twice."""
-
-    length: int = 0
-    """Bytes of the directory, without the offset of the next."""
+    entries: tuple[Field, ...] = ()
+    """In the file's order; a tag may come twice."""
 
     values: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """The whole numbers of the tags that were asked for, each as it comes first."""
@@ -73,49 +61,32 @@ class Page:
         return all(abs(other.one(side) / shrink - self.one(side)) <= 1.5 for side in (WIDTH, HEIGHT))
 
 
-def directory(file: Buffer, layout: Layout, place: int, tags: Iterable[int]) -> Page:
-    """Read a directory of a file, and the values of some tags in it; a place without one gives a page of no length."""
-    count = min(layout.whole(read(file, place, layout.counting)), 65535)
-    content = read(file, place + layout.counting, count * layout.entry)
-    if not count or len(content) < count * layout.entry:
-        return Page(place)
-    entries: list[tuple[int, Entry]] = []
+def directory(file: Buffer, layout: Layout, place: int, tags: Collection[int]) -> Page | None:
+    """Read a directory of a file, and the whole numbers of some tags in it; None where there is none."""
+    if not ifd.is_whole(file, place, layout):
+        return None
+    fields = tuple(ifd.entries(file, place, layout))
     values: dict[int, tuple[int, ...]] = {}
-    for at in range(0, len(content), layout.entry):
-        line = content[at : at + layout.entry]
-        entry = Entry(layout.whole(line[2:4]), layout.whole(line[4 : 4 + layout.wide]), line[4 + layout.wide :])
-        tag = layout.whole(line[:2])
-        entries.append((tag, entry))
-        if tag in tags and tag not in values:
-            values[tag] = numbers(file, layout, entry)
-    return Page(place, tuple(entries), layout.counting + len(content), values)
+    for found in fields:
+        if found.tag in tags:
+            values.setdefault(found.tag, numbers(file, layout, found))
+    return Page(place, fields, values)
 
 
-def directories(file: Buffer, layout: Layout, place: int, tags: Iterable[int]) -> list[Page]:
+def directories(file: Buffer, layout: Layout, place: int, tags: Collection[int]) -> list[Page]:
     """Read the directories of all pages, from the first on, until there is no next one or it was there before."""
-    pages: list[Page] = []
-    seen: set[int] = set()
-    while place and place not in seen and len(pages) < _MOST_PAGES:
-        seen.add(place)
+    pages: dict[int, Page] = {}
+    while place not in pages and len(pages) < _MOST_PAGES:
         page = directory(file, layout, place, tags)
-        if not page.length:
+        if page is None:
             break
-        pages.append(page)
-        place = layout.whole(read(file, place + page.length, layout.wide))
-    return pages
+        pages[place] = page
+        _, place = ifd.next_directory(file, place, layout) or (0, 0)
+    return list(pages.values())
 
 
-def numbers(file: Buffer, layout: Layout, entry: Entry) -> tuple[int, ...]:
-    """The whole numbers of an entry; none where it holds something else."""
-    if entry.kind not in _WHOLE:
+def numbers(file: Buffer, layout: Layout, entry: Field) -> tuple[int, ...]:
+    """The whole numbers of an entry; none where it holds something else, or more than any picture needs."""
+    if entry.kind not in _WHOLE or entry.size > _MOST_BYTES or entry.place + entry.size > len(file):
         return ()
-    size = SIZE[entry.kind]
-    content, length = entry.field, entry.count * size
-    if length > layout.wide:
-        content = read(file, layout.whole(entry.field), length)
-    return tuple(layout.whole(content[at : at + size]) for at in range(0, min(length, len(content)), size))
-
-
-def read(file: Buffer, at: int, length: int) -> bytes:
-    """What lies there; no number of a file makes this read beyond all bounds."""
-    return bytes(file[at : at + min(length, _MOST_BYTES)])
+    return tuple(ifd.integers(file, entry, layout))

@@ -7,7 +7,7 @@ pixels. Source: TIFF 6.0, sections 2 (directories), 3 (strips) and 15 (tiles).
 from __future__ import annotations
 
 from noiseda.formats import ifd
-from noiseda.formats.ifd import SIZE, Buffer, Layout
+from noiseda.formats.ifd import Buffer, Field, Layout
 from noiseda.formats.pieces import Piece
 from noiseda.formats.tiff_directory import (
     BITS,
@@ -24,7 +24,6 @@ from noiseda.formats.tiff_directory import (
     TILE_WIDTH,
     TILES,
     WIDTH,
-    Entry,
     Page,
     directory,
     numbers,
@@ -58,38 +57,46 @@ def mend(file: Buffer, place: int) -> tuple[list[Piece], list[str]] | str:
         What the mended file is made of, and what was odd, in sentences; or why pixels are missing.
     """
     layout, _ = ifd.header(file)
-    page = directory(file, layout, place, _COUNTED)
+    page = directory(file, layout, place, _COUNTED) or Page(place)
     size = len(file)
-    entries: dict[int, Entry] = {}
-    for tag, entry in page.entries:
-        beside = tag in _BESIDE or (_SINGLE.get(tag), 1) == (entry.kind, entry.count)
-        if (beside or tag in _PIXELS) and entry.kind in SIZE:
-            known = entries.setdefault(tag, entry)
-            if tag in _PIXELS and known != entry and numbers(file, layout, known) != numbers(file, layout, entry):
+    fields: dict[int, Field] = {}
+    for entry in page.entries:
+        beside = entry.tag in _BESIDE or (_SINGLE.get(entry.tag), 1) == (entry.kind, entry.count)
+        if beside or entry.tag in _PIXELS:
+            known = fields.setdefault(entry.tag, entry)
+            twice = known is not entry and entry.tag in _PIXELS
+            if twice and numbers(file, layout, known) != numbers(file, layout, entry):
                 return "its directory says two different things about the pixels"
     counts = _counts(page, size)
     if isinstance(counts, str):
         return counts
     tag = TILE_BYTES if page.values.get(TILES) else STRIP_BYTES
     odd = [] if tuple(counts) == page.values.get(tag) else [_COUNTS]
-    anew = _write(layout, entries, counts, tag, size)
+    lines = {number: bytes(file[field.entry : field.entry + layout.entry]) for number, field in fields.items()}
+    anew = _write(layout, lines, counts, tag, size)
     head = 4 if layout.wide == 4 else 8
     first = layout.write(size + size % 2, layout.wide)
     return [(0, head), first, (head + layout.wide, size), b"\0" * (size % 2), anew], odd
 
 
-def _write(layout: Layout, entries: dict[int, Entry], counts: list[int], tag: int, size: int) -> bytes:
-    """A directory that lies at the end of a file of that size, and the byte counts behind it."""
-    wide, kind = layout.wide, 4 if layout.wide == 4 else 16
-    number = len(entries | {tag: None})
+def _write(layout: Layout, lines: dict[int, bytes], counts: list[int], tag: int, size: int) -> bytes:
+    """A directory that lies at the end of a file of that size, and the byte counts behind it.
+
+    Args:
+        layout: The file's.
+        lines: Tag -> entry, as it stands.
+        counts: The byte counts.
+        tag: Theirs.
+        size: The file's.
+    """
+    wide, number = layout.wide, len(lines | {tag: b""})
     behind = size + size % 2 + layout.counting + number * layout.entry + wide
     content = b"".join(layout.write(count, wide) for count in counts)
-    entries[tag] = Entry(kind, len(counts), content if len(counts) == 1 else layout.write(behind, wide))
-    lines = [
-        layout.write(tag, 2) + layout.write(entry.kind, 2) + layout.write(entry.count, wide) + entry.field
-        for tag, entry in sorted(entries.items())
-    ]
-    return layout.write(number, layout.counting) + b"".join(lines) + bytes(wide) + content
+    place = content if len(counts) == 1 else layout.write(behind, wide)
+    kind = 16 if layout.big else 4
+    lines[tag] = layout.write(tag, 2) + layout.write(kind, 2) + layout.write(len(counts), wide) + place
+    entries = b"".join(line for _, line in sorted(lines.items()))
+    return layout.write(number, layout.counting) + entries + bytes(wide) + content
 
 
 def _counts(page: Page, size: int) -> list[int] | str:

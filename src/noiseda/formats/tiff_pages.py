@@ -16,6 +16,7 @@ from noiseda.formats.tiff_directory import (
     SUBIFDS,
     SUBTYPE,
     WIDTH,
+    Page,
     directories,
     directory,
 )
@@ -62,7 +63,8 @@ def choose(file: Buffer) -> Choice:
     if larger:
         best = max(larger, key=lambda index: (pages[index].area, -index))
     page = pages[best]
-    inner = [directory(file, layout, place, _TAGS) for place in page.values.get(SUBIFDS, ())[:_MOST_INNER]]
+    places = page.values.get(SUBIFDS, ())[:_MOST_INNER]
+    inner = [directory(file, layout, place, _TAGS) or Page(place) for place in places]
     for index, picture in sorted(enumerate(inner), key=lambda pair: -pair[1].area):
         if picture.reduced or picture.mask or picture.area <= page.area:
             continue

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from noiseda.formats.exif import without_prefix
 from noiseda.formats.extras import Buffer, Extras
+from noiseda.formats.pieces import Piece
 
 _FLAGS = {b"ICCP": 0x20, b"ALPH": 0x10, b"EXIF": 0x08, b"XMP ": 0x04}
 
@@ -24,6 +25,25 @@ def read(content: Buffer) -> Extras:
     return Extras(exif=exif and without_prefix(exif), xmp=found.get(b"XMP "), left_out=tuple(dict.fromkeys(left_out)))
 
 
+def mend(content: Buffer) -> tuple[list[Piece], list[str]] | None:
+    """The same picture with the length it has, where its header states a wrong one and all of its chunks are there.
+
+    Returns:
+        What the mended file is made of, and what was odd; None where nothing can be mended.
+    """
+    parts = list(_chunks(content))
+    if not any(kind in (b"VP8 ", b"VP8L", b"ANMF") for kind, _, _ in parts):
+        return None
+    _, start, length = parts[-1]
+    end, size = start + length + length % 2, len(content)
+    stated = int.from_bytes(content[4:8], "little") + 8
+    if min(end, size) == stated or (stated > size and end < size):
+        return None
+    padding = b"\0" * max(end - size, 0)
+    pieces: list[Piece] = [(0, 4), struct.pack("<I", end - 8), (8, min(end, size)), padding]
+    return pieces, ["its header tells a wrong length, but all of its pixels are there"]
+
+
 def put(content: bytes, extras: Extras) -> bytes:
     """A WebP file that holds all this too.
 
@@ -34,12 +54,12 @@ def put(content: bytes, extras: Extras) -> bytes:
     parts = [(kind, content[start : start + length]) for kind, start, length in _chunks(content)]
     image = [part for part in parts if part[0] in (b"ALPH", b"VP8 ", b"VP8L")]
     profile = [part for part in parts if part[0] == b"ICCP"]
-    told = [(kind, block) for kind, block in ((b"EXIF", extras.exif), (b"XMP ", extras.xmp)) if block is not None]
-    if not (profile or told):
+    blocks = [(kind, block) for kind, block in ((b"EXIF", extras.exif), (b"XMP ", extras.xmp)) if block is not None]
+    if not (profile or blocks):
         return content
     extended = next((bytearray(body) for kind, body in parts if kind == b"VP8X"), None) or _extended(image)
-    extended[0] |= sum({_FLAGS[kind] for kind, _ in [*profile, *told]})
-    made = b"".join(_chunk(kind, body) for kind, body in [(b"VP8X", bytes(extended)), *profile, *image, *told])
+    extended[0] |= sum({_FLAGS[kind] for kind, _ in [*profile, *blocks]})
+    made = b"".join(_chunk(kind, body) for kind, body in [(b"VP8X", bytes(extended)), *profile, *image, *blocks])
     return b"RIFF" + struct.pack("<I", 4 + len(made)) + b"WEBP" + made
 
 
@@ -61,7 +81,7 @@ def _chunks(content: Buffer) -> Iterator[tuple[bytes, int, int]]:
     at = 12
     while at + 8 <= len(content):
         kind, length = struct.unpack("<4sI", content[at : at + 8])
-        if at + 8 + length > len(content):
+        if at + 8 + length > len(content) or not kind.isascii():
             return
         yield kind, at + 8, length
         at += 8 + length + length % 2
