@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyvips
@@ -13,8 +13,11 @@ from noiseda.errors import ImageError
 from noiseda.formats import tiff
 from noiseda.formats.colour import Colour
 
+VipsImage: TypeAlias = Any
+"""A libvips image; it ships no types."""
 
-def plain(image: Any, meaning: tiff.Photometric | None, path: Path) -> tuple[Any, Any | None]:  # noqa: ANN401
+
+def plain(image: VipsImage, meaning: tiff.Photometric | None, path: Path) -> tuple[VipsImage, VipsImage | None]:
     """Split off alpha and bring the colours to 8- or 16-bit grey or RGB.
 
     Args:
@@ -46,7 +49,7 @@ def plain(image: Any, meaning: tiff.Photometric | None, path: Path) -> tuple[Any
     return image, alpha
 
 
-def _from_lab(image: Any, unsigned: bool, wide: bool) -> Any:  # noqa: ANN401
+def _from_lab(image: VipsImage, unsigned: bool, wide: bool) -> VipsImage:
     """CIELab (a and b signed) or ICCLab (moved up by half their range), under D50 -> sRGB; one channel is L alone."""
     full = 65536 if wide else 256
     light = image[0] * (100 / (65280 if wide and unsigned else full - 1))
@@ -59,7 +62,7 @@ def _from_lab(image: Any, unsigned: bool, wide: bool) -> Any:  # noqa: ANN401
     return made if image.bands == 3 else made[1]
 
 
-def _from_ycbcr(image: Any, meaning: tiff.Photometric, wide: bool) -> Any:  # noqa: ANN401
+def _from_ycbcr(image: VipsImage, meaning: tiff.Photometric, wide: bool) -> VipsImage:
     """YCbCr as TIFF 6.0, section 21, has it, one colour a pixel -> RGB."""
     top, half = (65535, 32768) if wide else (255, 128)
     stated = meaning.reference or (0, top, half, top, half, top)
@@ -76,7 +79,9 @@ def _from_ycbcr(image: Any, meaning: tiff.Photometric, wide: bool) -> Any:  # no
     return made.copy(interpretation="rgb16" if wide else "srgb")
 
 
-def encodable(samples: NDArray[Any], icc: bytes | None, colour: Colour | None, name: str) -> tuple[Any, list[str]]:
+def encodable(
+    samples: NDArray[Any], icc: bytes | None, colour: Colour | None, name: str
+) -> tuple[VipsImage, list[str]]:
     """The libvips image of some samples, which shares their memory, in colours that a format can hold.
 
     Args:
@@ -105,7 +110,7 @@ def encodable(samples: NDArray[Any], icc: bytes | None, colour: Colour | None, n
     return image, lost
 
 
-def _grey_to_srgb(image: Any) -> Any:  # noqa: ANN401
+def _grey_to_srgb(image: VipsImage) -> VipsImage:
     made = image[0].copy(interpretation="b-w").icc_transform("srgb", embedded=True, intent="relative")
     made = made.copy(interpretation="srgb")
     made.remove("icc-profile-data")

@@ -11,21 +11,24 @@ import re
 import struct
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeAlias, TypeVar
 
 import pyvips
 
 from noiseda import codecs
+from noiseda.colour_models import VipsImage
 from noiseda.errors import ImageError
 from noiseda.formats import complaints, jpeg_scans, png, tiff, tiff_mend, tiff_pages, webp
 from noiseda.formats.pieces import Piece, Pieces
 
 T = TypeVar("T")
+VipsSource: TypeAlias = Any
+"""What libvips reads from; it ships no types."""
 
 _MAGIC = {
     re.compile(rb"\x89PNG\r\n\x1a\n"): "png",
@@ -54,7 +57,7 @@ class Opened:
     format: str
     """png, jpeg, tiff or webp."""
 
-    image: Any
+    image: VipsImage
     """The lazy image of the photograph."""
 
     page: int = 0
@@ -205,7 +208,7 @@ def _webp(file: BinaryIO, content: mmap, work: Callable[[Opened], T], whole: boo
     return result, (*odd, *map(complaints.of_any, heard), *pages)
 
 
-def _source(file: BinaryIO, pieces: list[Piece] | None = None) -> Any:  # noqa: ANN401
+def _source(file: BinaryIO, pieces: list[Piece] | None = None) -> VipsSource:
     """What libvips reads from: the file as it is, or as it is mended.
 
     It is handed over as a descriptor, so that any file name works: libvips reads options into some.
@@ -222,7 +225,7 @@ def _source(file: BinaryIO, pieces: list[Piece] | None = None) -> Any:  # noqa: 
 
 def _try(
     name: str,
-    source: Any,  # noqa: ANN401
+    source: VipsSource,
     work: Callable[[Opened], T],
     *,
     choice: tiff_pages.Choice | None = None,
@@ -252,7 +255,7 @@ def _try(
             # Its frames hold the image, which would be closed, and say more, when nobody listens any longer.
             traceback.clear_frames(error.__traceback__)
             if isinstance(error, pyvips.Error):
-                raise _Damaged(_reason(error, heard), _telling(heard)) from error
+                raise _Damaged(reason_of(error, heard), _telling(heard)) from error
             raise
     # Of the last rows of a JPEG, damage is told when the image is closed.
     telling = _telling(heard)
@@ -261,7 +264,7 @@ def _try(
     return result, telling
 
 
-def _open(name: str, source: Any, choice: tiff_pages.Choice | None, loading: dict[str, object]) -> Opened:  # noqa: ANN401
+def _open(name: str, source: VipsSource, choice: tiff_pages.Choice | None, loading: dict[str, object]) -> Opened:
     image = getattr(pyvips.Image, _LOADERS[name])(source, access="sequential", **loading)
     if choice is not None:
         return Opened(name, image, choice.page, choice.pages, choice.place)
@@ -292,7 +295,7 @@ _LOGGER.log = _hear
 
 @contextmanager
 def _listening() -> Iterator[list[str]]:
-    """Collect what libvips warns of in this thread."""
+    """Collect what libvips warns of in this thread, which then says none of it."""
     before, heard = _EARS.heard, list[str]()
     _EARS.heard = heard
     try:
@@ -301,14 +304,14 @@ def _listening() -> Iterator[list[str]]:
         _EARS.heard = before
 
 
-def _telling(heard: list[str]) -> list[str]:
+def _telling(heard: Sequence[str]) -> list[str]:
     """Each message once, without those that follow from others."""
     lines = (line.strip() for message in heard if not _FOLLOWS.search(message) for line in message.splitlines())
     return list(dict.fromkeys(line.removeprefix("VipsJpeg: ") for line in lines if line))
 
 
-def _reason(error: pyvips.Error, heard: list[str]) -> str:
-    """The last, most telling line of a libvips message."""
+def reason_of(error: pyvips.Error, heard: Sequence[str] = ()) -> str:
+    """The last, most telling line of a libvips message, or of what it warned of."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines or _GENERAL.search(lines[-1]):
         lines = [message for message in _telling(heard)[-1:] if not _GENERAL.search(message)]

@@ -7,7 +7,6 @@ a photograph of 100 megapixels stays near the 300 MB of its samples (600 MB at 1
 from __future__ import annotations
 
 import io
-import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +19,8 @@ import pyvips
 from numpy.typing import NDArray
 
 from noiseda import colour_models, formats
-from noiseda.decoding import Opened, decode
+from noiseda.colour_models import VipsImage
+from noiseda.decoding import Opened, decode, reason_of
 from noiseda.errors import ImageError
 from noiseda.formats import exif, jpeg, png, tiff, webp
 from noiseda.formats.extras import Extras, Spliced
@@ -63,7 +63,6 @@ pixel and four times as long."""
 # Otherwise a file that was overwritten may be answered from memory, and decoded images stay there.
 pyvips.cache_set_max(0)
 
-_LOGGER = logging.getLogger("pyvips")
 _OWNER = os.getpid()
 
 
@@ -147,17 +146,16 @@ def read(path: Path, *, max_megapixels: float = 200.0, tick: Tick | None = None)
 
 def _read(opened: Opened, path: Path, max_megapixels: float, tick: Tick | None) -> Raster:
     _check_size(opened.image, path, max_megapixels)
-    orientation = formats.orientation(opened.content, opened.format, opened.place)
-    extras = formats.read(opened.content, opened.format, opened.place).upright(orientation)
+    extras = formats.read(opened.content, opened.format, opened.place)
     if opened.format == "webp":
         refuse_in_fork("reading WebP")
     meaning = tiff.photometric(opened.content, opened.place) if opened.format == "tiff" else None
     image, alpha = colour_models.plain(opened.image, meaning, path)
-    samples = _fetch(image if alpha is None else image.bandjoin(alpha), orientation, tick)
+    samples = _fetch(image if alpha is None else image.bandjoin(alpha), extras.orientation, tick)
     return Raster(
         samples,
         icc=_get(image, "icc-profile-data", extras.icc),
-        extras=extras,
+        extras=extras.upright(),
         notes=extras.left_out,
         format=opened.format,
         page=opened.page,
@@ -228,28 +226,27 @@ def write(
         saving["optimize_coding"] = False
     try:
         extras, lost = formats.fitted(raster.extras, raster.format, name)
-        told = raster.format == name and name != "webp"  # in the format's own words
-        image, more = colour_models.encodable(raster.samples, raster.icc, None if told else extras.colour, name)
+        image, more = colour_models.encodable(raster.samples, raster.icc, extras.colour, name)
         with atomic(path, sealed=sealed) as file:
-            _encode(image, file, name, extras, saving, tick)
+            lost += more + _encode(image, file, name, extras, saving, tick)
             if tick is not None:
                 tick()
     except pyvips.Error as error:
-        raise ImageError(f"{path}: cannot be written as {name}: {_reason(error)}") from error
+        raise ImageError(f"{path}: cannot be written as {name}: {reason_of(error)}") from error
     except OSError as error:
         raise ImageError(f"{path}: cannot be written: {error.strerror or error}") from error
-    return lost + more
+    return lost
 
 
 def _encode(
-    image: Any,  # noqa: ANN401
+    image: VipsImage,
     file: BinaryIO,
     name: str,
     extras: Extras,
     saving: Mapping[str, object],
     tick: Tick | None,
-) -> None:
-    """Write a libvips image with its profile, and all else that is carried, in the container of the format."""
+) -> list[str]:
+    """Write a libvips image with its profile, and all else that is carried, in the format's container; what is lost."""
     inside = io.BytesIO()
     sinks: Mapping[str, Any] = {
         "png": lambda: Spliced(file.write, lambda head: png.put(head, extras)),
@@ -261,8 +258,9 @@ def _encode(
         image.write_to_target(target, f".{name}", keep="icc", **saving)
     if name == "webp":
         file.write(webp.put(inside.getvalue(), extras))
-    if name == "tiff":
-        tiff.put(file, extras)
+    if name == "tiff" and not tiff.put(file, extras):
+        return ["all but the profile cannot be kept in a TIFF of 4 GB"]
+    return []
 
 
 @contextmanager
@@ -282,15 +280,15 @@ def _target(file: Any, tick: Tick | None) -> Iterator[Any]:  # noqa: ANN401
 
         return act
 
-    def news(_: logging.LogRecord) -> bool:
-        return not failures  # what libvips warns of then is what came of them
+    def news(_: object) -> bool:
+        return not failures  # what libvips warns of then, in threads of its own, is what came of them
 
     target = pyvips.TargetCustom()
     target.on_write(guarded(file.write))
     if not isinstance(file, Spliced):
         target.on_seek(guarded(file.seek))
         target.on_read(guarded(file.read, None))
-    _LOGGER.addFilter(news)
+    pyvips.logger.addFilter(news)
     try:
         yield target
     except pyvips.Error:
@@ -298,10 +296,10 @@ def _target(file: Any, tick: Tick | None) -> Iterator[Any]:  # noqa: ANN401
             raise failures[0] from None
         raise
     finally:
-        _LOGGER.removeFilter(news)
+        pyvips.logger.removeFilter(news)
 
 
-def _check_size(image: Any, path: Path, max_megapixels: float) -> None:  # noqa: ANN401
+def _check_size(image: VipsImage, path: Path, max_megapixels: float) -> None:
     megapixels = image.width * image.height / 1e6
     if megapixels > max_megapixels:
         raise ImageError(
@@ -310,7 +308,7 @@ def _check_size(image: Any, path: Path, max_megapixels: float) -> None:  # noqa:
         )
 
 
-def _fetch(image: Any, orientation: int, tick: Tick | None) -> NDArray[Any]:  # noqa: ANN401
+def _fetch(image: VipsImage, orientation: int, tick: Tick | None) -> NDArray[Any]:
     """The samples of a lazy image, (H, W, bands) uint8 or uint16, upright, decoded from top to bottom in this thread.
 
     Strip by strip through a region: what libvips' own thread pool would do, but the pool hangs in a forked process.
@@ -333,13 +331,5 @@ def refuse_in_fork(what: str) -> None:
         raise RuntimeError(f"{what} images needs a process that was not forked; start it with 'spawn' or 'forkserver'")
 
 
-def _get(image: Any, key: str, default: Any) -> Any:  # noqa: ANN401
+def _get(image: VipsImage, key: str, default: Any) -> Any:  # noqa: ANN401
     return image.get(key) if image.get_typeof(key) else default
-
-
-def _reason(error: pyvips.Error) -> str:
-    """The last, most telling line of a libvips message."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines or "not in a known format" in lines[-1]:
-        return "damaged or cut short"
-    return lines[-1]

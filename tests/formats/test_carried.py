@@ -10,6 +10,7 @@ import pytest
 import tifffile
 
 from noiseda import raster
+from noiseda.formats import tiff as tiff_format
 from noiseda.images import Picture, read, write
 from tests.formats.files import (
     IPTC,
@@ -91,7 +92,7 @@ def test_nothing_is_invented(tmp_path, source, target):
         bare, _ = through(tmp_path, png(), ".png", ".tif")
     content, notes = through(tmp_path, bare, source, target)
     opened = PIL.Image.open(io.BytesIO(content))
-    found = {tag: value for tag, value in opened.getexif().items() if tag not in raster.tiff._STORAGE}
+    found = {tag: value for tag, value in opened.getexif().items() if tag not in tiff_format.STORAGE}
     assert found == {}
     own = {"dpi", "resolution"} if target == ".tif" else set()  # Pillow makes them up
     assert not {"dpi", "jfif", "exif", "xmp", "icc_profile", "resolution"} - own & opened.info.keys()

@@ -2,6 +2,7 @@
 
 import struct
 import tempfile
+from dataclasses import replace
 
 import numpy as np
 import PIL.Image
@@ -103,7 +104,7 @@ def test_bytes_without_sense_do_no_harm(noise, headed):
     assert 1 <= exif.orientation(data) <= 8
     for name in ("tiff", "png", "jpeg", "webp"):
         formats.orientation(data, name)
-        formats.read(data, name).upright(6)
+        replace(formats.read(data, name), orientation=6).upright()
     content = b"II*\0\x08\0\0\0" + struct.pack("<H", 0) + b"\0\0\0\0"
     assert with_block(content, data)[:4] == content[:4]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from noiseda.formats import exif, jpeg, png, tiff, webp
+from noiseda.formats import jpeg, png, tiff, webp
 from noiseda.formats.extras import DENSITY, Buffer, Extras, mentioned
 
 __all__ = ["Extras", "fitted", "orientation", "read"]
@@ -24,7 +24,7 @@ def read(content: Buffer, name: str, place: int = 0) -> Extras:
 
 
 def orientation(content: Buffer, name: str, place: int = 0) -> int:
-    """How the samples of a file must be turned to be upright: EXIF's values, 1 to 8.
+    """How the samples of a file must be turned to be upright: EXIF's values, 1 to 8; :func:`read` finds the same.
 
     Args:
         content: The file, or a memory map of it.
@@ -35,20 +35,22 @@ def orientation(content: Buffer, name: str, place: int = 0) -> int:
         return tiff.orientation(content, place)
     if name == "jpeg":
         return jpeg.orientation(content)
-    block = read(content, name).exif
-    return 1 if block is None else exif.orientation(block)
+    return read(content, name).orientation
 
 
 def fitted(extras: Extras, source: str, target: str) -> tuple[Extras, list[str]]:
     """What of it a file of a format can hold, and plain sentences about what it cannot.
 
     Args:
-        extras: What the image came with.
+        extras: What the image came with. Colours are dropped that native blocks state: no profile is needed then.
         source: The format it came from.
         target: The format it goes to.
     """
     lost = [] if source == target else [name for name, _ in extras.native if name not in (DENSITY, "colours")]
-    kept = extras if source == target else replace(extras, native=())
+    own = source == target
+    kept = replace(
+        extras, native=extras.native if own else (), colour=None if own and target != "webp" else extras.colour
+    )
     if target == "webp":
         lost += ["IPTC records"] if kept.iptc or kept.photoshop else []
         kept = replace(kept, iptc=None, photoshop=None)

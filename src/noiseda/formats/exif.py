@@ -78,11 +78,10 @@ def oriented(block: bytes, *, sideways: bool) -> bytes:
     except ValueError:
         return block
     patched = bytearray(block)
-    order = "little" if layout.order == "<" else "big"
     for field in ifd.fields(block, at, layout):
         if _is_orientation(field):
             width = _COUNTING[field.kind]
-            patched[field.place : field.place + width] = (1).to_bytes(width, order)  # type: ignore[arg-type]
+            patched[field.place : field.place + width] = layout.write(1, width)
         if sideways and field.tag == _EXIF and field.kind in _COUNTING and field.count == 1:
             _swap_sides(block, patched, _counted(block, field, layout), layout)
     if following := ifd.next_directory(block, at, layout):

@@ -45,17 +45,22 @@ class Extras:
     resolution: tuple[float, float] | None = None
     """Horizontal and vertical resolution in pixels per millimetre."""
 
+    orientation: int = 1
+    """How the samples must be turned to be upright: EXIF's values, 1 to 8."""
+
     left_out: tuple[str, ...] = ()
     """What is not kept in any format, and why: plain sentences."""
 
-    def upright(self, orientation: int) -> Extras:
-        """The same for an image that was turned as an orientation from 1 to 8 asks: every block then says 1."""
-        if orientation == 1:
-            return replace(self, exif=self.exif and oriented(self.exif, sideways=False))
-        sideways = orientation >= 5
+    def upright(self) -> Extras:
+        """The same for an image that was turned as it asks: every block then says that it is upright."""
+        sideways = self.orientation >= 5
+        exif = self.exif and oriented(self.exif, sideways=sideways)
+        if self.orientation == 1:
+            return replace(self, exif=exif)
         return replace(
             self,
-            exif=self.exif and oriented(self.exif, sideways=sideways),
+            orientation=1,
+            exif=exif,
             xmp=self.xmp and xmp.upright(self.xmp),
             resolution=self.resolution and (self.resolution[::-1] if sideways else self.resolution),
             native=tuple(block for block in self.native if not (sideways and block[0] == DENSITY)),

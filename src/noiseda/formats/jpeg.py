@@ -61,6 +61,7 @@ def read(content: Buffer) -> Extras:
         photoshop=photoshop.without_thumbnail(irb) or None,
         native=tuple(native),
         resolution=_resolution(native),
+        orientation=orientation(content),
         left_out=tuple(dict.fromkeys(left_out)),
     )
 

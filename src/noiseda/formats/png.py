@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from noiseda.formats import colour, photoshop
 from noiseda.formats.colour import Colour
-from noiseda.formats.exif import without_prefix
+from noiseda.formats.exif import orientation, without_prefix
 from noiseda.formats.extras import DENSITY, Buffer, Extras, Native
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -76,6 +76,7 @@ def read(content: Buffer) -> Extras:
         colour=_colour(chunks),
         native=tuple(native),
         resolution=_resolution(chunks.get(b"pHYs", b"")),
+        orientation=1 if exif is None else orientation(exif),
         left_out=tuple(left_out),
     )
 

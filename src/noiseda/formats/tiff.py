@@ -20,7 +20,7 @@ from noiseda.formats.ifd import Directory, Layout
 YCBCR, LAB = 6, (8, 9)
 """Numbers of colour models."""
 
-_STORAGE = frozenset(
+STORAGE = frozenset(
     {*range(254, 260), *range(262, 267), 273, 274, *range(277, 282), 284, *range(288, 294), 297, 317}
     | {*range(320, 348), 351, *range(512, 533), 559, 32995, 32996, 32997, 37439}
 )
@@ -51,9 +51,9 @@ def read(content: Buffer, place: int = 0) -> Extras:
     except ValueError:
         return Extras()
     at = place or first
-    main = ifd.read(content, at, layout, skip=_STORAGE)
+    main = ifd.read(content, at, layout, skip=STORAGE)
     if at != first:
-        main = {**ifd.read(content, first, layout, skip=_STORAGE), **main}
+        main = {**ifd.read(content, first, layout, skip=STORAGE), **main}
     left_out = ["its layers (Photoshop's) are of the old picture and were left out"] if main.pop(_LAYERS, None) else []
     if 50706 in main:
         left_out.append("it is a DNG; what describes the raw samples was left out")
@@ -73,6 +73,7 @@ def read(content: Buffer, place: int = 0) -> Extras:
         colour=colour,
         native=tuple(block for block in native if block[1] != ifd.lay({}, 0)),
         resolution=resolution,
+        orientation=orientation_in(content, at, layout),
         left_out=tuple(left_out),
     )
 
@@ -199,7 +200,7 @@ def _entries(block: bytes) -> Directory:
         layout, at = ifd.header(block)
     except ValueError:
         layout, at = Layout("<"), 0
-    skip = _STORAGE | {_XMP, _IPTC, _PHOTOSHOP, _ICC, _LAYERS}
+    skip = STORAGE | {_XMP, _IPTC, _PHOTOSHOP, _ICC, _LAYERS}
     return ifd.read(block, at, layout, skip=skip)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from noiseda.formats.exif import without_prefix
+from noiseda.formats.exif import orientation, without_prefix
 from noiseda.formats.extras import Buffer, Extras
 from noiseda.formats.pieces import Piece
 
@@ -21,8 +21,13 @@ def read(content: Buffer) -> Extras:
             found.setdefault(kind, bytes(content[start : start + length]))
         elif kind not in (b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ICCP", b"ANIM", b"ANMF"):
             left_out.append(f"its {kind.decode('latin-1').strip()!r} chunk is unknown and was left out")
-    exif = found.get(b"EXIF")
-    return Extras(exif=exif and without_prefix(exif), xmp=found.get(b"XMP "), left_out=tuple(dict.fromkeys(left_out)))
+    exif = without_prefix(found[b"EXIF"]) if b"EXIF" in found else None
+    return Extras(
+        exif=exif,
+        xmp=found.get(b"XMP "),
+        orientation=1 if exif is None else orientation(exif),
+        left_out=tuple(dict.fromkeys(left_out)),
+    )
 
 
 def mend(content: Buffer) -> tuple[list[Piece], list[str]] | None:
