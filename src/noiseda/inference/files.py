@@ -20,7 +20,7 @@ from noiseda.inference.backends import Backend, prepare
 from noiseda.inference.ledger import Ledger
 from noiseda.inference.plan import Format, plan
 from noiseda.inference.progress import Progress, progress
-from noiseda.inference.relay import Job, Notes, Settle, Written, relay
+from noiseda.inference.relay import Account, Job, Settle, Written, relay
 from noiseda.inference.resume import Resumed, digest_of, way_of
 from noiseda.inference.tiling import Model, Tiler, check_tiling, inferring
 from noiseda.precision import FULL, fastest
@@ -154,7 +154,7 @@ def restore_files(
             overlap=overlap,
             precision=precision,
             max_megapixels=max_megapixels,
-            notes=work,
+            account=work,
         )
     report = replace(made, done=report.done, listing=report.listing)
     if not report.restored and not report.done:
@@ -189,7 +189,7 @@ def restore_jobs(
     precision: Precision,
     max_megapixels: float,
     aside: bool = True,
-    notes: Notes | None = None,
+    account: Account | None = None,
 ) -> RestoreReport:
     """Restore images that are settled, with a model that is there; the rest is as in :func:`restore_files`.
 
@@ -201,12 +201,12 @@ def restore_jobs(
         precision: fp32, bf16 or auto.
         max_megapixels: Larger images are skipped.
         aside: See :func:`noiseda.inference.relay.relay`.
-        notes: See there.
+        account: See there.
     """
     began = time.perf_counter()
     with progress(len(jobs)) as show:
         run = _Run(model, jobs, (tile, overlap), precision, show)
-        relay(jobs, run.restore, run.done, max_megapixels=max_megapixels, aside=aside, notes=notes)
+        relay(jobs, run.restore, run.done, max_megapixels=max_megapixels, aside=aside, account=account)
     return replace(run.report, seconds=time.perf_counter() - began, megapixels=run.pixels / 1e6)
 
 

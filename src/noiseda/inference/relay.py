@@ -44,7 +44,7 @@ Done: TypeAlias = Callable[[Job, Written | ImageError], object]
 """Told of each job, in their order: it is written, or why it was skipped."""
 
 
-class Notes(Protocol):
+class Account(Protocol):
     """Keeps account of outputs, in the thread that writes them."""
 
     def begun(self, job: Job) -> None:
@@ -61,7 +61,7 @@ def relay(
     *,
     max_megapixels: float,
     aside: bool = True,
-    notes: Notes | None = None,
+    account: Account | None = None,
 ) -> None:
     """Read, restore and write images.
 
@@ -74,12 +74,12 @@ def relay(
         max_megapixels: Larger images are skipped.
         aside: Read the next image and write the last one meanwhile, in threads of their own. Without it, one step comes
             after the other.
-        notes: Keeps account of the outputs.
+        account: Keeps account of the outputs.
 
     Raises:
         UserError: An output cannot be written (no room, no right): the other outputs would fail just so.
     """
-    with _Relay(restore, done, max_megapixels, notes).running() as stages:
+    with _Relay(restore, done, max_megapixels, account).running() as stages:
         reads: deque[Future[Raster]] = deque()
         upcoming = iter(jobs)
         for job in jobs:
@@ -95,8 +95,8 @@ class _Stopped(Exception):  # noqa: N818 (not an error: how the work of a thread
 
 
 class _Relay:
-    def __init__(self, restore: Restore, done: Done, max_megapixels: float, notes: Notes | None) -> None:
-        self.restore, self.done, self.max_megapixels, self.notes = restore, done, max_megapixels, notes
+    def __init__(self, restore: Restore, done: Done, max_megapixels: float, account: Account | None) -> None:
+        self.restore, self.done, self.max_megapixels, self.account = restore, done, max_megapixels, account
         self.gate = _Gate(_IN_FLIGHT)
         self.reader, self.writer = ThreadPoolExecutor(1, "reader"), ThreadPoolExecutor(1, "writer")
         self.writing: tuple[Job, Future[Written]] | None = None
@@ -151,11 +151,11 @@ class _Relay:
     def write(self, job: Job, restored: Raster) -> Written:
         """What the writer does."""
         path, target = job
-        sealed = None if self.notes is None else partial(self.notes.sealed, job)
+        sealed = None if self.account is None else partial(self.account.sealed, job)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            if self.notes is not None:
-                self.notes.begun(job)
+            if self.account is not None:
+                self.account.begun(job)
             lost = raster.write(restored, target, tick=self.gate.check, sealed=sealed)
         except OSError as error:
             raise UserError(f"{target.parent}: the folder cannot be made: {error.strerror or error}") from error

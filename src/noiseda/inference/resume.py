@@ -16,7 +16,7 @@ from noiseda.config import Precision
 from noiseda.errors import UserError
 from noiseda.inference.backends import Backend, choose
 from noiseda.inference.ledger import Entry, Ledger, Mark, is_same, mark
-from noiseda.inference.relay import Job, Notes
+from noiseda.inference.relay import Account, Job
 from noiseda.precision import in_bf16
 from noiseda.storage import PARTIAL
 
@@ -58,7 +58,7 @@ def way_of(
     }
 
 
-class Resumed(Notes):
+class Resumed(Account):
     """The jobs of a run, parted into those to do and those done before; and the notes on what is done now.
 
     Args:
@@ -187,7 +187,7 @@ def _state(path: Path) -> tuple[int, int] | None:
 
 
 def _place(path: Path) -> str:
-    """Where a file lies, told again but not told: the path itself is nobody's business who gets the outputs."""
+    """Where a file lies, as a digest: whoever gets the outputs need not know your folders."""
     return hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:16]
 
 
