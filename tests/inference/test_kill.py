@@ -1,6 +1,5 @@
 """Killed at any moment, a restore is finished by the same command, to the same bytes."""
 
-import multiprocessing
 import os
 import random
 import time
@@ -12,11 +11,9 @@ import torch
 from noiseda.images import Picture, from_uint8, write
 from noiseda.inference import restore_files
 from noiseda.restoration import UNet, save_weights
+from tests.forks import PROCESSES
 
 IMAGES, KILLS = 30, 4
-PROCESSES = multiprocessing.get_context("forkserver")
-# What takes long to import, but not libvips, which does not survive a fork.
-PROCESSES.set_forkserver_preload(["torch._dynamo", "rich.progress", "noiseda.restoration", "noiseda.config"])
 LEDGER = ".noiseda-restored.jsonl"
 
 

@@ -3,6 +3,7 @@
 import resource
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,12 +18,17 @@ from tests.training.photographs import small
 from tests.training.test_resume import assert_same_result
 
 
-@pytest.fixture
-def limit() -> Iterator[Callable[[int], None]]:
-    """Sets the size beyond which no file can be written, as on a disk without room (Python ignores the signal)."""
+@contextmanager
+def limits() -> Iterator[Callable[[int], None]]:
+    """Sets the size beyond which no file can be written, as on a disk without room (Python ignores the signal).
+
+    No fixture: those end after pytest has written the test's outcome, to what may be a long file itself.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture
@@ -43,7 +49,6 @@ def printed(monkeypatch: pytest.MonkeyPatch) -> list[BaseException | None]:
 def test_a_full_disk_ends_a_run_with_a_sentence_and_it_continues_exactly(
     where: Path,
     monkeypatch: pytest.MonkeyPatch,
-    limit: Callable[[int], None],
     printed: list[BaseException | None],
     kilobytes: int,
     message: str,
@@ -53,12 +58,13 @@ def test_a_full_disk_ends_a_run_with_a_sentence_and_it_continues_exactly(
     adapt(whole)
     update = MovingAverage.update
 
-    def fill(self: MovingAverage, network: torch.nn.Module, done: int) -> None:
-        update(self, network, done)
-        if done == 3:
-            limit(kilobytes * 1000)
+    with limits() as limit, monkeypatch.context() as patch:
 
-    with monkeypatch.context() as patch:
+        def fill(self: MovingAverage, network: torch.nn.Module, done: int) -> None:
+            update(self, network, done)
+            if done == 3:
+                limit(kilobytes * 1000)
+
         patch.setattr(MovingAverage, "update", fill)
         with pytest.raises(UserError, match=message):
             adapt(broken)
@@ -66,16 +72,15 @@ def test_a_full_disk_ends_a_run_with_a_sentence_and_it_continues_exactly(
     state = checkpoints.latest(broken.out / "checkpoints")
     assert state is not None
     assert state["step"] == 3
-    limit(resource.RLIM_INFINITY)
     adapt(broken)
     assert_same_result(whole.out, broken.out)
 
 
 def test_the_thread_that_writes_pictures_does_not_speak_for_itself(
-    tmp_path: Path, limit: Callable[[int], None], printed: list[BaseException | None]
+    tmp_path: Path, printed: list[BaseException | None]
 ) -> None:
     def draw() -> None:
-        with Journal(tmp_path, steps=9, start=0, samples=1) as journal:
+        with Journal(tmp_path, steps=9, start=0, samples=1) as journal, limits() as limit:
             limit(2000)
             for step in range(50):
                 journal.pictures(step, "real", [torch.rand(1, 3, 32, 32)])

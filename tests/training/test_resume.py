@@ -1,7 +1,6 @@
 """A run that was stopped, in whatever way, ends with the bits of one that was not."""
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -22,15 +21,12 @@ from noiseda.training import adapt, checkpoints
 from noiseda.training.claim import check_claim, claim
 from noiseda.training.ema import MovingAverage
 from noiseda.training.journal import read_log
+from tests.forks import PROCESSES
 from tests.training.photographs import folder, pairs, small
-
-FORKS = multiprocessing.get_context("forkserver")
-# A child starts with all this imported, so that its start costs little.
-FORKS.set_forkserver_preload(["noiseda.training", "pytest", "torch._dynamo", __name__])
 
 
 def start(settings: AdaptSettings) -> Any:
-    process = FORKS.Process(target=_adapt, args=(settings,))
+    process = PROCESSES.Process(target=_adapt, args=(settings,))
     process.start()
     return process
 
