@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from noiseda.adaptation.features import cells, restore_with_features
+from noiseda.adaptation.objective import Objective, Terms, Weights, charbonnier
 from noiseda.adaptation.ramp import ramp
-from noiseda.adaptation.strategy import Strategy, Terms, charbonnier
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
 
@@ -17,7 +17,7 @@ Distance = Callable[[Tensor, Tensor], Tensor]
 """Two sets of samples, (N, K) and (M, K), to a scalar that is 0 where they are alike."""
 
 
-class Alignment(Strategy[None]):
+class Alignment(Objective[None]):
     """L = L_res + weight(p) * distance between the features of both domains.
 
     Args:
@@ -39,9 +39,6 @@ class Alignment(Strategy[None]):
         self.steepness = steepness
         self.grid = grid
 
-    def draw(self, y_syn: Tensor, generator: torch.Generator) -> None:
-        """Nothing is random here."""
-
     def forward(self, batch: Batch, draws: None) -> Terms:
         """Restore both domains and compare their features.
 
@@ -57,11 +54,10 @@ class Alignment(Strategy[None]):
         errors = {"restoration": charbonnier(restored_syn, batch.y_syn), "distance": distance.expand(len(restored_syn))}
         return Terms(errors, restored_syn.detach(), restored_real.detach())
 
-    def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
+    def weights(self, progress: float) -> Weights:
         """L = L_res + weight(p) * distance."""
-        means = {name: error.mean() for name, error in terms.errors.items()}
         weight = ramp(progress, weight=self.weight, steepness=self.steepness)
-        return {"loss": means["restoration"] + weight * means["distance"], **means}
+        return {"restoration": 1.0, "distance": weight}
 
 
 def mmd(a: Tensor, b: Tensor, *, kernels: int = 5) -> Tensor:

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from noiseda.adaptation.blind_network import BlindSpotNetwork
+from noiseda.adaptation.objective import Objective, Terms, Weights, charbonnier, detached
 from noiseda.adaptation.ramp import ramp
-from noiseda.adaptation.strategy import Strategy, Terms, charbonnier, detached
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
 from noiseda.restoration.contract import pad_to_multiple
@@ -38,7 +38,7 @@ class Replacements:
     masks: Tensor
 
 
-class BlindSpot(Strategy[Replacements]):
+class BlindSpot(Objective[Replacements]):
     """A blind-spot network learns from the real images alone; the restorer learns from it.
 
     Args:
@@ -117,14 +117,13 @@ class BlindSpot(Strategy[Replacements]):
             label = torch.stack([self.predict(images, 1) for images in mixed]).mean(dim=0)
         return label.clamp(0, 1)
 
-    def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
+    def weights(self, progress: float) -> Weights:
         """L = L_res + L_blind + weight(q) * L_distilled; q is the progress since the head start's end."""
-        means = {name: error.mean() for name, error in terms.errors.items()}
         start = self.settings.start
         since = (progress - start) / (1 - start)
         weight = ramp(since, weight=self.settings.weight, steepness=self.settings.ramp) if since >= 0 else 0.0
-        loss = means["blind"] + weight * means["distilled"]
-        return {"loss": loss + means["restoration"] if "restoration" in means else loss, **means}
+        weights = {"blind": 1.0, "distilled": weight}
+        return {**weights, "restoration": 1.0} if self.settings.synthetic else weights
 
 
 def cropped(images: Tensor, multiple: int) -> Tensor:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from noiseda.adaptation.adversary import deceiving, frozen, telling_apart
 from noiseda.adaptation.discriminators import PatchDiscriminator
+from noiseda.adaptation.objective import Objective, Terms, Weights, charbonnier
 from noiseda.adaptation.ramp import ramp
-from noiseda.adaptation.strategy import Strategy, Terms, charbonnier
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
 from noiseda.strategy_settings import CriticSettings
 
 
-class Critic(Strategy[None]):
+class Critic(Objective[None]):
     """A discriminator tells restored real images from clean ones; the restorer is paid for deceiving it.
 
     Clean examples are the synthetic targets, which belong to none of the real images. No perceptual term.
@@ -31,9 +30,6 @@ class Critic(Strategy[None]):
         self.restorer = restorer
         self.settings = settings
         self.discriminator = PatchDiscriminator(channels=restorer.channels, width=settings.width)
-
-    def draw(self, y_syn: Tensor, generator: torch.Generator) -> None:
-        """Nothing is random here."""
 
     def forward(self, batch: Batch, draws: None) -> Terms:
         """Restore both domains and let the discriminator look at the real one.
@@ -53,8 +49,7 @@ class Critic(Strategy[None]):
         }
         return Terms(errors, restored_syn.detach(), restored_real.detach())
 
-    def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
+    def weights(self, progress: float) -> Weights:
         """L = L_res + weight(p) * L_deceiving + L_discriminator."""
-        means = {name: error.mean() for name, error in terms.errors.items()}
         weight = ramp(progress, weight=self.settings.weight, steepness=self.settings.ramp)
-        return {"loss": means["restoration"] + weight * means["deceiving"] + means["discriminator"], **means}
+        return {"restoration": 1.0, "deceiving": weight, "discriminator": 1.0}

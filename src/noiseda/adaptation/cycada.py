@@ -8,15 +8,15 @@ from torch import Tensor
 from noiseda.adaptation.adversary import confusion, deceiving, frozen, telling_apart
 from noiseda.adaptation.discriminators import DomainClassifier, PatchDiscriminator
 from noiseda.adaptation.features import feature_shape, restore_with_features
+from noiseda.adaptation.objective import Objective, Sum, Terms, Weights, charbonnier
 from noiseda.adaptation.ramp import ramp
-from noiseda.adaptation.strategy import Strategy, Terms, charbonnier
 from noiseda.adaptation.translator import Translator
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
 from noiseda.strategy_settings import CycadaSettings
 
 
-class CycleAdaptation(Strategy[None]):
+class CycleAdaptation(Objective[None]):
     """CyCADA (Hoffman et al., arXiv 1711.03213), with the generators of CycleGAN's kind (arXiv 1703.10593).
 
     The paper trains in stages; here all learn at once. The restorer learns on translated images as they are, which the
@@ -42,9 +42,6 @@ class CycleAdaptation(Strategy[None]):
         self.classifier = (
             DomainClassifier(feature_shape(restorer).channels, width=settings.width) if settings.feature else None
         )
-
-    def draw(self, y_syn: Tensor, generator: torch.Generator) -> None:
-        """Nothing is random here."""
 
     def forward(self, batch: Batch, draws: None) -> Terms:
         """Translate both domains there and back, and restore what was translated.
@@ -87,20 +84,15 @@ class CycleAdaptation(Strategy[None]):
         to_syn = deceiving(form, frozen(self.judge_syn, as_syn))
         return {"deceiving": to_real + to_syn, "discriminator": of_real + of_syn}
 
-    def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
+    def weights(self, progress: float) -> Weights:
         """L = L_res + L_translated + L_discriminator + the generators' and the features' terms, weighted (Eq. 5)."""
         settings = self.settings
-        means = {name: error.mean() for name, error in terms.errors.items()}
-        generators = (
-            settings.adversarial * means["deceiving"]
-            + settings.cycle * means["cycle"]
-            + settings.semantic * means["semantic"]
-        )
-        loss = means["restoration"] + means["translated"] + means["discriminator"] + generators
-        if self.classifier is not None:
-            weight = ramp(progress, weight=settings.feature, steepness=settings.ramp)
-            loss = loss + means["domain"] - weight * means["reversed"]
-        return {"loss": loss, **means}
+        generators = {"deceiving": settings.adversarial, "cycle": settings.cycle, "semantic": settings.semantic}
+        weights = {"restoration": 1.0, "translated": 1.0, "discriminator": 1.0, "generators": Sum(1.0, generators)}
+        if self.classifier is None:
+            return weights
+        weight = ramp(progress, weight=settings.feature, steepness=settings.ramp)
+        return {**weights, "domain": 1.0, "reversed": -weight}
 
 
 def _both_ways(errors: Tensor) -> Tensor:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-
 from noiseda.adaptation.adversary import confusion
 from noiseda.adaptation.discriminators import DomainClassifier
 from noiseda.adaptation.features import feature_shape, restore_with_features
+from noiseda.adaptation.objective import Objective, Terms, Weights, charbonnier
 from noiseda.adaptation.ramp import ramp
-from noiseda.adaptation.strategy import Strategy, Terms, charbonnier
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
 from noiseda.strategy_settings import DannSettings
 
 
-class Dann(Strategy[None]):
+class Dann(Objective[None]):
     """Domain-adversarial training by gradient reversal (Ganin and Lempitsky, arXiv 1409.7495).
 
     Args:
@@ -31,9 +28,6 @@ class Dann(Strategy[None]):
         self.settings = settings
         self.classifier = DomainClassifier(feature_shape(restorer).channels, width=settings.width)
 
-    def draw(self, y_syn: Tensor, generator: torch.Generator) -> None:
-        """Nothing is random here."""
-
     def forward(self, batch: Batch, draws: None) -> Terms:
         """Restore both domains and let the classifier guess them by their features.
 
@@ -47,8 +41,7 @@ class Dann(Strategy[None]):
         errors = {"restoration": charbonnier(restored_syn, batch.y_syn)} | confusion(self.classifier, syn, real)
         return Terms(errors, restored_syn.detach(), restored_real.detach())
 
-    def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
+    def weights(self, progress: float) -> Weights:
         """L = L_res + L_domain - weight(p) * L_reversed; the classifier descends where the restorer climbs."""
-        means = {name: error.mean() for name, error in terms.errors.items()}
         weight = ramp(progress, weight=self.settings.weight, steepness=self.settings.ramp)
-        return {"loss": means["restoration"] + means["domain"] - weight * means["reversed"], **means}
+        return {"restoration": 1.0, "domain": 1.0, "reversed": -weight}

@@ -11,9 +11,9 @@ from noiseda.adaptation.alignment import mmd
 from noiseda.adaptation.convolutions import trunk
 from noiseda.adaptation.discriminators import DomainClassifier
 from noiseda.adaptation.features import FeatureShape, cells, feature_shape, restore_with_features
+from noiseda.adaptation.objective import Objective, Sum, Terms, Weights, charbonnier
 from noiseda.adaptation.pairwise import pairwise_error
 from noiseda.adaptation.ramp import ramp
-from noiseda.adaptation.strategy import Strategy, Terms, charbonnier
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
 from noiseda.strategy_settings import DsnSettings
@@ -22,7 +22,7 @@ GRID = 4
 """Cells along each side that features are averaged over where they are compared as samples."""
 
 
-class DomainSeparation(Strategy[None]):
+class DomainSeparation(Objective[None]):
     """Domain Separation Networks (Bousmalis et al., arXiv 1608.06019); the shared encoder is the restorer's.
 
     Two private encoders, one a domain, see what is particular to it: a decoder must rebuild the image from shared and
@@ -46,9 +46,6 @@ class DomainSeparation(Strategy[None]):
         self.classifier = (
             DomainClassifier(shape.channels, width=settings.width) if settings.by == "classifier" else None
         )
-
-    def draw(self, y_syn: Tensor, generator: torch.Generator) -> None:
-        """Nothing is random here."""
 
     def forward(self, batch: Batch, draws: None) -> Terms:
         """Restore both domains, and rebuild their images from shared and private features.
@@ -81,21 +78,17 @@ class DomainSeparation(Strategy[None]):
             errors["distance"] = distance.expand(count)
         return Terms(errors, restored_syn.detach(), restored_real.detach())
 
-    def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
+    def weights(self, progress: float) -> Weights:
         """L = L_res + reconstruction L_recon + difference L_difference + similarity(p) L_similarity (Eq. 1).
 
         The paper switches the similarity on after some thousand steps; here it rises over the run. The classifier
         learns at its own pace: its term is not weighted.
         """
-        means = {name: error.mean() for name, error in terms.errors.items()}
-        weight = ramp(progress, weight=self.settings.similarity, steepness=self.settings.ramp)
-        similarity = (
-            weight * means["distance"] if self.classifier is None else means["domain"] - weight * means["reversed"]
-        )
-        separation = (
-            self.settings.reconstruction * means["reconstruction"] + self.settings.difference * means["difference"]
-        )
-        return {"loss": means["restoration"] + separation + similarity, **means}
+        own = self.settings
+        weight = ramp(progress, weight=own.similarity, steepness=own.ramp)
+        similarity = {"distance": weight} if self.classifier is None else {"domain": 1.0, "reversed": -weight}
+        separation = {"reconstruction": own.reconstruction, "difference": own.difference}
+        return {"restoration": 1.0, "separation": Sum(1.0, separation), "similarity": Sum(1.0, similarity)}
 
 
 def overlap(shared: Tensor, private: Tensor) -> Tensor:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from noiseda.adaptation.judge import Judge
+from noiseda.adaptation.objective import Objective, Terms, Weights, charbonnier
 from noiseda.adaptation.ramp import ramp
 from noiseda.adaptation.real_noise import Picks, RealNoise, brightness
-from noiseda.adaptation.strategy import Strategy, Terms, charbonnier
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
 from noiseda.strategy_settings import FlatNoiseSettings
@@ -34,7 +34,7 @@ class Wear(Picks):
     like: Tensor | None
 
 
-class FlatNoise(Strategy[Wear]):
+class FlatNoise(Objective[Wear]):
     """The restorer learns from synthetic pairs, and from clean images under real noise of flat patches.
 
     Args:
@@ -42,20 +42,19 @@ class FlatNoise(Strategy[Wear]):
         settings: weight and ramp, share of patches that count as flat, how strong the noise is, what becomes of phases.
         patch: side of the training patches.
         trained: whether the restorer has learnt to restore before, and can tell at once how strong real noise is.
+        levels: steps from black to white that the real files have.
     """
 
     wants_real = True
 
-    def __init__(self, restorer: Restorer, settings: FlatNoiseSettings, *, patch: int, trained: bool) -> None:
+    def __init__(
+        self, restorer: Restorer, settings: FlatNoiseSettings, *, patch: int, trained: bool, levels: float = 255.0
+    ) -> None:
         super().__init__()
         self.restorer = restorer
-        self.noise = RealNoise(channels=restorer.channels, patch=patch, share=settings.flat)
+        self.noise = RealNoise(channels=restorer.channels, patch=patch, share=settings.flat, levels=levels)
         self.judge = Judge(restorer, start=0.0 if trained else settings.start) if settings.everywhere else None
         self.settings = settings
-
-    def see(self, levels: float) -> None:
-        """Noise shows from such steps on."""
-        self.noise.bank.levels = levels
 
     def draw(self, y_syn: Tensor, generator: torch.Generator) -> Wear:
         """Draw noise and a strength for each image."""
@@ -101,16 +100,13 @@ class FlatNoise(Strategy[Wear]):
         noise, there = self.noise.draw(clean, draws, like)
         return (clean + draws.strength[:, None, None, None] * noise).clamp(0, 1), there
 
-    def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
+    def weights(self, progress: float) -> Weights:
         """L = L_res + weight(p) * L_flat."""
-        means = {name: error.mean() for name, error in terms.errors.items()}
-        if self.judge is not None:
-            self.judge.since(progress)
         weight = ramp(progress, weight=self.settings.weight, steepness=self.settings.ramp)
-        return {"loss": means["restoration"] + weight * means["flat_noise"], **means}
+        return {"restoration": 1.0, "flat_noise": weight}
 
-    def after_step(self) -> None:
+    def after_step(self, progress: float) -> None:
         """What was seen of the noise becomes part of what is known; the judge follows for a while."""
         self.noise.settle()
         if self.judge is not None:
-            self.judge.follow(self.restorer)
+            self.judge.follow(self.restorer, progress)

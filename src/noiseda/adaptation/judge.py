@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from noiseda.adaptation.teacher import Teacher
@@ -20,13 +19,10 @@ class Judge(nn.Module):
         start: share of the run that is the head start; 0 where the restorer has learnt before.
     """
 
-    progress: Tensor
-
     def __init__(self, restorer: Restorer, *, start: float) -> None:
         super().__init__()
         self.teacher = Teacher(restorer, decay=0.0)
         self.start = start
-        self.register_buffer("progress", torch.zeros(()))
 
     def forward(self, images: Tensor) -> Tensor:
         """Restore images; (B, C, H, W) -> (B, C, H, W), clamped to [0, 1]; no gradient."""
@@ -34,11 +30,10 @@ class Judge(nn.Module):
         return restored
 
     def since(self, progress: float) -> float | None:
-        """Note the progress of the run, in [0, 1]; returns that since the head start's end, None before it."""
-        self.progress.fill_(progress)
+        """The progress since the head start's end, in [0, 1]; None before it."""
         return None if progress < self.start else (progress - self.start) / (1 - self.start)
 
-    def follow(self, restorer: Restorer) -> None:
+    def follow(self, restorer: Restorer, progress: float) -> None:
         """Take over the restorer's weights, during the head start; once a step."""
-        if self.progress < self.start:
+        if progress < self.start:
             self.teacher.follow(restorer)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from noiseda.adaptation.objective import Objective, Terms, Weights, charbonnier, detached
 from noiseda.adaptation.orientations import COUNT, turn_each
 from noiseda.adaptation.ramp import ramp
-from noiseda.adaptation.strategy import Strategy, Terms, charbonnier, detached
 from noiseda.adaptation.teacher import Teacher
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
@@ -33,7 +33,7 @@ class Perturbation:
     orientation: Tensor
 
 
-class MeanTeacher(Strategy[Perturbation]):
+class MeanTeacher(Objective[Perturbation]):
     """The restorer is held to its own moving average on real images.
 
     Args:
@@ -50,12 +50,6 @@ class MeanTeacher(Strategy[Perturbation]):
         self.teacher = Teacher(restorer, decay=settings.decay, views=settings.views)
         self.settings = settings
         self.synthetic = synthetic
-        self.progress = 0.0
-
-    @property
-    def begins(self) -> float:
-        """The end of the head start."""
-        return self.settings.start if self.synthetic else 0.0
 
     def draw(self, y_syn: Tensor, generator: torch.Generator) -> Perturbation:
         """Draw noise of sigma ~ U(0, settings.sigma) / 255 and an orientation for each image."""
@@ -71,13 +65,10 @@ class MeanTeacher(Strategy[Perturbation]):
 
         Returns:
             Errors ``teacher``, the Charbonnier error against the teacher's label; and ``restoration``, where synthetic
-            pairs are learnt from: the only one during the head start.
+            pairs are learnt from.
         """
         x_real = batch.x_real
         assert x_real is not None, "a mean teacher needs real images in the batch"
-        if self.progress < self.begins:
-            restored_syn = self.restorer(batch.x_syn).float()
-            return Terms({"restoration": charbonnier(restored_syn, batch.y_syn)}, restored_syn.detach())
         label = self.teacher(x_real)
         perturbed = turn_each(x_real, draws.orientation) + draws.noise
         errors = {}
@@ -89,20 +80,13 @@ class MeanTeacher(Strategy[Perturbation]):
         errors["teacher"] = charbonnier(student, turn_each(label, draws.orientation))
         return Terms(errors, detached(restored_syn), label)
 
-    def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
-        """L = L_res + weight(p) * L_teacher, L_res alone during the head start; source-free L = L_teacher."""
-        means = {name: error.mean() for name, error in terms.errors.items()}
-        if "teacher" not in means:
-            return {"loss": means["restoration"], **means}
+    def weights(self, progress: float) -> Weights:
+        """L = L_res + weight(p) * L_teacher; source-free L = L_teacher."""
         if not self.synthetic:
-            return {"loss": means["teacher"]}
+            return {"teacher": 1.0}
         weight = ramp(progress, weight=self.settings.weight, steepness=self.settings.ramp)
-        return {"loss": means["restoration"] + weight * means["teacher"], **means}
+        return {"restoration": 1.0, "teacher": weight}
 
-    def at(self, progress: float) -> None:
-        """Note whether the head start is over."""
-        self.progress = progress
-
-    def after_step(self) -> None:
+    def after_step(self, progress: float) -> None:
         """The teacher follows."""
         self.teacher.follow(self.restorer)

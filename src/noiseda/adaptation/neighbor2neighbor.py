@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from noiseda.adaptation.strategy import Strategy, Terms, charbonnier, detached
+from noiseda.adaptation.objective import Objective, Sum, Terms, Weights, charbonnier, detached
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
 from noiseda.strategy_settings import Neighbor2NeighborSettings
@@ -34,12 +34,12 @@ class Neighbors:
     second: Tensor
 
 
-class Neighbor2Neighbor(Strategy[Neighbors]):
+class Neighbor2Neighbor(Objective[Neighbors]):
     """One half of a real image restored towards the other, and towards what the whole image restored looks like.
 
     Args:
         restorer: the network to adapt.
-        settings: weights of the terms, whether synthetic pairs are learnt from too, and how long from these alone.
+        settings: weights of the terms, and whether synthetic pairs are learnt from too.
     """
 
     wants_real = True
@@ -48,12 +48,6 @@ class Neighbor2Neighbor(Strategy[Neighbors]):
         super().__init__()
         self.restorer = restorer
         self.settings = settings
-        self.progress = 0.0
-
-    @property
-    def begins(self) -> float:
-        """The end of the head start."""
-        return self.settings.start if self.settings.synthetic else 0.0
 
     def draw(self, y_syn: Tensor, generator: torch.Generator) -> Neighbors:
         """Draw a pixel of each cell, and one that shares an edge with it: all eight ordered pairs are equally likely.
@@ -71,14 +65,10 @@ class Neighbor2Neighbor(Strategy[Neighbors]):
 
         Returns:
             Errors ``neighbor``, |f(g1(x)) - g2(x)|^2; ``consistency``, |f(g1(x)) - g2(x) - (g1(f(x)) - g2(f(x)))|^2,
-            where f(x) receives no gradient; and ``restoration``, where synthetic pairs are learnt from: the only one
-            during the head start.
+            where f(x) receives no gradient; and ``restoration``, where synthetic pairs are learnt from.
         """
         x_real = batch.x_real
         assert x_real is not None, "neighbor2neighbor needs real images in the batch"
-        if self.progress < self.begins:
-            restored_syn = self.restorer(batch.x_syn).float()
-            return Terms({"restoration": charbonnier(restored_syn, batch.y_syn)}, restored_syn.detach())
         with torch.no_grad():
             restored_real = self.restorer(x_real).float()
         restored = self.restorer(subsample(x_real, draws.first)).float()  # (B, C, H / 2, W / 2)
@@ -94,18 +84,10 @@ class Neighbor2Neighbor(Strategy[Neighbors]):
             errors["restoration"] = charbonnier(restored_syn, batch.y_syn)
         return Terms(errors, detached(restored_syn), restored_real)
 
-    def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
-        """L = L_res + weight * (L_neighbor + consistency * L_consistency); L_res alone during the head start."""
-        means = {name: error.mean() for name, error in terms.errors.items()}
-        if "neighbor" not in means:
-            return {"loss": means["restoration"], **means}
-        real = means["neighbor"] + self.settings.consistency * means["consistency"]
-        loss = self.settings.weight * real
-        return {"loss": loss + means["restoration"] if "restoration" in means else loss, **means}
-
-    def at(self, progress: float) -> None:
-        """Note whether the head start is over."""
-        self.progress = progress
+    def weights(self, progress: float) -> Weights:
+        """L = L_res + weight * (L_neighbor + consistency * L_consistency)."""
+        real = Sum(self.settings.weight, {"neighbor": 1.0, "consistency": self.settings.consistency})
+        return {"real": real, "restoration": 1.0} if self.settings.synthetic else {"real": real}
 
 
 def subsample(images: Tensor, pixel: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from noiseda.adaptation.strategy import mean_of_all
+from noiseda.adaptation.objective import mean_of_all
 
 MEMORY = 0.99
 """Share of what is known of the noise that is kept each step."""

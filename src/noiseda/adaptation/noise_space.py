@@ -1,6 +1,6 @@
 """Noise-space domain adaptation: the paper's objective (Liao et al., ICLR 2025, arXiv 2406.18516).
 
-Read :meth:`NoiseSpace.forward` and :meth:`NoiseSpace.losses` beside Algorithm 1 of the paper; the notation is that of
+Read :meth:`NoiseSpace.forward` and :meth:`NoiseSpace.weights` beside Algorithm 1 of the paper; the notation is that of
 ``docs/notation.md``.
 """
 
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from noiseda.adaptation.objective import Objective, Sum, Terms, Weights, charbonnier, mean_of_all
+from noiseda.adaptation.permutation import draw_order, shuffle
 from noiseda.adaptation.ramp import ramp
-from noiseda.adaptation.shuffle import draw_order, shuffle
-from noiseda.adaptation.strategy import Strategy, Terms, charbonnier, mean_of_all
 from noiseda.config import ObjectiveSettings
 from noiseda.data.batches import Batch
 from noiseda.diffusion import Denoiser, Schedule
@@ -26,7 +26,7 @@ class NoiseDraws:
     """The random numbers of one step of noise-space adaptation.
 
     Attributes:
-        eps: (B, C, H, W) standard Gaussian noise.
+        eps: (B, C, *spatial) standard Gaussian noise.
         alpha_bar: (B,) noise levels.
         order: (B, 2C) order of the condition channels of the positives.
         order_swapped: the same for the negatives, drawn by itself.
@@ -38,13 +38,12 @@ class NoiseDraws:
     order_swapped: Tensor
 
 
-class NoiseSpace(Strategy[NoiseDraws]):
+class NoiseSpace(Objective[NoiseDraws]):
     """A noise predictor, conditioned on both restored images, judges them; its error's gradient adapts the restorer.
 
     Args:
         restorer: the network to adapt.
-        denoiser: the noise predictor, C + 2C channels in (C + C with one condition alone), C out; thrown away after
-            training.
+        denoiser: the noise predictor, of two conditions (or of one, with one alone); thrown away after training.
         settings: weight and ramp, shuffling, contrast, schedule.
         reference: noise an unpaired clean image instead of the synthetic target ("Ours-Ex"); no contrastive term.
     """
@@ -65,7 +64,7 @@ class NoiseSpace(Strategy[NoiseDraws]):
         self._was_active: bool | Tensor = True  # the hinge, in the step before
 
     def draw(self, y_syn: Tensor, generator: torch.Generator) -> NoiseDraws:
-        """Draw noise, noise levels and the two channel orders for targets of (B, C, H, W)."""
+        """Draw noise, noise levels and the two channel orders for targets of (B, C, *spatial)."""
         count, channels = y_syn.shape[:2]
         mode = self.settings.shuffle
         return NoiseDraws(
@@ -93,19 +92,20 @@ class NoiseSpace(Strategy[NoiseDraws]):
 
         # Positives: both restored images as conditions, channels shuffled. No stop-gradient: the gradient that flows
         # from the noise predictor into its conditions is the adaptation.
+        positives: tuple[Tensor, ...]
         if self.paired:
             positives = shuffle(restored_syn, restored_real, draws.order)
         else:  # an ablation of the paper
-            positives = restored_syn if self.settings.conditions == "synthetic" else restored_real
-        noise = self.denoiser(y_ref, positives, draws.eps, draws.alpha_bar)
+            positives = (restored_syn if self.settings.conditions == "synthetic" else restored_real,)
+        noise = self.denoiser.error(y_ref, positives, draws.eps, draws.alpha_bar)
         errors = {"restoration": charbonnier(restored_syn, y_syn), "noise": noise}
         if self.contrast:
             # Negatives: each image with the other domain's residual. Same y_t, alpha_bar and eps.
             residual_syn, residual_real = restored_syn - x_syn, restored_real - x_real
-            negatives = shuffle(x_syn + residual_real, x_real + residual_syn, draws.order_swapped)
+            negatives: tuple[Tensor, ...] = shuffle(x_syn + residual_real, x_real + residual_syn, draws.order_swapped)
             if self.settings.detach_negative:
-                negatives = negatives.detach()
-            errors |= self._contrast(noise, lambda: self.denoiser(y_ref, negatives, draws.eps, draws.alpha_bar))
+                negatives = tuple(condition.detach() for condition in negatives)
+            errors |= self._contrast(noise, lambda: self.denoiser.error(y_ref, negatives, draws.eps, draws.alpha_bar))
         return Terms(errors, restored_syn.detach(), restored_real.detach())
 
     def _contrast(self, noise: Tensor, judge: Callable[[], Tensor]) -> dict[str, Tensor]:
@@ -128,15 +128,14 @@ class NoiseSpace(Strategy[NoiseDraws]):
         self._was_active = active
         return {"noise_swapped": swapped, "contrast": active * (noise - swapped + self.settings.margin)}
 
-    def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
+    def weights(self, progress: float) -> Weights:
         """L = L_res + weight(p) * L_dif, with L_dif = (L_noise + L_con) / 2, or L_noise alone without contrast.
 
         L_con = max(0, MSE+ - MSE- + margin) compares means over the batches of all processes (Eq. 3).
         """
-        means = {name: error.mean() for name, error in terms.errors.items()}
-        diffusion = (means["noise"] + means["contrast"]) / 2 if self.contrast else means["noise"]
+        diffusion = {"noise": 0.5, "contrast": 0.5} if self.contrast else {"noise": 1.0}
         weight = ramp(progress, weight=self.settings.weight, steepness=self.settings.ramp)
-        return {"loss": means["restoration"] + weight * diffusion, **means, "diffusion": diffusion}
+        return {"restoration": 1.0, "diffusion": Sum(weight, diffusion)}
 
 
 def _gpus(tensor: Tensor) -> list[torch.device]:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from noiseda.adaptation.strategy import mean_of_all
+from noiseda.adaptation.objective import mean_of_all
 from noiseda.data.shading import shading
 
 MEMORY = 0.99

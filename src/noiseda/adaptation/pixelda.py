@@ -9,8 +9,8 @@ from torch import Tensor
 
 from noiseda.adaptation.adversary import deceiving, frozen, telling_apart
 from noiseda.adaptation.discriminators import PatchDiscriminator
+from noiseda.adaptation.objective import Objective, Sum, Terms, Weights, charbonnier
 from noiseda.adaptation.pairwise import pairwise_error
-from noiseda.adaptation.strategy import Strategy, Terms, charbonnier
 from noiseda.adaptation.translator import Translator
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
@@ -28,7 +28,7 @@ class PixelDraws:
     noise: Tensor
 
 
-class PixelAdaptation(Strategy[PixelDraws]):
+class PixelAdaptation(Objective[PixelDraws]):
     """PixelDA (Bousmalis et al., arXiv 1612.05424).
 
     The generator's noise is drawn for each pixel, where the paper expands one vector to an image: what it must imitate
@@ -78,11 +78,10 @@ class PixelAdaptation(Strategy[PixelDraws]):
         }
         return Terms(errors, restored_syn.detach())
 
-    def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
+    def weights(self, progress: float) -> Weights:
         """L = L_res + L_generated + adversarial L_deceiving + content L_content + L_discriminator (Eq. 4).
 
         Generator and restorer share the task's loss, as in the paper.
         """
-        means = {name: error.mean() for name, error in terms.errors.items()}
-        generator = self.settings.adversarial * means["deceiving"] + self.settings.content * means["content"]
-        return {"loss": means["restoration"] + means["generated"] + generator + means["discriminator"], **means}
+        generator = {"deceiving": self.settings.adversarial, "content": self.settings.content}
+        return {"restoration": 1.0, "generated": 1.0, "generator": Sum(1.0, generator), "discriminator": 1.0}

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from noiseda.adaptation.objective import Objective, Sum, Terms, Weights, charbonnier
 from noiseda.adaptation.ramp import ramp
-from noiseda.adaptation.strategy import Strategy, Terms, charbonnier
 from noiseda.data.batches import Batch
-from noiseda.diffusion import Schedule, add_noise
-from noiseda.diffusion.denoiser import LEVEL_SCALE
+from noiseda.diffusion import Denoiser, Schedule
+from noiseda.diffusion.denoiser import squared_error
+from noiseda.dims import append_dims
 from noiseda.restoration import Restorer
 from noiseda.strategy_settings import ScoreSettings
 
@@ -41,47 +42,22 @@ class ScoreDraws:
     alpha_bar_real: Tensor
 
 
-class Prior(nn.Module):
-    """A model of clean images: a noise predictor that looks at nothing but the noised image.
-
-    Args:
-        network: the bare network (B, C, H, W), (B,) -> (B, C, H, W).
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor, eps: Tensor, alpha_bar: Tensor) -> Tensor:
-        """Predict the noise of images that were noised.
-
-        Args:
-            images: (B, C, H, W) in [0, 1].
-            eps: (B, C, H, W) standard Gaussian noise.
-            alpha_bar: (B,) noise levels in (0, 1).
-
-        Returns:
-            (B, C, H, W) float32: eps_hat.
-        """
-        y_t = add_noise(2 * images - 1, eps, alpha_bar)
-        return self.network(y_t, alpha_bar * LEVEL_SCALE).float()  # type: ignore[no-any-return]
-
-
-class Score(Strategy[ScoreDraws]):
+class Score(Objective[ScoreDraws]):
     """The restored real images are pulled to where a model of clean images would denoise them.
 
     Args:
         restorer: the network to adapt.
-        prior: the model of clean images, which learns in the same run; thrown away after training.
+        denoiser: the model of clean images, a noise predictor without conditions, which learns in the same run; thrown
+            away after training.
         settings: weight and ramp, noise levels, fidelity.
     """
 
     wants_real = True
 
-    def __init__(self, restorer: Restorer, prior: Prior, settings: ScoreSettings) -> None:
+    def __init__(self, restorer: Restorer, denoiser: Denoiser, settings: ScoreSettings) -> None:
         super().__init__()
         self.restorer = restorer
-        self.prior = prior
+        self.denoiser = denoiser
         self.settings = settings
         self.schedule = Schedule("linear", settings.levels)
 
@@ -106,12 +82,12 @@ class Score(Strategy[ScoreDraws]):
         x_real, y_syn = batch.x_real, batch.y_syn
         assert x_real is not None, "score distillation needs real images in the batch"
         restored_syn, restored_real = self.restorer.together(batch.x_syn, x_real)
-        eps_hat = self.prior(y_syn, draws.eps, draws.alpha_bar)
+        eps_hat = self.denoiser.predict(y_syn, (), draws.eps, draws.alpha_bar)
         target = self.target(restored_real, draws.eps_real, draws.alpha_bar_real)
         coarse, coarse_real = (F.avg_pool2d(images, self.settings.square) for images in (restored_real, x_real))
         errors = {
             "restoration": charbonnier(restored_syn, y_syn),
-            "noise": (draws.eps - eps_hat).square().flatten(1).mean(dim=1),
+            "noise": squared_error(draws.eps, eps_hat),
             "score": (restored_real - target).square().flatten(1).mean(dim=1) / 2,
             "fidelity": (coarse - coarse_real).square().flatten(1).mean(dim=1),
         }
@@ -133,14 +109,13 @@ class Score(Strategy[ScoreDraws]):
         Returns:
             (B, C, H, W).
         """
-        eps_hat = self.prior(restored, eps, alpha_bar)
-        ratio = ((1 - alpha_bar) / alpha_bar).sqrt()[:, None, None, None]
+        eps_hat = self.denoiser.predict(restored, (), eps, alpha_bar)
+        ratio = append_dims(((1 - alpha_bar) / alpha_bar).sqrt(), restored.ndim)
         step: Tensor = ratio * (eps_hat - eps) / 2
         return restored - step
 
-    def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
+    def weights(self, progress: float) -> Weights:
         """L = L_res + L_noise + weight(p) * (L_score + fidelity * L_fidelity)."""
-        means = {name: error.mean() for name, error in terms.errors.items()}
         weight = ramp(progress, weight=self.settings.weight, steepness=self.settings.ramp)
-        real = means["score"] + self.settings.fidelity * means["fidelity"]
-        return {"loss": means["restoration"] + means["noise"] + weight * real, **means}
+        real = {"score": 1.0, "fidelity": self.settings.fidelity}
+        return {"restoration": 1.0, "noise": 1.0, "real": Sum(weight, real)}

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from noiseda.adaptation.judge import Judge
+from noiseda.adaptation.objective import Objective, Terms, Weights, charbonnier
 from noiseda.adaptation.ramp import ramp
 from noiseda.adaptation.real_noise import Picks, RealNoise, power
-from noiseda.adaptation.strategy import Strategy, Terms, charbonnier
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
 from noiseda.strategy_settings import SureSettings
@@ -27,7 +27,7 @@ LEAST = 0.5
 more."""
 
 
-class Sure(Strategy[Picks]):
+class Sure(Objective[Picks]):
     """The restorer learns from synthetic pairs, and lowers its estimated risk on real images.
 
     How strong the noise is, a copy of the restorer tells that no longer learns.
@@ -37,20 +37,19 @@ class Sure(Strategy[Picks]):
         settings: weight, head start and ramp, share of patches that count as flat, length of the step.
         patch: side of the training patches.
         trained: whether the restorer has learnt to restore before; then it needs no head start.
+        levels: steps from black to white that the real files have.
     """
 
     wants_real = True
 
-    def __init__(self, restorer: Restorer, settings: SureSettings, *, patch: int, trained: bool) -> None:
+    def __init__(
+        self, restorer: Restorer, settings: SureSettings, *, patch: int, trained: bool, levels: float = 255.0
+    ) -> None:
         super().__init__()
         self.restorer = restorer
         self.judge = Judge(restorer, start=0.0 if trained else settings.start)
-        self.noise = RealNoise(channels=restorer.channels, patch=patch, share=settings.flat)
+        self.noise = RealNoise(channels=restorer.channels, patch=patch, share=settings.flat, levels=levels)
         self.settings = settings
-
-    def see(self, levels: float) -> None:
-        """Noise shows from such steps on."""
-        self.noise.bank.levels = levels
 
     def draw(self, y_syn: Tensor, generator: torch.Generator) -> Picks:
         """Draw noise for each image."""
@@ -80,16 +79,15 @@ class Sure(Strategy[Picks]):
         }
         return Terms(errors, restored_syn.detach(), restored.detach())
 
-    def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
+    def weights(self, progress: float) -> Weights:
         """L = L_res + weight(q) * L_risk; q is the progress since the head start's end."""
-        means = {name: error.mean() for name, error in terms.errors.items()}
         since = self.judge.since(progress)
         if since is None:
-            return {"loss": means["restoration"], **means}
+            return {"restoration": 1.0}
         weight = ramp(since, weight=self.settings.weight, steepness=self.settings.ramp)
-        return {"loss": means["restoration"] + weight * means["risk"], **means}
+        return {"restoration": 1.0, "risk": weight}
 
-    def after_step(self) -> None:
+    def after_step(self, progress: float) -> None:
         """What was seen of the noise becomes part of what is known; the judge follows during the head start."""
         self.noise.settle()
-        self.judge.follow(self.restorer)
+        self.judge.follow(self.restorer, progress)

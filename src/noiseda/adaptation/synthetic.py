@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-
-from noiseda.adaptation.strategy import Strategy, Terms, charbonnier
+from noiseda.adaptation.objective import Objective, Terms, Weights, charbonnier
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
 
 
-class SyntheticOnly(Strategy[None]):
+class SyntheticOnly(Objective[None]):
     """Charbonnier on synthetic pairs.
 
     Args:
@@ -21,14 +18,11 @@ class SyntheticOnly(Strategy[None]):
         super().__init__()
         self.restorer = restorer
 
-    def draw(self, y_syn: Tensor, generator: torch.Generator) -> None:
-        """Nothing is random here."""
-
     def forward(self, batch: Batch, draws: None) -> Terms:
         """Restore the synthetic images."""
         restored_syn = self.restorer(batch.x_syn).float()
         return Terms({"restoration": charbonnier(restored_syn, batch.y_syn)}, restored_syn.detach())
 
-    def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
+    def weights(self, progress: float) -> Weights:
         """L = L_res."""
-        return {"loss": terms.errors["restoration"].mean()}
+        return {"restoration": 1.0}

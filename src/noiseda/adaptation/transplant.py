@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from noiseda.adaptation.noise_levels import NoiseLevels
+from noiseda.adaptation.objective import Objective, Terms, Weights, charbonnier
 from noiseda.adaptation.orientations import COUNT, turn_each
 from noiseda.adaptation.ramp import ramp
-from noiseda.adaptation.strategy import Strategy, Terms, charbonnier
 from noiseda.adaptation.teacher import Teacher
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
@@ -45,7 +45,7 @@ class Moves:
     strength: Tensor
 
 
-class Transplant(Strategy[Moves]):
+class Transplant(Objective[Moves]):
     """The restorer learns from synthetic pairs, and from clean images that wear the noise of the real ones.
 
     Args:
@@ -98,13 +98,12 @@ class Transplant(Strategy[Moves]):
         }
         return Terms(errors, restored_syn.detach(), clean)
 
-    def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
+    def weights(self, progress: float) -> Weights:
         """L = L_res + weight(p) * L_transplant."""
-        means = {name: error.mean() for name, error in terms.errors.items()}
         weight = ramp(progress, weight=self.settings.weight, steepness=self.settings.ramp)
-        return {"loss": means["restoration"] + weight * means["transplant"], **means}
+        return {"restoration": 1.0, "transplant": weight}
 
-    def after_step(self) -> None:
+    def after_step(self, progress: float) -> None:
         """The teacher follows, and what was seen of the noise becomes part of what is known."""
         self.teacher.follow(self.restorer)
         self.levels.settle()

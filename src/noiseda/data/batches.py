@@ -31,6 +31,7 @@ class Batch:
         x_real: real degraded images, in [0, 1].
         y_ref: unpaired clean images, in [0, 1].
         files: names of all files that the batch was cut from.
+        progress: share of the run that is done when it is used, in [0, 1).
     """
 
     x_syn: Tensor
@@ -38,6 +39,7 @@ class Batch:
     x_real: Tensor | None
     y_ref: Tensor | None
     files: tuple[str, ...]
+    progress: float = 0.0
 
 
 class Images(Protocol):

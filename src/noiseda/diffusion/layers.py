@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from noiseda.dims import append_dims
+
 _LEVELS = 2**16
 
 
@@ -26,17 +28,17 @@ class NormSiLU(nn.GroupNorm):
         """Normalise, modulate, activate.
 
         Args:
-            x: (B, C, H, W).
+            x: (B, C, *spatial).
             scale: (B, C), 0 by default.
             shift: (B, C), 0 by default.
 
         Returns:
-            (B, C, H, W), of the type of ``x``.
+            (B, C, *spatial), of the type of ``x``.
         """
         if x.device.type != "cpu" or torch.compiler.is_compiling():
             y = super().forward(x)
             if scale is not None and shift is not None:
-                y = y * (1 + scale[:, :, None, None]) + shift[:, :, None, None]
+                y = y * (1 + append_dims(scale, y.ndim)) + append_dims(shift, y.ndim)
             return F.silu(y).to(x.dtype)
         gain, offset = self.weight.expand(len(x), -1), self.bias.expand(len(x), -1)  # (B, C) each
         if scale is not None and shift is not None:
@@ -49,8 +51,9 @@ class _NormSiLU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, gain: Tensor, offset: Tensor, groups: int, eps: float) -> Tensor:  # noqa: ANN401
-        batch, channels, height, width = x.shape
-        _, mean, rstd = torch.native_group_norm(x, None, None, batch, channels, height * width, groups, eps)
+        batch, channels = x.shape[:2]
+        places = x[0, 0].numel()
+        _, mean, rstd = torch.native_group_norm(x, None, None, batch, channels, places, groups, eps)
         mean, rstd = (t.float().repeat_interleave(channels // groups, dim=1) for t in (mean, rstd))
         ctx.save_for_backward(x, gain, offset, mean, rstd)
         ctx.groups = groups
@@ -65,29 +68,32 @@ class _NormSiLU(torch.autograd.Function):
 
         def over_group(t: Tensor) -> Tensor:
             share = t.shape[1] // ctx.groups
-            means: Tensor = t.view(len(t), ctx.groups, share).sum(dim=2) / (share * x.shape[2] * x.shape[3])
+            means: Tensor = t.view(len(t), ctx.groups, share).sum(dim=2) / (share * x[0, 0].numel())
             return means.repeat_interleave(share, dim=1)
 
         # dL/dx = rstd (gain d - mean(gain d) - x^ mean(gain d x^)), the means over a group: linear in d and in x.
         of_x = (-rstd.square() * over_group(gain * d_gain)).to(x.dtype)
         constant = -rstd * over_group(gain * d_offset) - of_x * mean
-        d_x = torch.addcmul(_wide(constant.to(x.dtype)), d, _wide((rstd * gain).to(x.dtype))).addcmul_(x, _wide(of_x))
+        constant, slope, of_x = (_wide(t.to(x.dtype), x) for t in (constant, rstd * gain, of_x))
+        d_x = torch.addcmul(constant, d, slope).addcmul_(x, of_x)
         return d_x, d_gain, d_offset, None, None
 
 
 def _affine(x: Tensor, gain: Tensor, offset: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
     """Gain (x - mean) rstd + offset, in the type of ``x``."""
     slope = (gain * rstd).to(x.dtype)  # rounded before the offset is taken from it, so that x = mean gives the offset
-    return torch.addcmul(_wide((offset - slope * mean).to(x.dtype)), x, _wide(slope))
+    return torch.addcmul(_wide((offset - slope * mean).to(x.dtype), x), x, _wide(slope, x))
 
 
 def _sum(values: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, C) float32, row by row: as a whole, torch would first copy all of it to float32."""
-    return values.sum(dim=3).sum(dim=2, dtype=torch.float32)
+    """(B, C, *spatial) -> (B, C) float32, row by row: as a whole, torch would first copy all of it to float32."""
+    while values.ndim > 3:
+        values = values.sum(dim=-1)
+    return values.sum(dim=2, dtype=torch.float32)
 
 
-def _wide(values: Tensor) -> Tensor:
-    return values[:, :, None, None]
+def _wide(values: Tensor, like: Tensor) -> Tensor:
+    return append_dims(values, like.ndim)
 
 
 class Dropout(nn.Module):
@@ -112,7 +118,7 @@ class Dropout(nn.Module):
         dropped = round(self.rate * _LEVELS)
         bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
         keep = (bits.view(torch.int16)[: x.numel()] >= dropped - _LEVELS // 2).view(x.shape)
-        if x.is_contiguous(memory_format=torch.channels_last):
+        if x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last):
             batch, channels, height, width = x.shape
             keep = keep.view(batch, height, width, channels).permute(0, 3, 1, 2)
         return _Masked.apply(x, keep, _LEVELS / (_LEVELS - dropped))  # type: ignore[no-any-return,no-untyped-call]

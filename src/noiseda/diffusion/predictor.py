@@ -15,22 +15,28 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from noiseda.diffusion.layers import Dropout, NormSiLU
+from noiseda.dims import AVERAGES, CONVOLUTIONS, check_dims, fold, unfold
 
 
 class NoisePredictor(nn.Module):
-    """Predicts the noise in the first channels of its input from all of them and the noise level.
+    """Predicts the noise in a signal from the signal, its conditions and the noise level.
 
-    ``NoisePredictor()`` is of the paper's size (62.6 million parameters for 9 channels in, 3 out).
+    The conditions are concatenated with the noised signal, channel by channel. ``NoisePredictor()`` is of the paper's
+    size (62.6 million parameters for images of 3 channels and two conditions).
 
     Args:
-        inward: channels of the input: the noised image and its conditions.
-        outward: channels of the noise.
+        channels: channels of the signal, and of each condition.
+        conditions: how many signals it is conditioned on.
         width: channels of the first level.
         multipliers: channels of each level, as multiples of the width.
         blocks: residual blocks a level.
         stem: side of the pixel blocks folded into channels at the input and unfolded at the output (1: none).
         attention: self-attention in the middle block.
         dropout: dropout rate inside the residual blocks.
+        dims: spatial dimensions of the signal: 1, 2 or 3.
+
+    Raises:
+        ValueError: where ``dims`` is another.
 
     Attributes:
         recompute: whether the backward pass computes the inside of the residual blocks anew, to save memory.
@@ -41,25 +47,26 @@ class NoisePredictor(nn.Module):
     def __init__(
         self,
         *,
-        inward: int = 9,
-        outward: int = 3,
+        channels: int = 3,
+        conditions: int = 2,
         width: int = 64,
         multipliers: tuple[int, ...] = (1, 2, 4, 8),
         blocks: int = 2,
         stem: int = 1,
         attention: bool = True,
         dropout: float = 0.2,
+        dims: int = 2,
     ) -> None:
         super().__init__()
+        check_dims(dims)
         embedding = 4 * width
+        self.channels, self.conditions, self.stem = channels, conditions, stem
         self.stride = stem * 2 ** (len(multipliers) - 1)
         self.embed = LevelEmbedding(width, embedding)
-        self.fold = nn.PixelUnshuffle(stem)
-        self.unfold = nn.PixelShuffle(stem)
-        self.first = nn.Conv2d(inward * stem**2, width, 3, padding=1)
+        self.first = CONVOLUTIONS[dims]((1 + conditions) * channels * stem**dims, width, 3, padding=1)
 
         def block(a: int, b: int, resample: str = "") -> ResidualBlock:
-            return ResidualBlock(a, b, embedding=embedding, resample=resample, dropout=dropout)
+            return ResidualBlock(a, b, embedding=embedding, resample=resample, dropout=dropout, dims=dims)
 
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         current, skips = width, [width]
@@ -72,7 +79,7 @@ class NoisePredictor(nn.Module):
                 self.down.append(block(current, current, "down"))
                 skips.append(current)
         self.middle = nn.ModuleList([block(current, current), block(current, current)])
-        self.attend = Attention(current) if attention else nn.Identity()
+        self.attend = Attention(current, dims=dims) if attention else nn.Identity()
         for level, multiplier in reversed(list(enumerate(multipliers))):
             for _ in range(blocks + 1):
                 self.up.append(block(current + skips.pop(), width * multiplier))
@@ -80,20 +87,21 @@ class NoisePredictor(nn.Module):
             if level:
                 self.up.append(block(current, current, "up"))
         self.norm = NormSiLU(_groups(current), current)
-        self.last = _zero(nn.Conv2d(current, outward * stem**2, 3, padding=1))
+        self.last = _zero(CONVOLUTIONS[dims](current, channels * stem**dims, 3, padding=1))
 
-    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+    def forward(self, y_t: Tensor, conditions: tuple[Tensor, ...], level: Tensor) -> Tensor:
         """Predict noise.
 
         Args:
-            x: (B, inward, H, W), H and W multiples of ``stride``, values around [-1, 1].
+            y_t: (B, C, *spatial) noised signals, sides multiples of ``stride``, values around [-1, 1].
+            conditions: as many signals of the same shape as were announced.
             level: (B,) noise levels, spread over a range of about 0 to 1000.
 
         Returns:
-            (B, outward, H, W).
+            (B, C, *spatial).
         """
         embedding = self.embed(level)  # (B, E)
-        x = self.first(self.fold(x))  # (B, W, H / stem, W / stem)
+        x = self.first(fold(torch.cat([y_t, *conditions], dim=1), self.stem))  # (B, W, *spatial / stem)
         skips = [x]
         for block in self.down:
             x = self._run(block, x, embedding)
@@ -101,7 +109,7 @@ class NoisePredictor(nn.Module):
         x = self._run(self.middle[1], self.attend(self._run(self.middle[0], x, embedding)), embedding)
         for block in self.up:
             x = self._run(block, x if block.resample else torch.cat([x, skips.pop()], dim=1), embedding)
-        return self.unfold(self.last(self.norm(x)))  # type: ignore[no-any-return]
+        return unfold(self.last(self.norm(x)), self.stem)
 
     def _run(self, block: nn.Module, x: Tensor, embedding: Tensor) -> Tensor:
         if self.recompute and torch.is_grad_enabled():
@@ -147,21 +155,25 @@ class ResidualBlock(nn.Module):
         embedding: length of the level's vector.
         resample: "" (same size), "down" (half, by average pooling) or "up" (double, by nearest neighbour).
         dropout: dropout rate before the last convolution.
+        dims: spatial dimensions.
     """
 
-    def __init__(self, inward: int, outward: int, *, embedding: int, resample: str, dropout: float) -> None:
+    def __init__(
+        self, inward: int, outward: int, *, embedding: int, resample: str, dropout: float, dims: int = 2
+    ) -> None:
         super().__init__()
+        convolution = CONVOLUTIONS[dims]
         self.resample = resample
         self.norm_in = NormSiLU(_groups(inward), inward)
-        self.conv_in = nn.Conv2d(inward, outward, 3, padding=1)
+        self.conv_in = convolution(inward, outward, 3, padding=1)
         self.scale_shift = nn.Linear(embedding, 2 * outward)
         self.norm_out = NormSiLU(_groups(outward), outward)
         self.dropout = Dropout(dropout)
-        self.conv_out = _zero(nn.Conv2d(outward, outward, 3, padding=1))
-        self.skip = nn.Identity() if inward == outward else nn.Conv2d(inward, outward, 1)
+        self.conv_out = _zero(convolution(outward, outward, 3, padding=1))
+        self.skip = nn.Identity() if inward == outward else convolution(inward, outward, 1)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """(B, inward, H, W), (B, embedding) -> (B, outward, H', W')."""
+        """(B, inward, *spatial), (B, embedding) -> (B, outward, *spatial, half or double)."""
         h = self.conv_in(self._resize(self.norm_in(x)))
         scale, shift = self.scale_shift(F.silu(embedding)).chunk(2, dim=1)
         h = self.conv_out(self.dropout(self.norm_out(h, scale, shift)))
@@ -169,7 +181,7 @@ class ResidualBlock(nn.Module):
 
     def _resize(self, x: Tensor) -> Tensor:
         if self.resample == "down":
-            return F.avg_pool2d(x, 2)
+            return AVERAGES[x.ndim - 2](x, 2)
         if self.resample == "up":
             return F.interpolate(x, scale_factor=2, mode="nearest")
         return x
@@ -180,17 +192,18 @@ class Attention(nn.Module):
 
     Args:
         channels: channels in and out.
+        dims: spatial dimensions.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, dims: int = 2) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(_groups(channels), channels)
-        self.to_qkv = nn.Conv2d(channels, 3 * channels, 1)
-        self.project = _zero(nn.Conv2d(channels, channels, 1))
+        self.to_qkv = CONVOLUTIONS[dims](channels, 3 * channels, 1)
+        self.project = _zero(CONVOLUTIONS[dims](channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W)."""
-        query, key, value = self.to_qkv(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=2)  # (B, HW, C) each
+        """(B, C, *spatial) -> the same."""
+        query, key, value = self.to_qkv(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=2)  # (B, places, C) each
         mixed = F.scaled_dot_product_attention(query, key, value)
         return x + self.project(mixed.transpose(1, 2).reshape(x.shape))  # type: ignore[no-any-return]
 
@@ -200,8 +213,8 @@ def _groups(channels: int) -> int:
     return math.gcd(32, channels)
 
 
-def _zero(convolution: nn.Conv2d) -> nn.Conv2d:
+def _zero(convolution: nn.Module) -> nn.Module:
     """Start a convolution at zero, so that the branch it ends adds nothing at first."""
-    nn.init.zeros_(convolution.weight)
-    nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+    for weight in convolution.parameters():
+        nn.init.zeros_(weight)
     return convolution

@@ -1,4 +1,4 @@
-"""From settings to the parts of a run: the images of both domains, the networks, the strategy."""
+"""From settings to the parts of a run: the images of both domains, the networks, the objective."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from noiseda.adaptation import Strategy, build
+from noiseda.adaptation import Objective, build
 from noiseda.address import Location, Url
 from noiseda.config import AdaptSettings, RestorerSettings, TrainingSettings
 from noiseda.data.batches import Domains, Images
@@ -288,10 +288,14 @@ def fingerprint(groups: Listed) -> str:
     return hashlib.sha256(json.dumps(names).encode()).hexdigest()
 
 
-def build_strategy(settings: AdaptSettings) -> Strategy[Any]:
-    """Build the networks and the strategy that trains them, with weights drawn from the run's seed.
+def build_objective(settings: AdaptSettings, levels: float = 255.0) -> Objective[Any]:
+    """Build the networks and the objective that trains them, with weights drawn from the run's seed.
 
     The restorer is drawn first and by itself, so that all strategies start from the same one.
+
+    Args:
+        settings: of the run.
+        levels: steps from black to white that the real files have.
 
     Raises:
         UserError: when ``--restorer.start`` or ``--weights`` holds another network than asked for, or none.
@@ -299,7 +303,7 @@ def build_strategy(settings: AdaptSettings) -> Strategy[Any]:
     torch.manual_seed(settings.seed)
     restorer = start_of(settings.restorer)
     freeze(restorer, settings.restorer.freeze)
-    return build(restorer, settings)
+    return build(restorer, settings, levels)
 
 
 def start_of(settings: RestorerSettings) -> Restorer:
@@ -389,11 +393,11 @@ def check_baseline(settings: AdaptSettings) -> None:
             load(settings.baseline)
 
 
-def build_optimizer(strategy: Strategy[Any], settings: TrainingSettings) -> torch.optim.Optimizer:
+def build_optimizer(objective: Objective[Any], settings: TrainingSettings) -> torch.optim.Optimizer:
     """Adam, with a learning rate for the restorer and one for whatever else learns; ``peak`` is its highest."""
-    restorer = [parameter for parameter in strategy.restorer.parameters() if parameter.requires_grad]
-    ids = {id(parameter) for parameter in strategy.restorer.parameters()}
-    others = [parameter for parameter in strategy.parameters() if id(parameter) not in ids and parameter.requires_grad]
+    restorer = [parameter for parameter in objective.restorer.parameters() if parameter.requires_grad]
+    ids = {id(parameter) for parameter in objective.restorer.parameters()}
+    others = [parameter for parameter in objective.parameters() if id(parameter) not in ids and parameter.requires_grad]
     groups: list[dict[str, Any]] = [{"params": restorer, "peak": settings.learning_rate}]
     if others:
         groups.append({"params": others, "peak": settings.predictor_learning_rate or settings.learning_rate})

@@ -10,9 +10,10 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from noiseda.adaptation import weigh
 from noiseda.config import AdaptSettings
 from noiseda.data.batches import Batch
-from noiseda.training.assemble import build_strategy, check_baseline, check_degradation, check_start, list_images
+from noiseda.training.assemble import build_objective, check_baseline, check_degradation, check_start, list_images
 from noiseda.training.beside import list_others
 from noiseda.training.claim import check_claim
 from noiseda.training.room import check_room
@@ -78,21 +79,20 @@ def describe(settings: AdaptSettings) -> Description:
     # weights, and so are built for real.
     real = settings.restorer.weights is not None or not settings.restorer.network.startswith("unet")
     with nullcontext() if real else FakeTensorMode():
-        strategy = build_strategy(replace(settings, restorer=replace(settings.restorer, start=None)))
+        objective = build_objective(replace(settings, restorer=replace(settings.restorer, start=None)))
     with FakeTensorMode(allow_non_fake_inputs=True), FlopCounterMode(display=False) as counter:
         images = torch.rand(1, channels, training.patch, training.patch)
-        batch, draws = Batch(images, images, images, images, ()), strategy.draw(images, torch.Generator())
+        draws = objective.draw(images, torch.Generator())
         totals = [0]
-        for progress in (0.0, 1.0) if strategy.begins else (1.0,):  # before the real images are learnt from, and after
-            strategy.at(progress)
-            terms = strategy(batch, draws)
+        for progress in (0.0, 1.0) if objective.real_from else (1.0,):  # before it learns from real images, and after
+            terms = objective(Batch(images, images, images, images, (), progress), draws)
             forward = counter.get_total_flops() - totals[-1]
-            torch.autograd.backward(strategy.losses(terms, 0.5)["loss"])
+            torch.autograd.backward(weigh(terms, objective.weights(progress))["loss"])
             totals.append(counter.get_total_flops())
         early, sample = totals[1], totals[-1] - totals[-2]
-    restorer = sum(parameter.numel() for parameter in strategy.restorer.parameters())
-    everything = sum(parameter.numel() for parameter in strategy.parameters())
-    samples, begins = training.batch * training.accumulate, strategy.begins
+    restorer = sum(parameter.numel() for parameter in objective.restorer.parameters())
+    everything = sum(parameter.numel() for parameter in objective.parameters())
+    samples, begins = training.batch * training.accumulate, objective.real_from
     return Description(
         settings=settings,
         images={flag: len(found) for flag, found in groups.items()},

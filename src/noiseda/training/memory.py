@@ -103,7 +103,7 @@ def earlier_files(settings: AdaptSettings, begins: float) -> list[Path]:
 
     Args:
         settings: the run's settings.
-        begins: the strategy's.
+        begins: where the real images begin to be learnt from.
     """
     files = (settings.restorer.origin, earlier_weights(settings.out) if begins > 0 else None)
     return [path for path in files if path is not None] if settings.looks else []

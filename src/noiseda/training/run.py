@@ -14,7 +14,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from noiseda.adaptation import Terms
+from noiseda.adaptation import Terms, weigh
 from noiseda.config import AdaptSettings
 from noiseda.data.ahead import Ahead
 from noiseda.data.batches import Batch, DomainBatches, Domains, generator
@@ -25,8 +25,8 @@ from noiseda.errors import Interrupted, UserError
 from noiseda.precision import FULL, autocast, lay_out, memory_format
 from noiseda.training.as_trained import load_as_trained
 from noiseda.training.assemble import (
+    build_objective,
     build_optimizer,
-    build_strategy,
     check_baseline,
     check_start,
     depth,
@@ -112,20 +112,18 @@ def prepare(settings: AdaptSettings) -> Run:
         if settings.strategy != asked.strategy:
             say(SAID[settings.strategy])
 
-    strategy = build_strategy(settings)
-    if domains.real is not None:
-        strategy.see(domains.real.levels)
+    objective = build_objective(settings, levels=255.0 if domains.real is None else domains.real.levels)
     layout = memory_format(settings.training.memory_format, settings.training.precision, accelerator.device)
-    lay_out(strategy, layout)
+    lay_out(objective, layout)
     if settings.training.shard:  # before it moves to the device, which may not have room for all of it
-        shard(strategy, accelerator)
-    strategy.to(accelerator.device)
-    average = MovingAverage(strategy.restorer, settings.training.ema)
-    strategy.recompute(settings.training.recompute)
+        shard(objective, accelerator)
+    objective.to(accelerator.device)
+    average = MovingAverage(objective.restorer, settings.training.ema)
+    objective.recompute(settings.training.recompute)
     if settings.training.compile:
-        for network in strategy.children():
+        for network in objective.networks():
             network.compile()
-    model, optimizer = accelerator.prepare(strategy, build_optimizer(strategy, settings.training))
+    model, optimizer = accelerator.prepare(objective, build_optimizer(objective, settings.training))
     batches = DomainBatches(
         domains,
         size=settings.training.batch,
@@ -137,9 +135,13 @@ def prepare(settings: AdaptSettings) -> Run:
         accumulate=settings.training.accumulate,
     )
     files = fingerprint(groups)
-    run = Run(settings, accelerator, groups, files, batches, skipped, strategy, model, optimizer, average, tried, deep)
+    run = Run(settings, accelerator, groups, files, batches, skipped, objective, model, optimizer, average, tried, deep)
     resume(run)
-    if run.tried and run.strategy.begins > 0 and run.done >= first_step(run.strategy.begins, settings.training.steps):
+    if (
+        run.tried
+        and run.objective.real_from > 0
+        and run.done >= first_step(run.objective.real_from, settings.training.steps)
+    ):
         earlier = load_as_trained(earlier_weights(settings.out)).to(accelerator.device)
         run.tried = with_estimate(run.tried, settings, files_of(groups, "real"), earlier)
     check_same(accelerator, settings.out, files=files, done=run.done)
@@ -200,7 +202,7 @@ def fit(run: Run, stop: StopRequest) -> None:
         say=tell,
     )
     feed = Feed(
-        Steps(run.batches, run.strategy),
+        Steps(run.batches, run.objective, training.steps),
         ahead,
         workers=training.workers,
         pinned=accelerator.device.type == "cuda",
@@ -215,7 +217,6 @@ def fit(run: Run, stop: StopRequest) -> None:
         while run.done < training.steps:
             look_back(run)
             progress = run.done / training.steps
-            run.strategy.at(progress)
             for group in run.optimizer.param_groups:
                 group["lr"] = group["peak"] * run.rate * lr_factor(run.settings, progress)
             try:
@@ -223,7 +224,7 @@ def fit(run: Run, stop: StopRequest) -> None:
             except Starved as starved:
                 measured.read()
                 leave(run, starved, stop.signal_number, begun)
-            run.average.update(run.strategy.restorer, run.done)
+            run.average.update(run.objective.restorer, run.done)
             run.done += 1
             run.seconds = before + time.perf_counter() - began
 
@@ -251,7 +252,7 @@ def fit(run: Run, stop: StopRequest) -> None:
                 _validate(run, run.tried, journal)
             if training.snapshot_every and run.done % training.snapshot_every == 0 and accelerator.is_main_process:
                 write_weights(run, snapshot(run.settings.out, run.done))
-            if run.done == first_step(run.strategy.begins, training.steps):
+            if run.done == first_step(run.objective.real_from, training.steps):
                 _turn(run, journal)
             signal_number = stop.agreed(accelerator)
             if kept or signal_number:
@@ -307,7 +308,7 @@ def _step(run: Run, feed: Feed, journal: Journal, measured: Measured) -> tuple[T
         with accelerator.accumulate(run.model):
             with autocast(training.precision, accelerator.device):
                 terms: Terms = run.model(step.batch, step.draws)
-            values = run.strategy.losses(terms, run.done / training.steps)
+            values = weigh(terms, run.objective.weights(run.done / training.steps))
             accelerator.backward(values["loss"])
             if accelerator.sync_gradients:
                 parameters = list(run.model.parameters())
@@ -316,7 +317,7 @@ def _step(run: Run, feed: Feed, journal: Journal, measured: Measured) -> tuple[T
             run.optimizer.step()
             run.optimizer.zero_grad()
             if accelerator.sync_gradients:
-                run.strategy.after_step()
+                run.objective.after_step(run.done / training.steps)
         measured.add(values, step.batch.files)
     return terms, step.batch
 

@@ -16,14 +16,14 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from noiseda.adaptation import Strategy
+from noiseda.adaptation import Objective
 from noiseda.errors import UserError
 
 log = logging.getLogger(__name__)
 
 
-def shard(strategy: Strategy[Any], accelerator: Accelerator) -> None:
-    """Spread all networks of a strategy but its restorer over the processes; one process alone has nothing to spread.
+def shard(objective: Objective[Any], accelerator: Accelerator) -> None:
+    """Spread all networks of an objective but its restorer over the processes; one process alone has nothing to spread.
 
     A teacher, which follows the restorer and has neither gradients nor moments, stays as whole as that.
 
@@ -34,8 +34,8 @@ def shard(strategy: Strategy[Any], accelerator: Accelerator) -> None:
     """
     networks = [
         network
-        for network in strategy.children()
-        if network is not strategy.restorer and any(weight.requires_grad for weight in network.parameters())
+        for network in objective.networks()
+        if network is not objective.restorer and any(weight.requires_grad for weight in network.parameters())
     ]
     if accelerator.num_processes == 1 or not networks:
         log.warning(
@@ -56,8 +56,8 @@ def shard(strategy: Strategy[Any], accelerator: Accelerator) -> None:
             for block in blocks:
                 fully_shard(block, mesh=mesh)
         fully_shard(network, mesh=mesh)  # what is in no block
-    names = [name for name, parameter in strategy.named_parameters() if is_sharded(parameter)]
-    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(strategy, names)  # type: ignore[no-untyped-call]
+    names = [name for name, parameter in objective.named_parameters() if is_sharded(parameter)]
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(objective, names)  # type: ignore[no-untyped-call]
 
 
 def is_sharded(tensor: Tensor) -> bool:

@@ -76,8 +76,8 @@ def ship(run: Run) -> Summary:
     lines = [line for line in late if "loss" in line]  # not those of the validation
     others = ("step", "learning_rate", "samples_per_second", "waiting_for_data")
     names = [name for name in (lines[-1] if lines else {}) if name not in others]
-    restorer = sum(parameter.numel() for parameter in run.strategy.restorer.parameters())
-    everything = sum(parameter.numel() for parameter in run.strategy.parameters())
+    restorer = sum(parameter.numel() for parameter in run.objective.restorer.parameters())
+    everything = sum(parameter.numel() for parameter in run.objective.parameters())
     kept = verdict = None
     if run.accelerator.is_main_process:
         best = settings.out / "best.safetensors"
@@ -117,7 +117,7 @@ def ship(run: Run) -> Summary:
 
 def _keep(run: Run, network: Restorer) -> tuple[Restorer, Kept | None]:
     """Take the network to ship back towards what it was before, as far as what it knew then asks for, and tell both."""
-    settings, begins = run.settings, run.strategy.begins
+    settings, begins = run.settings, run.objective.real_from
     allowed, files = settings.training.forgetting, earlier_files(settings, begins)
     step = run.done if run.best is None else int(run.best["step"])
     if not files or step <= first_step(begins, settings.training.steps):

@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from noiseda.adaptation import Strategy
+from noiseda.adaptation import Objective
 from noiseda.config import AdaptSettings
 from noiseda.data.batches import DomainBatches
 from noiseda.data.cache import Skipped
@@ -38,8 +38,8 @@ class Run:
     files: str  # the images' fingerprint
     batches: DomainBatches
     skipped: list[Skipped]
-    strategy: Strategy[Any]
-    model: torch.nn.Module  # the strategy, wrapped for several processes where there are several
+    objective: Objective[Any]
+    model: torch.nn.Module  # the objective, wrapped for several processes where there are several
     optimizer: torch.optim.Optimizer
     average: MovingAverage
     tried: Trial | None  # by which the best weights are chosen
@@ -71,7 +71,7 @@ def resume(run: Run) -> None:
             "or replaced. Give another --out, or remove that folder to start anew"
         )
     try:
-        load_module(run.strategy, state["strategy"])
+        load_module(run.objective, state["strategy"])
         run.average.network.load_state_dict(state["average"])
         load_optimizer(run.optimizer, state["optimizer"])
         run.done, run.seconds, run.best = state["step"], state["seconds"], state["best"]
@@ -96,11 +96,11 @@ def save(run: Run) -> None:
     Raises:
         UserError: where the weights are no longer finite, or the disk is full.
     """
-    finite = torch.stack([local(parameter).isfinite().all() for parameter in run.strategy.parameters()]).all()
+    finite = torch.stack([local(parameter).isfinite().all() for parameter in run.objective.parameters()]).all()
     if not bool(run.accelerator.gather(finite[None]).all()):
         raise UserError(f"step {run.done}: the weights are no longer finite. {advice(run)}")
     main = run.accelerator.is_main_process
-    strategy = gather(run.strategy.state_dict(), keep=main)
+    objective = gather(run.objective.state_dict(), keep=main)
     optimizer = gather(run.optimizer.state_dict(), keep=main)
     if main:
         state = {
@@ -115,7 +115,7 @@ def save(run: Run) -> None:
             "made_by": run.made_by,
             "files": run.files,
             "samples": samples_a_step(run.settings.training, run.accelerator.num_processes),
-            "strategy": strategy,
+            "strategy": objective,
             "average": run.average.network.state_dict(),
             "optimizer": optimizer,
         }
@@ -191,7 +191,7 @@ def _go_back(run: Run) -> None:
     """
     run.earlier = run.earlier[:1]
     averages = list(run.average.network.parameters())
-    for kept, average, weight in zip(*run.earlier, averages, run.strategy.restorer.parameters(), strict=True):
+    for kept, average, weight in zip(*run.earlier, averages, run.objective.restorer.parameters(), strict=True):
         average.copy_(kept)
         weight.copy_(kept)
         if weight in run.optimizer.state:  # a frozen one is not

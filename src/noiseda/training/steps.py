@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from noiseda.adaptation import Strategy
+from noiseda.adaptation import Objective
 from noiseda.data.batches import Batch, DomainBatches
 
 
 @dataclass(frozen=True)
 class Step:
-    """One batch and the random draws of its strategy."""
+    """One batch and the random draws of its objective."""
 
     batch: Batch
     draws: Any
@@ -44,19 +44,22 @@ class Steps(Dataset[Step]):
 
     Args:
         batches: the batches of this process.
-        strategy: what is trained; only its ``draw`` is used.
+        objective: what is trained; only its ``draw`` is used.
+        steps: optimiser steps of the run.
 
     Attributes:
         draw: the random numbers of one sample (1, C, P, P), from a generator.
     """
 
-    def __init__(self, batches: DomainBatches, strategy: Strategy[Any]) -> None:
+    def __init__(self, batches: DomainBatches, objective: Objective[Any], steps: int) -> None:
         self.batches = batches
-        self.draw = strategy.draw
+        self.draw = objective.draw
+        self.steps = steps
 
     def __getitem__(self, number: int) -> Step:
         """Step ``number`` (micro-batches count one by one)."""
-        batch = self.batches[number]
+        progress = number // self.batches.accumulate / self.steps
+        batch = dataclasses.replace(self.batches[number], progress=progress)
         generators = self.batches.generators("noise", number)
         return Step(batch, _joined([self.draw(y, g) for y, g in zip(batch.y_syn[:, None], generators, strict=True)]))
 

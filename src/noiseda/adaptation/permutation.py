@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from noiseda.config import Shuffle
+from noiseda.dims import append_dims
 
 
 def draw_order(mode: Shuffle, count: int, channels: int, generator: torch.Generator) -> Tensor:
@@ -30,16 +31,18 @@ def draw_order(mode: Shuffle, count: int, channels: int, generator: torch.Genera
     return (stay + channels * swap) % (2 * channels)
 
 
-def shuffle(first: Tensor, second: Tensor, order: Tensor) -> Tensor:
-    """Stack two conditions along channels, in the drawn order.
+def shuffle(first: Tensor, second: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
+    """Two conditions with their channels in the drawn order.
 
     Args:
-        first: (B, C, H, W).
-        second: (B, C, H, W).
+        first: (B, C, *spatial).
+        second: the same shape.
         order: (B, 2C) from :func:`draw_order`.
 
     Returns:
-        (B, 2C, H, W).
+        As many conditions, (B, C, *spatial) each.
     """
     stacked = torch.cat([first, second], dim=1)
-    return stacked.gather(1, order[:, :, None, None].expand_as(stacked))
+    shuffled = stacked.gather(1, append_dims(order, stacked.ndim).expand_as(stacked))
+    one, other = shuffled.chunk(2, dim=1)
+    return one, other
