@@ -20,15 +20,15 @@ from statistics import fmean
 
 import torch
 import torch.nn.functional as F
+from noiseda.adaptation.shuffle import shuffle
 from torch import Tensor
 
 from noiseda.adaptation.noise_space import NoiseDraws, NoiseSpace
-from noiseda.adaptation.shuffle import shuffle
 from noiseda.cli import parse
 from noiseda.config import AdaptSettings
 from noiseda.data.batches import DomainBatches, generator
 from noiseda.training import checkpoints
-from noiseda.training.assemble import build_strategy, list_images, load_domains
+from noiseda.training.assemble import build_objective, list_images, load_domains
 
 LEVELS = (20, 100, 250, 500, 750, 950)
 BATCHES = 24
@@ -69,7 +69,7 @@ def measure(folder: Path) -> None:
     domains, _, _ = load_domains(settings, list_images(settings), settings.cache or folder / "cache")
     training = settings.training
     batches = DomainBatches(domains, size=training.batch, patch=training.patch, channels=3, seed=settings.seed)
-    strategy, state = build_strategy(settings), checkpoints.latest(folder / "checkpoints")
+    strategy, state = build_objective(settings), checkpoints.latest(folder / "checkpoints")
     assert isinstance(strategy, NoiseSpace), f"{folder} is no run of --strategy noise-space alone"
     assert state is not None, f"{folder} has no checkpoint"
     strategy.load_state_dict(state["strategy"])

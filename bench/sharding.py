@@ -24,7 +24,7 @@ from noiseda.cli import presets
 from noiseda.config import AdaptSettings, PredictorSettings, RestorerSettings
 from noiseda.data.batches import Batch
 from noiseda.settings_file import read_settings
-from noiseda.training.assemble import build_optimizer, build_strategy
+from noiseda.training.assemble import build_objective, build_optimizer
 from noiseda.training.optimizer import gradient_norm
 from noiseda.training.sharding import local, shard
 
@@ -64,7 +64,7 @@ def _work(preset: str, path: Path) -> None:
 
 
 def _step(settings: AdaptSettings, accelerator: Accelerator, *, sharded: bool) -> Figures:
-    strategy = build_strategy(settings)
+    strategy = build_objective(settings)
     block = max(_bytes(module.parameters()) for blocks in _lists(strategy) for module in blocks)
     if sharded:
         shard(strategy, accelerator)

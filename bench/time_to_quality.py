@@ -29,6 +29,7 @@ from noiseda.training import run as training
 from noiseda.training.interrupt import StopRequest
 from noiseda.training.provenance import provenance
 from noiseda.training.steps import Steps
+from tests.diffusion.stacked import Stacked
 from tests.reference.step import PlainStep
 
 RATE, DECAY = 3e-4, 0.999  # at 1e-3 a run without clipping, which the plain step has none of, went astray
@@ -68,8 +69,10 @@ def train(arm: str, settings: AdaptSettings, clock: Clock) -> None:
     """Train until the time is over."""
     run = training.prepare(settings)
     if arm == "plain":
-        steps = Steps(run.batches, run.strategy)
-        plain = PlainStep(run.strategy.restorer, run.strategy.denoiser.network, learning_rate=RATE, decay=DECAY)
+        steps = Steps(run.batches, run.objective, run.settings.training.steps)
+        plain = PlainStep(
+            run.objective.restorer, Stacked(run.objective.denoiser.network), learning_rate=RATE, decay=DECAY
+        )
         for net in (plain.restorer, plain.predictor, *plain.averages):
             net.to(memory_format=torch.contiguous_format)
         average = training.MovingAverage(plain.restorer, DECAY)  # the same weights scored as ours

@@ -154,13 +154,14 @@ def networks(case: Case):
 def plain_steps(case: Case) -> tuple[list[float], float, float]:
     """Steps of the rival on random images, which cost it no time."""
     from noiseda.diffusion import NoisePredictor
+    from tests.diffusion.stacked import Stacked
     from tests.reference.predictor import PaperPredictor
     from tests.reference.step import PlainStep
     from tests.reference.unet import PaperUNet
 
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = case.precision == "tf32"
     restorer, predictor = networks(case)
-    judge = PaperPredictor() if case.size == "paper" else NoisePredictor(**asdict(predictor))
+    judge = PaperPredictor() if case.size == "paper" else Stacked(NoisePredictor(**asdict(predictor)))
     plain = PlainStep(PaperUNet(restorer.width).to(case.device), judge.to(case.device))
     shape = (case.batch, 3, case.patch, case.patch)
     swap = torch.arange(case.batch, device=case.device) % 2 == 0
@@ -211,8 +212,8 @@ def our_steps(case: Case) -> tuple[list[float], float, float]:
         )  # fmt: skip
         run = training.prepare(settings)
         if case.asleep and case.strategy == "noise-space":
-            run.strategy.settings = replace(run.strategy.settings, margin=-1e6)
-            run.strategy._was_active = False
+            run.objective.settings = replace(run.objective.settings, margin=-1e6)
+            run.objective._was_active = False
         counter = FlopCounterMode(display=False)
         counting = counter if run.accelerator.num_processes == 1 and not case.compile else nullcontext()
         began = time.perf_counter()

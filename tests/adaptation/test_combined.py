@@ -1,10 +1,10 @@
-"""Several strategies at once: the sum of their losses, with one restoration loss, on one restorer."""
+"""Several objectives at once: the sum of their losses, with one restoration loss, on one restorer."""
 
 import pytest
 import torch
 
-from noiseda.adaptation import NoiseSpace, SyntheticOnly
-from noiseda.adaptation.hybrid import Hybrid
+from noiseda.adaptation import NoiseSpace, SyntheticOnly, Terms
+from noiseda.adaptation.combined import Combined
 from noiseda.adaptation.mean_teacher import MeanTeacher
 from noiseda.restoration import UNet
 from noiseda.strategy_settings import MeanTeacherSettings
@@ -16,18 +16,20 @@ class Other(SyntheticOnly):
 
     after = 0
 
-    def losses(self, terms, progress):
-        loss = terms.errors["restoration"].mean()
-        extra = progress * self.restorer.head.bias.sum()
-        return {"loss": loss + extra, "restoration": loss, "extra": extra}
+    def forward(self, batch, draws):
+        terms = super().forward(batch, draws)
+        return Terms(terms.errors | {"extra": self.restorer.head.bias.sum().expand(len(batch.y_syn))})
 
-    def after_step(self):
+    def weights(self, progress):
+        return {"restoration": 1.0, "extra": progress}
+
+    def after_step(self, progress):
         self.after += 1
 
 
 def test_losses_and_gradients_are_summed_with_one_restoration_loss():
     first: NoiseSpace = strategy()
-    hybrid = Hybrid({"noise-space": first, "other": Other(first.restorer)})
+    hybrid = Combined({"noise-space": first, "other": Other(first.restorer)})
     one = batch()
     draws = hybrid.draw(one.y_syn, torch.Generator().manual_seed(0))
     terms = hybrid(one, draws)
@@ -48,7 +50,7 @@ def test_a_part_without_synthetic_pairs_takes_none_from_the_others():
     restorer = UNet(width=4, depth=2)
     alone = MeanTeacher(restorer, MeanTeacherSettings(), synthetic=False)
     for names in (("alone", "synthetic"), ("synthetic", "alone")):
-        hybrid = Hybrid({name: {"alone": alone, "synthetic": SyntheticOnly(restorer)}[name] for name in names})
+        hybrid = Combined({name: {"alone": alone, "synthetic": SyntheticOnly(restorer)}[name] for name in names})
         one = batch()
         terms = hybrid(one, hybrid.draw(one.y_syn, torch.Generator().manual_seed(0)))
         expected = terms.errors["alone/teacher"].mean() + terms.errors["synthetic/restoration"].mean()
@@ -59,10 +61,10 @@ def test_a_part_without_synthetic_pairs_takes_none_from_the_others():
 def test_it_asks_for_what_its_parts_ask_for_and_tells_them_of_each_step():
     restorer = UNet(width=4, depth=2)
     other = Other(restorer)
-    hybrid = Hybrid({"synthetic": SyntheticOnly(restorer), "other": other})
+    hybrid = Combined({"synthetic": SyntheticOnly(restorer), "other": other})
     assert not hybrid.wants_real
-    hybrid.after_step()
+    hybrid.after_step(0.0)
     assert other.after == 1
     assert len(list(hybrid.parameters())) == len(list(restorer.parameters()))
     with pytest.raises(ValueError, match="one restorer"):
-        Hybrid({"synthetic": SyntheticOnly(restorer), "other": Other(UNet(width=4, depth=2))})
+        Combined({"synthetic": SyntheticOnly(restorer), "other": Other(UNet(width=4, depth=2))})

@@ -36,7 +36,7 @@ def test_the_noise_is_as_strong_as_brightness_asks_for():
     model = strategy(strength=(1.0, 1.0))
     for seed in range(150):
         terms = run(model, seed, torch.full((4, 3, P, P), 0.5))
-        model.after_step()
+        model.after_step(0.0)
     for level in (0.25, 0.5, 0.8):
         errors = []
         for seed in range(1000, 1015):
@@ -109,7 +109,7 @@ def test_noise_becomes_as_strong_as_it_is_where_patches_are_not_flat():
             wavy = 0.5 + wave + 0.05 * torch.randn(3, 3, P, P, generator=g)
             draws = model.draw(y_syn, g)
             model(Batch(y_syn, y_syn, torch.cat([flat, wavy]), None, ()), draws)
-            model.after_step()
+            model.after_step(0.0)
             if seed >= 10:
                 powers.append((model.wear(y_syn, draws)[0] - y_syn).square().mean())
         found[everywhere] = float(torch.stack(powers).mean().sqrt())

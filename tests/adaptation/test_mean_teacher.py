@@ -10,11 +10,11 @@ from noiseda.restoration import UNet
 from noiseda.strategy_settings import MeanTeacherSettings
 
 
-def model(*, synthetic=True, start=0.0, **settings):
+def model(*, synthetic=True, **settings):
     torch.manual_seed(0)
     restorer = UNet(width=4, depth=2)
     nn.init.normal_(restorer.head.weight, std=0.1)
-    return MeanTeacher(restorer, MeanTeacherSettings(start=start, **settings), synthetic=synthetic)
+    return MeanTeacher(restorer, MeanTeacherSettings(**settings), synthetic=synthetic)
 
 
 def batch(count=2):
@@ -64,25 +64,6 @@ def test_the_teacher_follows_after_a_step_only():
         for parameter in strategy.restorer.parameters():
             parameter.add_(1.0)
     assert all(torch.equal(a, b) for a, b in zip(before, strategy.teacher.parameters(), strict=True))
-    strategy.after_step()
+    strategy.after_step(0.0)
     for old, new in zip(before, strategy.teacher.parameters(), strict=True):
         torch.testing.assert_close(new, old + 0.9)  # its first decay is 1/10
-
-
-def test_during_the_head_start_synthetic_pairs_are_learnt_from_alone():
-    strategy, one = model(start=0.5), batch()
-    draws = strategy.draw(one.y_syn, torch.Generator().manual_seed(0))
-    assert strategy.begins == 0.5
-    strategy.at(0.49)
-    terms = strategy(one, draws)
-    assert set(terms.errors) == {"restoration"}
-    values = strategy.losses(terms, 0.49)
-    assert values["loss"] == terms.errors["restoration"].mean()
-    values["loss"].backward()
-    with torch.no_grad():
-        strategy.restorer.head.weight.add_(0.1)
-    strategy.after_step()
-    assert torch.equal(strategy.teacher.steps, torch.tensor(1.0)), "the teacher follows all along"
-    strategy.at(0.5)
-    assert set(strategy(one, draws).errors) == {"restoration", "teacher"}
-    assert model(start=0.5, synthetic=False).begins == 0.0, "there is nothing else to learn from"

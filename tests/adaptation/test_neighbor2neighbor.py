@@ -5,7 +5,6 @@ import torch
 from torch import nn
 
 from noiseda.adaptation.neighbor2neighbor import Neighbor2Neighbor, subsample
-from noiseda.adaptation.synthetic import SyntheticOnly
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer, UNet
 from noiseda.strategy_settings import Neighbor2NeighborSettings
@@ -25,7 +24,7 @@ class Constant(Restorer):
 
 
 def strategy(restorer, **settings):
-    return Neighbor2Neighbor(restorer, Neighbor2NeighborSettings(**{"start": 0.0, **settings}))
+    return Neighbor2Neighbor(restorer, Neighbor2NeighborSettings(**settings))
 
 
 def batch(x_real):
@@ -89,20 +88,3 @@ def test_the_loss_is_the_papers_and_the_whole_image_receives_no_gradient():
     gradients = zip(torch.autograd.grad(found, weights), torch.autograd.grad(expected, weights), strict=True)
     for mine, theirs in gradients:
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
-
-
-def test_during_the_head_start_synthetic_pairs_are_learnt_from_alone():
-    torch.manual_seed(0)
-    restorer = UNet(width=4, depth=2)
-    model, one = strategy(restorer, start=0.5), batch(torch.rand(2, 3, 16, 16))
-    plain = SyntheticOnly(restorer)
-    draws = model.draw(one.y_syn, torch.Generator().manual_seed(0))
-    expected = plain.losses(plain(one, None), 0.0)["loss"]
-    for progress in (0.0, 0.49, 0.5):
-        model.at(progress)
-        found, early = model(one, draws), progress < 0.5
-        assert set(found.errors) == ({"restoration"} if early else {"restoration", "neighbor", "consistency"})
-        assert torch.equal(model.losses(found, progress)["loss"], expected) == early
-        assert (found.restored_real is None) == early
-    assert model.begins == 0.5
-    assert strategy(restorer, start=0.5, synthetic=False).begins == 0.0, "there is nothing else to learn from"

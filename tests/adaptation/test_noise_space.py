@@ -11,6 +11,7 @@ from noiseda.data.batches import Batch
 from noiseda.diffusion import Denoiser, NoisePredictor
 from noiseda.diffusion.layers import Dropout
 from noiseda.restoration import UNet
+from tests.diffusion.stacked import Stacked
 from tests.reference import paper
 
 B, P = 4, 16
@@ -51,7 +52,7 @@ def test_the_objective_is_the_papers(seed, margin):
 
     expected = paper.algorithm_1(
         lambda x: model.restorer(x[None])[0],
-        lambda x, a_bar: model.denoiser.network(x[None], 1000 * a_bar[None])[0],
+        lambda x, a_bar: Stacked(model.denoiser.network)(x[None], 1000 * a_bar[None])[0],
         one.x_syn, one.y_syn, one.x_real, draws.eps, draws.alpha_bar, swap, swap_negative,
         progress=0.3, margin=margin,
     )  # fmt: skip
@@ -94,14 +95,14 @@ def test_swapping_the_two_domains_leaves_the_shuffled_loss_distribution_unchange
     one = batch()
     restored = model.restorer(torch.cat([one.x_syn, one.x_real]))
     syn, real = restored.chunk(2)
-    from noiseda.adaptation.shuffle import shuffle
+    from noiseda.adaptation.permutation import shuffle
 
-    # Each order and its swapped partner are equally likely (tested in test_shuffle), and give each other's conditions.
+    # Each order and its swapped partner are equally likely (tested in test_permutation), and give each other's conditions.
     g = torch.Generator().manual_seed(0)
     for _ in range(20):
         order = model.draw(one.y_syn, g).order
         partner = (order + 3) % 6
-        assert torch.equal(shuffle(syn, real, order), shuffle(real, syn, partner))
+        assert all(map(torch.equal, shuffle(syn, real, order), shuffle(real, syn, partner)))
 
 
 def test_detached_negatives_send_no_gradient_but_keep_the_value():
@@ -143,7 +144,7 @@ def test_at_the_start_the_zero_initialised_predictor_predicts_nothing():
 
 def test_single_channel_images_are_served():
     torch.manual_seed(0)
-    predictor = NoisePredictor(inward=3, outward=1, width=8, multipliers=(1,), blocks=1, stem=2)
+    predictor = NoisePredictor(channels=1, width=8, multipliers=(1,), blocks=1, stem=2)
     model = NoiseSpace(UNet(width=4, depth=2, channels=1), Denoiser(predictor), ObjectiveSettings(shuffle="channels"))
     grey = Batch(*(torch.rand(2, 1, P, P) for _ in range(3)), None, ())
     terms = model(grey, model.draw(grey.y_syn, torch.Generator()))
@@ -221,14 +222,16 @@ def test_one_condition_alone_guides_its_own_domain(domain):
     """Eq. 1 with a single condition; nothing is swapped, and only that domain's images receive the gradient."""
     torch.manual_seed(0)
     restorer, _ = networks()
-    predictor = NoisePredictor(inward=6, width=8, multipliers=(1, 2), blocks=1, stem=2, attention=False, dropout=0.0)
+    predictor = NoisePredictor(
+        conditions=1, width=8, multipliers=(1, 2), blocks=1, stem=2, attention=False, dropout=0.0
+    )
     nn.init.normal_(predictor.last.weight, std=0.1)
     model = NoiseSpace(restorer, Denoiser(predictor), ObjectiveSettings(conditions=domain))
     one = batch()
     draws = model.draw(one.y_syn, torch.Generator().manual_seed(3))
     terms = model(one, draws)
     condition = restorer(one.x_syn if domain == "synthetic" else one.x_real)
-    expected = model.denoiser(one.y_syn, condition, draws.eps, draws.alpha_bar)
+    expected = model.denoiser.error(one.y_syn, (condition,), draws.eps, draws.alpha_bar)
     torch.testing.assert_close(terms.errors["noise"], expected)
     assert set(terms.errors) == {"restoration", "noise"}
     weights = list(restorer.parameters())

@@ -2,7 +2,7 @@
 
 import torch
 
-from noiseda.adaptation.score import Prior, Score
+from noiseda.adaptation.score import Score
 from noiseda.data.batches import Batch
 from noiseda.diffusion import Denoiser, NoisePredictor
 from noiseda.restoration import UNet
@@ -14,11 +14,11 @@ B, P = 3, 16
 def model(**settings):
     torch.manual_seed(0)
     restorer = UNet(width=4, depth=2)
-    predictor = NoisePredictor(inward=3, outward=3, width=8, multipliers=(1, 2), blocks=1, stem=2, dropout=0.0)
+    predictor = NoisePredictor(conditions=0, width=8, multipliers=(1, 2), blocks=1, stem=2, dropout=0.0)
     with torch.no_grad():
         for parameter in [*restorer.parameters(), *predictor.parameters()]:
             parameter.add_(0.05 * torch.randn(parameter.shape))
-    return Score(restorer, Prior(predictor), ScoreSettings(**settings))
+    return Score(restorer, Denoiser(predictor), ScoreSettings(**settings))
 
 
 def batch():
@@ -38,7 +38,7 @@ def test_the_gradient_on_restored_real_images_is_the_formulas():
     restored, (of_syn, of_real) = captured[0].detach()[B:], captured[0].grad.chunk(2)
     level = draws.alpha_bar_real[:, None, None, None]
     y_t = level.sqrt() * (2 * restored - 1) + (1 - level).sqrt() * draws.eps_real
-    eps_hat = strategy.prior.network(y_t, 1000 * draws.alpha_bar_real).detach()
+    eps_hat = strategy.denoiser.network(y_t, (), 1000 * draws.alpha_bar_real).detach()
     expected = ((1 - level) / level).sqrt() * (eps_hat - draws.eps_real) / 2 / (3 * P * P)
     torch.testing.assert_close(of_real, expected, rtol=1e-3, atol=1e-8)
     assert of_syn.abs().max() == 0
@@ -47,7 +47,7 @@ def test_the_gradient_on_restored_real_images_is_the_formulas():
 def test_the_model_of_clean_images_learns_from_clean_images_alone():
     strategy, one = model(), batch()
     terms = measured(strategy, one)
-    weights = list(strategy.prior.parameters())
+    weights = list(strategy.denoiser.parameters())
     others = [terms.errors[name].sum() for name in ("restoration", "score", "fidelity")]
     assert all(g is None for g in torch.autograd.grad(sum(others), weights, allow_unused=True, retain_graph=True))
     of_noise = torch.autograd.grad(
@@ -60,18 +60,17 @@ def test_the_model_of_clean_images_learns_from_clean_images_alone():
 def test_its_error_is_that_of_a_denoiser_without_conditions():
     strategy, one = model(), batch()
     draws = strategy.draw(one.y_syn, torch.Generator().manual_seed(0))
-    denoiser = Denoiser(strategy.prior.network)
-    expected = denoiser(one.y_syn, one.y_syn[:, :0], draws.eps, draws.alpha_bar)
+    expected = strategy.denoiser.error(one.y_syn, (), draws.eps, draws.alpha_bar)
     torch.testing.assert_close(strategy(one, draws).errors["noise"], expected)
 
 
 def test_a_perfect_prediction_pulls_nowhere():
     class Perfect(torch.nn.Module):
-        def forward(self, images, eps, alpha_bar):
+        def predict(self, images, conditions, eps, alpha_bar):
             return eps
 
     strategy, one = model(), batch()
-    strategy.prior = Perfect()
+    strategy.denoiser = Perfect()
     assert measured(strategy, one).errors["score"].abs().max() == 0
 
 

@@ -55,7 +55,7 @@ def risks(share, rounds=60):
         clean, noisy = scene(seed)
         draws = model.draw(clean, torch.Generator().manual_seed(seed))
         terms = model(Batch(clean, clean, noisy, None, ()), draws)
-        model.after_step()
+        model.after_step(0.4)
         if seed >= 15:
             noise = (noisy - clean).square().mean().sqrt()
             estimated.append(float(terms.errors["risk"].detach().mean() * noise))
@@ -83,7 +83,7 @@ def test_training_finds_the_restorer_that_truth_would_have_chosen(even):
         model.losses(terms, 1.0)["risk"].backward()
         optimizer.step()
         optimizer.zero_grad()
-        model.after_step()
+        model.after_step(0.4)
     shares = torch.linspace(0, 1, 41)
     clean, noisy = scene(999, count=64)
     with torch.no_grad():
@@ -112,11 +112,11 @@ def test_nothing_is_learnt_from_real_images_during_the_head_start_and_the_judge_
     assert values["loss"] == values["restoration"]
     with torch.no_grad():
         restorer.share.fill_(0.6)
-    model.after_step()
+    model.after_step(0.4)
     assert model.judge.teacher.network.share.item() == pytest.approx(0.6)
     values = model.losses(terms, 1.0)
     assert values["loss"] != values["restoration"]
     with torch.no_grad():
         restorer.share.fill_(0.9)
-    model.after_step()
+    model.after_step(1.0)
     assert model.judge.teacher.network.share.item() == pytest.approx(0.6)

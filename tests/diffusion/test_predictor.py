@@ -15,6 +15,7 @@ from noiseda.diffusion import Denoiser, NoisePredictor, Schedule
 from noiseda.diffusion.denoiser import LEVEL_SCALE
 from noiseda.diffusion.predictor import Attention, LevelEmbedding, ResidualBlock
 from noiseda.images import from_uint8
+from tests.diffusion.stacked import Stacked
 
 SMALL = {"width": 8, "multipliers": (1, 2), "blocks": 1, "stem": 2, "dropout": 0.0}
 
@@ -41,14 +42,14 @@ def test_the_default_is_of_the_papers_size():
         predictor, x, level = NoisePredictor(), torch.empty(1, 9, 128, 128), torch.empty(1)
     assert sum(p.numel() for p in predictor.parameters()) == 62_643_075  # the paper: 62.6 million
     with FlopCounterMode(display=False) as counter:
-        assert predictor(x, level).shape == (1, 3, 128, 128)
+        assert Stacked(predictor)(x, level).shape == (1, 3, 128, 128)
     assert counter.get_total_flops() / 2 == pytest.approx(51.5e9, rel=1e-3)
 
 
 def test_nothing_is_predicted_before_training():
     predictor = NoisePredictor(**SMALL)
     x = torch.randn(2, 9, 16, 16)
-    assert torch.equal(predictor(x, torch.tensor([1.0, 900.0])), torch.zeros(2, 3, 16, 16))
+    assert torch.equal(Stacked(predictor)(x, torch.tensor([1.0, 900.0])), torch.zeros(2, 3, 16, 16))
 
 
 @pytest.mark.parametrize("resample", ["", "down", "up"])
@@ -74,16 +75,16 @@ def test_the_zeros_of_the_whole_predictor_are_exactly_these():
 
 
 @pytest.mark.parametrize("stem", [1, 2, 4])
-@pytest.mark.parametrize(("inward", "outward"), [(9, 3), (3, 1)])
-def test_stems_keep_the_shape_and_fold_the_work(stem, inward, outward):
-    predictor = moved(NoisePredictor(**SMALL | {"stem": stem}, inward=inward, outward=outward))
+@pytest.mark.parametrize(("channels", "conditions"), [(3, 2), (1, 2), (3, 0)])
+def test_stems_keep_the_shape_and_fold_the_work(stem, channels, conditions):
+    predictor = moved(NoisePredictor(**SMALL | {"stem": stem}, channels=channels, conditions=conditions))
     assert predictor.stride == 2 * stem
-    assert predictor.first.in_channels == inward * stem**2
-    x = torch.randn(2, inward, 16, 24)
+    assert predictor.first.in_channels == (1 + conditions) * channels * stem**2
+    x = torch.randn(2, (1 + conditions) * channels, 16, 24)
     shapes = []
     predictor.first.register_forward_hook(lambda module, inputs, output: shapes.append(output.shape))
-    found = predictor(x, torch.rand(2) * 1000)
-    assert found.shape == (2, outward, 16, 24)
+    found = Stacked(predictor)(x, torch.rand(2) * 1000)
+    assert found.shape == (2, channels, 16, 24)
     assert shapes == [(2, 8, 16 // stem, 24 // stem)]
     assert found.std() > 0
 
@@ -92,7 +93,7 @@ def test_stems_keep_the_shape_and_fold_the_work(stem, inward, outward):
 @pytest.mark.parametrize("multipliers", [(1,), (1, 2), [1, 2, 3]])
 def test_a_gradient_reaches_every_parameter(multipliers, attention):
     predictor = moved(NoisePredictor(**SMALL | {"multipliers": multipliers}, attention=attention))
-    predictor(torch.randn(2, 9, 16, 16), torch.tensor([10.0, 700.0])).square().mean().backward()
+    Stacked(predictor)(torch.randn(2, 9, 16, 16), torch.tensor([10.0, 700.0])).square().mean().backward()
     dead = [n for n, p in predictor.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
     assert dead == []
 
@@ -100,7 +101,7 @@ def test_a_gradient_reaches_every_parameter(multipliers, attention):
 @pytest.mark.parametrize("width", [3, 24, 48])
 def test_any_width_finds_its_groups(width):
     predictor = NoisePredictor(**SMALL | {"width": width})
-    assert predictor(torch.randn(1, 9, 16, 16), torch.ones(1)).shape == (1, 3, 16, 16)
+    assert Stacked(predictor)(torch.randn(1, 9, 16, 16), torch.ones(1)).shape == (1, 3, 16, 16)
     norms = [module for module in predictor.modules() if isinstance(module, nn.GroupNorm)]
     assert all(n.num_channels % n.num_groups == 0 and n.num_groups == math.gcd(32, n.num_channels) for n in norms)
 
@@ -108,8 +109,8 @@ def test_any_width_finds_its_groups(width):
 def test_samples_do_not_see_each_other():
     predictor = moved(NoisePredictor(**SMALL)).eval()
     x, level = torch.randn(3, 9, 16, 16), torch.tensor([5.0, 300.0, 999.0])
-    together = predictor(x, level)
-    alone = torch.cat([predictor(x[i : i + 1], level[i : i + 1]) for i in range(3)])
+    together = Stacked(predictor)(x, level)
+    alone = torch.cat([Stacked(predictor)(x[i : i + 1], level[i : i + 1]) for i in range(3)])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
@@ -180,7 +181,7 @@ def test_neighbouring_levels_look_different():
 def test_the_level_changes_the_prediction():
     predictor = moved(NoisePredictor(**SMALL)).eval()
     x = torch.randn(1, 9, 16, 16).expand(2, -1, -1, -1)
-    first, second = predictor(x, LEVEL_SCALE * torch.tensor([0.50, 0.52]))
+    first, second = Stacked(predictor)(x, LEVEL_SCALE * torch.tensor([0.50, 0.52]))
     assert (first - second).abs().mean() > 0.01 * first.abs().mean()
 
 
@@ -204,14 +205,14 @@ PHOTOGRAPHS = [functools.cache(load) for load in (skimage.data.astronaut, skimag
 def judge():
     """A denoiser that was trained for a moment with the clean image as its condition."""
     torch.manual_seed(0)
-    network = NoisePredictor(inward=6, width=8, multipliers=(1, 2), blocks=1, stem=1, attention=False, dropout=0.0)
+    network = NoisePredictor(conditions=1, width=8, multipliers=(1, 2), blocks=1, stem=1, attention=False, dropout=0.0)
     denoiser, schedule, g = Denoiser(network), Schedule(), torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
     clean = patches(256, g)
     for _ in range(150):
         y = clean[torch.randint(len(clean), (8,), generator=g)]
         optimizer.zero_grad()
-        denoiser(y, y, torch.randn(y.shape, generator=g), schedule.draw(8, g)).mean().backward()
+        denoiser.error(y, (y,), torch.randn(y.shape, generator=g), schedule.draw(8, g)).mean().backward()
         optimizer.step()
     return denoiser.requires_grad_(False)
 
@@ -234,7 +235,7 @@ def test_the_error_rises_with_how_corrupted_the_condition_is(judge, corrupt, str
     g = torch.Generator().manual_seed(1)
     y = patches(64, g)
     eps, noise, alpha_bar = torch.randn(y.shape, generator=g), torch.randn(y.shape, generator=g), Schedule().draw(64, g)
-    errors = [judge(y, corrupt(y, noise, s), eps, alpha_bar).mean().item() for s in strengths]
+    errors = [judge.error(y, (corrupt(y, noise, s),), eps, alpha_bar).mean().item() for s in strengths]
     assert all(worse > factor * better for better, worse in itertools.pairwise(errors)), errors
 
 
@@ -248,7 +249,7 @@ def test_the_gradient_of_the_error_restores_the_condition(judge, corruption):
     for _ in range(11):
         distances.append((condition - y).square().mean().item())
         condition.requires_grad_()
-        error = judge(y, condition, torch.randn(y.shape, generator=g), Schedule().draw(len(y), g)).sum()
+        error = judge.error(y, (condition,), torch.randn(y.shape, generator=g), Schedule().draw(len(y), g)).sum()
         (gradient,) = torch.autograd.grad(error, condition)
         condition = (condition - gradient).detach()
     assert distances[-1] < 0.9 * distances[0]

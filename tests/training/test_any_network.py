@@ -14,7 +14,7 @@ from noiseda.inference import restore_files
 from noiseda.restoration import load, read_metadata
 from noiseda.restoration.catalogue import NETWORKS
 from noiseda.training import adapt
-from noiseda.training.assemble import build_optimizer, build_strategy, start_of
+from noiseda.training.assemble import build_objective, build_optimizer, start_of
 from noiseda.training.cost import describe
 from tests.restoration.networks import SMALL, built
 from tests.training.photographs import small
@@ -29,7 +29,7 @@ def settings_for(where: Path, name: str, **changes: object) -> AdaptSettings:
 def test_two_steps_of_adaptation_move_every_weight_that_is_to_learn(where: Path, name: str) -> None:
     """The diffusion model's loss and the pairs', as in the paper; and the file goes to us and to spandrel."""
     settings = settings_for(where, name, strategy="noise-space")
-    before = build_strategy(settings).restorer
+    before = build_objective(settings).restorer
     summary = adapt(settings)
     after = load(summary.weights)
     import spandrel  # after torchvision, which that made importable
@@ -117,7 +117,7 @@ def test_weights_bring_their_own_network(where: Path, restorer: dict[str, object
 def test_a_frozen_part_stays_as_it_is(where: Path) -> None:
     restorer = RestorerSettings(network="nafnet", **SMALL["nafnet"], freeze=["encoders.*", "intro.*"])
     settings = replace(small(where, steps=2, precision="fp32"), strategy="noise-space", restorer=restorer)
-    strategy = build_strategy(settings)
+    strategy = build_objective(settings)
     first, *_ = build_optimizer(strategy, settings.training).param_groups
     learning = [weight for weight in strategy.restorer.parameters() if weight.requires_grad]
     assert len(first["params"]) == len(learning) < len(list(strategy.restorer.parameters()))
@@ -133,7 +133,7 @@ def test_a_frozen_part_stays_as_it_is(where: Path) -> None:
 def test_a_pattern_that_makes_no_sense_is_refused(where: Path, pattern: str, words: list[str]) -> None:
     restorer = RestorerSettings(network="nafnet", **SMALL["nafnet"], freeze=[pattern])
     with pytest.raises(UserError) as refused:
-        build_strategy(replace(small(where), restorer=restorer))
+        build_objective(replace(small(where), restorer=restorer))
     assert all(word in str(refused.value) for word in [f"--restorer.freeze {pattern}", *words])
 
 

@@ -13,8 +13,8 @@ from noiseda.errors import UserError
 from noiseda.restoration import UNet, save_weights
 from noiseda.training import adapt
 from noiseda.training.assemble import (
+    build_objective,
     build_optimizer,
-    build_strategy,
     fingerprint,
     list_images,
     load_domains,
@@ -131,12 +131,12 @@ def test_all_strategies_start_from_the_same_restorer(where: Path) -> None:
         replace(settings, reference=where / "clean"),
         *(replace(settings, strategy=name) for name in STRATEGIES),
     )
-    expected = build_strategy(settings).restorer.state_dict()
+    expected = build_objective(settings).restorer.state_dict()
     for other in others:
-        found = build_strategy(other).restorer.state_dict()
+        found = build_objective(other).restorer.state_dict()
         assert found.keys() == expected.keys()
         assert all(torch.equal(found[key], expected[key]) for key in expected)
-    another = build_strategy(replace(settings, seed=1)).restorer.state_dict()
+    another = build_objective(replace(settings, seed=1)).restorer.state_dict()
     assert not all(torch.equal(another[key], expected[key]) for key in expected)
 
 
@@ -147,27 +147,29 @@ def test_weights_to_start_from_are_taken_or_refused(where: Path) -> None:
     start = where / "start.safetensors"
     save_weights(start, network.state_dict(), architecture="unet", arguments=arguments, task="denoise")
     settings = small(where, restorer=RestorerSettings(width=4, depth=2, start=start))
-    restorer = build_strategy(settings).restorer
+    restorer = build_objective(settings).restorer
     assert restorer.training
     assert all(torch.equal(a, b) for a, b in zip(restorer.parameters(), network.parameters(), strict=True))
     assert all(parameter.requires_grad for parameter in restorer.parameters())
     with pytest.raises(UserError, match=r"--restorer.start .*start\.safetensors holds .*width 4.*asks for.*width 8"):
-        build_strategy(replace(settings, restorer=RestorerSettings(width=8, depth=2, start=start)))
+        build_objective(replace(settings, restorer=RestorerSettings(width=8, depth=2, start=start)))
     with pytest.raises(UserError, match=r"--restorer\.start .*none\.safetensors"):
-        build_strategy(replace(settings, restorer=RestorerSettings(width=4, depth=2, start=where / "none.safetensors")))
+        build_objective(
+            replace(settings, restorer=RestorerSettings(width=4, depth=2, start=where / "none.safetensors"))
+        )
 
 
 def test_restorer_and_predictor_have_rates_of_their_own(where: Path) -> None:
     settings = small(where, learning_rate=0.01, predictor_learning_rate=0.002)
-    strategy = build_strategy(settings)
+    strategy = build_objective(settings)
     first, second = build_optimizer(strategy, settings.training).param_groups
     assert (first["peak"], second["peak"]) == (0.01, 0.002)
     assert sum(p.numel() for p in first["params"]) == sum(p.numel() for p in strategy.restorer.parameters())
     assert len(first["params"]) + len(second["params"]) == len(list(strategy.parameters()))
-    alone = build_optimizer(build_strategy(replace(settings, strategy="synthetic")), settings.training)
+    alone = build_optimizer(build_objective(replace(settings, strategy="synthetic")), settings.training)
     assert len(alone.param_groups) == 1
     # A teacher follows; it is not trained.
-    taught = build_optimizer(build_strategy(replace(settings, strategy="mean-teacher")), settings.training)
+    taught = build_optimizer(build_objective(replace(settings, strategy="mean-teacher")), settings.training)
     assert len(taught.param_groups) == 1
 
 

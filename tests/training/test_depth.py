@@ -86,7 +86,7 @@ def test_strategies_that_measure_noise_know_the_steps_of_the_files(dark: Path) -
         assert prepare(settings).strategy.noise.bank.levels == 4095
     settings = grey(dark, strategy="synthetic", also=["sure"], out=dark / "both", white_level=FULL)
     run = prepare(replace(settings, degradation=DegradationSettings(kind="white")))
-    assert run.strategy.parts[1].noise.bank.levels == FULL
+    assert run.objective.parts[1].noise.bank.levels == FULL
 
 
 def test_a_later_run_takes_weights_that_have_a_white_level(dark: Path) -> None:

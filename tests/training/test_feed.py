@@ -17,7 +17,7 @@ from noiseda.data.ahead import Ahead
 from noiseda.data.batches import DomainBatches
 from noiseda.errors import Interrupted, UserError
 from noiseda.training import adapt, checkpoints, feed, parcel
-from noiseda.training.assemble import build_strategy, list_images, load_domains
+from noiseda.training.assemble import build_objective, list_images, load_domains
 from noiseda.training.ema import MovingAverage
 from noiseda.training.feed import Feed, Starved, lost
 from noiseda.training.interrupt import StopRequest
@@ -31,7 +31,7 @@ from tests.training.test_resume import assert_same_result
 def steps(where: Path) -> Steps:
     settings = small(where)
     domains, _, _ = load_domains(settings, list_images(settings), where / "cache")
-    return Steps(DomainBatches(domains, size=2, patch=16, channels=3, seed=0), build_strategy(settings))
+    return Steps(DomainBatches(domains, size=2, patch=16, channels=3, seed=0), build_objective(settings))
 
 
 def fed(steps: Steps, *, workers: int, stop: StopRequest | None = None, count: int = 5, **options: object) -> Feed:

@@ -61,7 +61,7 @@ ship = run.ship
 def ship_and_keep(finished):
     folder, state = finished.settings.out.parent, finished.optimizer.state_dict()["state"]
     name = f"{finished.settings.out.name}.rank{RANK}.pt"
-    weights = {key: local(value) for key, value in finished.strategy.state_dict().items()}
+    weights = {key: local(value) for key, value in finished.objective.state_dict().items()}
     moments = [local(values[key]) for values in state.values() for key in ("exp_avg", "exp_avg_sq")]
     torch.save({"weights": weights, "moments": sum(moment.numel() for moment in moments)}, folder / name)
     return ship(finished)
@@ -195,9 +195,9 @@ def test_two_processes_train_what_one_of_twice_the_batch_trains(together: Path, 
 
 
 def test_the_runs_went_somewhere_to_be_compared(together: Path) -> None:
-    from noiseda.training.assemble import build_strategy
+    from noiseda.training.assemble import build_objective
 
-    start = build_strategy(run_of(together, "start", batch=4)).state_dict()
+    start = build_objective(run_of(together, "start", batch=4)).state_dict()
     end = last(together, "one-at-times")["strategy"]
     moved: dict[str, Tensor] = {key: (end[key] - start[key]).abs().max() for key in start}
     assert max(moved.values()) > 100 * TOLERANCE

@@ -9,7 +9,7 @@ import torch
 from noiseda.adaptation.catalogue import STRATEGIES
 from noiseda.config import AdaptSettings
 from noiseda.data.batches import DomainBatches
-from noiseda.training.assemble import build_strategy, list_images, load_domains
+from noiseda.training.assemble import build_objective, list_images, load_domains
 from noiseda.training.steps import Steps
 from tests.training.photographs import small
 
@@ -17,7 +17,7 @@ from tests.training.photographs import small
 def steps(settings: AdaptSettings, where: Path, *, size: int, rank: int = 0) -> Steps:
     domains, _, _ = load_domains(settings, list_images(settings), where / "cache")
     batches = DomainBatches(domains, size=size, patch=16, channels=3, seed=0, rank=rank)
-    return Steps(batches, build_strategy(settings))
+    return Steps(batches, build_objective(settings))
 
 
 def test_two_processes_draw_what_one_of_twice_the_batch_draws(where: Path) -> None:
@@ -60,5 +60,5 @@ def test_the_draws_of_every_strategy_are_joined_sample_by_sample(where: Path, na
     step = drawn[1]
     sizes = {len(value) for value in vars(step.draws).values() if value is not None} if step.draws else {2}
     assert sizes == {2}
-    terms = build_strategy(small(where, strategy=name))(step.batch, step.draws)
+    terms = build_objective(small(where, strategy=name))(step.batch, step.draws)
     assert all(error.shape[0] == 2 for error in terms.errors.values())

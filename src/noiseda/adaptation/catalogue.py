@@ -120,7 +120,7 @@ def build(restorer: Restorer, settings: AdaptSettings, levels: float = 255.0) ->
         levels: steps from black to white that the real files have; noise shows from such a step on.
     """
     names = (settings.strategy, *settings.also)
-    parts = {name: STRATEGIES[name](restorer, settings, levels) for name in names}
+    parts: dict[str, Objective[Any]] = {name: STRATEGIES[name](restorer, settings, levels) for name in names}
     return Combined(parts) if len(parts) > 1 else parts[settings.strategy]
 
 

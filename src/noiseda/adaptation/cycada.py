@@ -88,7 +88,12 @@ class CycleAdaptation(Objective[None]):
         """L = L_res + L_translated + L_discriminator + the generators' and the features' terms, weighted (Eq. 5)."""
         settings = self.settings
         generators = {"deceiving": settings.adversarial, "cycle": settings.cycle, "semantic": settings.semantic}
-        weights = {"restoration": 1.0, "translated": 1.0, "discriminator": 1.0, "generators": Sum(1.0, generators)}
+        weights: dict[str, float | Sum] = {
+            "restoration": 1.0,
+            "translated": 1.0,
+            "discriminator": 1.0,
+            "generators": Sum(1.0, generators),
+        }
         if self.classifier is None:
             return weights
         weight = ramp(progress, weight=settings.feature, steepness=settings.ramp)

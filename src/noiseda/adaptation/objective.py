@@ -97,6 +97,15 @@ class Objective(nn.Module, ABC, Generic[Draws]):
             progress: share of the run that is done, in [0, 1].
         """
 
+    def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
+        """The scalars of a batch, ``loss`` among them: its errors averaged and weighed (:func:`weigh`).
+
+        Args:
+            terms: what ``forward`` returned.
+            progress: share of the run that is done, in [0, 1].
+        """
+        return weigh(terms, self.weights(progress))
+
     def after_step(self, progress: float) -> None:
         """What is done after each move of the weights, such as letting a teacher follow; nothing by default.
 

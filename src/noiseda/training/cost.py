@@ -10,7 +10,6 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from noiseda.adaptation import weigh
 from noiseda.config import AdaptSettings
 from noiseda.data.batches import Batch
 from noiseda.training.assemble import build_objective, check_baseline, check_degradation, check_start, list_images
@@ -87,7 +86,7 @@ def describe(settings: AdaptSettings) -> Description:
         for progress in (0.0, 1.0) if objective.real_from else (1.0,):  # before it learns from real images, and after
             terms = objective(Batch(images, images, images, images, (), progress), draws)
             forward = counter.get_total_flops() - totals[-1]
-            torch.autograd.backward(weigh(terms, objective.weights(progress))["loss"])
+            torch.autograd.backward(objective.losses(terms, progress)["loss"])
             totals.append(counter.get_total_flops())
         early, sample = totals[1], totals[-1] - totals[-2]
     restorer = sum(parameter.numel() for parameter in objective.restorer.parameters())

@@ -14,7 +14,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from noiseda.adaptation import Terms, weigh
+from noiseda.adaptation import Terms
 from noiseda.config import AdaptSettings
 from noiseda.data.ahead import Ahead
 from noiseda.data.batches import Batch, DomainBatches, Domains, generator
@@ -137,11 +137,8 @@ def prepare(settings: AdaptSettings) -> Run:
     files = fingerprint(groups)
     run = Run(settings, accelerator, groups, files, batches, skipped, objective, model, optimizer, average, tried, deep)
     resume(run)
-    if (
-        run.tried
-        and run.objective.real_from > 0
-        and run.done >= first_step(run.objective.real_from, settings.training.steps)
-    ):
+    late = objective.real_from
+    if run.tried and late > 0 and run.done >= first_step(late, settings.training.steps):
         earlier = load_as_trained(earlier_weights(settings.out)).to(accelerator.device)
         run.tried = with_estimate(run.tried, settings, files_of(groups, "real"), earlier)
     check_same(accelerator, settings.out, files=files, done=run.done)
@@ -308,7 +305,7 @@ def _step(run: Run, feed: Feed, journal: Journal, measured: Measured) -> tuple[T
         with accelerator.accumulate(run.model):
             with autocast(training.precision, accelerator.device):
                 terms: Terms = run.model(step.batch, step.draws)
-            values = weigh(terms, run.objective.weights(run.done / training.steps))
+            values = run.objective.losses(terms, run.done / training.steps)
             accelerator.backward(values["loss"])
             if accelerator.sync_gradients:
                 parameters = list(run.model.parameters())
