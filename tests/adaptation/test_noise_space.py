@@ -97,7 +97,7 @@ def test_swapping_the_two_domains_leaves_the_shuffled_loss_distribution_unchange
     syn, real = restored.chunk(2)
     from noiseda.adaptation.permutation import shuffle
 
-    # Each order and its swapped partner are equally likely (tested in test_permutation), and give each other's conditions.
+    # Each order and its swapped partner are equally likely (test_permutation), and give each other's conditions.
     g = torch.Generator().manual_seed(0)
     for _ in range(20):
         order = model.draw(one.y_syn, g).order
