@@ -1,4 +1,4 @@
-"""The contract that every restoration network keeps: image -> image."""
+"""The contract that every restoration network keeps: degraded signal -> restored signal."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from noiseda.precision import FULL
 
 
 class Restorer(nn.Module, ABC):
-    """A network that restores images.
+    """A network that restores images, or signals of another rank.
 
-    It takes images in [0, 1] and returns images of the same shape; values may lie slightly outside [0, 1] and are
-    clamped where they are stored. It knows no loss, device or schedule. Any height and width are taken: the image is
-    padded inside to what the network asks for, by reflection, and cropped after.
+    It takes values in [0, 1] and returns such; they may lie slightly outside and are clamped where they are stored. It
+    knows no loss, device or schedule. Any height and width are taken: the image is padded inside to what the network
+    asks for, by reflection, and cropped after.
 
     Attributes:
-        channels: 1 (grey) or 3 (RGB).
+        channels: of images, 1 (grey) or 3 (RGB).
+        dims: spatial dimensions: 2 for images.
+        scale: how many times as high and wide the restored image is: 1, or more for super-resolution.
         stride: height and width are padded to a multiple of this.
         smallest: and to this at least.
         square: and to one another.
@@ -37,6 +39,8 @@ class Restorer(nn.Module, ABC):
 
     channels: int
     stride: int
+    dims: int = 2
+    scale: int = 1
     smallest: int = 1
     square: bool = False
     separate: bool = False
@@ -47,7 +51,7 @@ class Restorer(nn.Module, ABC):
 
     @abstractmethod
     def restore(self, images: Tensor) -> Tensor:
-        """Restore images whose sides are what the network asks for; (B, C, H, W) -> (B, C, H, W)."""
+        """Restore images whose sides are what the network asks for; (B, C, *spatial) -> (B, C, *spatial * scale)."""
 
     @property
     def features(self) -> nn.Module:
@@ -69,38 +73,38 @@ class Restorer(nn.Module, ABC):
         """Restore degraded images.
 
         Args:
-            images: (B, C, H, W), values in [0, 1], C = ``channels``, any H and W of at least 1.
+            images: (B, C, *spatial), values in [0, 1], C = ``channels``, any sides of at least 1.
 
         Returns:
-            (B, C, H, W): the restored images.
+            (B, C, *spatial * scale): the restored images.
 
         Raises:
             ValueError: when the number of dimensions or of channels is another.
         """
-        if images.ndim != 4 or images.shape[1] != self.channels:
-            raise ValueError(f"expected images of shape (B, {self.channels}, H, W), not {tuple(images.shape)}")
-        height, width = images.shape[-2:]
-        padded = pad_to(images, self.padded(height, width))
-        return self.restore(padded)[..., :height, :width]
+        if images.ndim != 2 + self.dims or images.shape[1] != self.channels:
+            axes = {1: "W", 2: "H, W", 3: "D, H, W"}[self.dims]
+            raise ValueError(f"expected images of shape (B, {self.channels}, {axes}), not {tuple(images.shape)}")
+        sides = tuple(images.shape[2:])
+        restored = self.restore(pad_to(images, self.padded(*sides)))
+        return restored[(slice(None), slice(None), *(slice(side * self.scale) for side in sides))]
 
-    def padded(self, height: int, width: int) -> tuple[int, int]:
+    def padded(self, *sides: int) -> tuple[int, ...]:
         """The size to which an image is padded inside."""
-        least = max(self.smallest, max(height, width) if self.square else 1)
-        down, right = (math.ceil(max(side, least) / self.stride) * self.stride for side in (height, width))
-        return down, right
+        least = max(self.smallest, max(sides) if self.square else 1)
+        return tuple(math.ceil(max(side, least) / self.stride) * self.stride for side in sides)
 
     def passes(self, *batches: Tensor) -> tuple[Tensor, ...]:
         """Batches of several domains as those to run: one of all, or each by itself where the network asks for it."""
         return batches if self.separate else (torch.cat(batches),)
 
     def together(self, *batches: Tensor) -> tuple[Tensor, ...]:
-        """Restore batches of several domains, (B, C, H, W) each, float32 -> as many."""
+        """Restore batches of several domains, (B, C, *spatial) each, float32 -> as many."""
         restored = torch.cat([self(images) for images in self.passes(*batches)]).float()
         return torch.split(restored, [len(images) for images in batches])
 
 
-def pad_to(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Pad images at the right and at the bottom to a height and a width.
+def pad_to(images: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Pad images at the right and at the bottom to a height and a width; other signals at the end of each side.
 
     Reflects as far as the image reaches, then repeats the border (an image of one pixel cannot be reflected).
 
@@ -108,13 +112,19 @@ def pad_to(images: Tensor, size: tuple[int, int]) -> Tensor:
     >>> pad_to(torch.zeros(1, 3, 1, 13), (8, 16)).shape
     torch.Size([1, 3, 8, 16])
     """
-    height, width = images.shape[-2:]
-    down, right = size[0] - height, size[1] - width
-    if not down and not right:
+    sides = images.shape[-len(size) :]
+    missing = [wanted - side for wanted, side in zip(size, sides, strict=True)]
+    if not any(missing):
         return images
-    mirrored = min(right, width - 1), min(down, height - 1)
-    images = F.pad(images, (0, mirrored[0], 0, mirrored[1]), mode="reflect")
-    return F.pad(images, (0, right - mirrored[0], 0, down - mirrored[1]), mode="replicate")
+    mirrored = [min(more, side - 1) for more, side in zip(missing, sides, strict=True)]
+    repeated = [more - less for more, less in zip(missing, mirrored, strict=True)]
+    images = F.pad(images, _at_ends(mirrored), mode="reflect")
+    return F.pad(images, _at_ends(repeated), mode="replicate")
+
+
+def _at_ends(more: list[int]) -> list[int]:
+    """How much to pad each side with, as torch wants it: the last side first, before and after."""
+    return [amount for side in reversed(more) for amount in (0, side)]
 
 
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
@@ -124,5 +134,4 @@ def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     >>> pad_to_multiple(torch.zeros(1, 3, 1, 13), 8).shape
     torch.Size([1, 3, 8, 16])
     """
-    height, width = images.shape[-2:]
-    return pad_to(images, (height + -height % multiple, width + -width % multiple))
+    return pad_to(images, tuple(side + -side % multiple for side in images.shape[2:]))

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from noiseda.dims import AVERAGES, CONVOLUTIONS, LINEAR, check_dims
 from noiseda.restoration.contract import Restorer
 
 SLOPE = 0.2
 """Slope of LeakyReLU below zero."""
 
-_SIZES = {"width": range(1, 4097), "depth": range(1, 13), "channels": (1, 3)}
+_SIZES = {"width": range(1, 4097), "depth": range(1, 13), "channels": range(1, 65), "dims": range(1, 4)}
 
 
 class UNet(Restorer):
@@ -28,7 +29,11 @@ class UNet(Restorer):
     Args:
         width: channels of the first stage; stage s has width * 2**s.
         depth: number of stages.
-        channels: 1 (grey) or 3 (RGB).
+        channels: 1 (grey), 3 (RGB), or those of another signal.
+        dims: spatial dimensions of what is restored: 1 (sound), 2 (images) or 3 (clips, volumes).
+
+    Raises:
+        ValueError: where ``dims`` is another.
 
     Attributes:
         recompute: whether the backward pass computes the inside of the stages anew, to save memory.
@@ -37,25 +42,26 @@ class UNet(Restorer):
     recompute = False
     architecture = "unet"
 
-    def __init__(self, *, width: int = 64, depth: int = 4, channels: int = 3) -> None:
+    def __init__(self, *, width: int = 64, depth: int = 4, channels: int = 3, dims: int = 2) -> None:
         super().__init__()
-        self.channels = channels
-        self.arguments = {"width": width, "depth": depth, "channels": channels}
+        check_dims(dims)
+        self.channels, self.dims = channels, dims
+        self.arguments = {"width": width, "depth": depth, "channels": channels} | ({} if dims == 2 else {"dims": dims})
         self.stride = 2 ** (depth - 1)
         widths = [width * 2**stage for stage in range(depth)]
-        self.down = nn.ModuleList(_stage(a, b) for a, b in zip([channels, *widths], widths, strict=False))
-        self.shrink = nn.AvgPool2d(2)
+        self.down = nn.ModuleList(_stage(a, b, dims) for a, b in zip([channels, *widths], widths, strict=False))
         upward = list(zip(widths[:0:-1], widths[-2::-1], strict=True))  # (from, to), deepest first
         self.grow = nn.ModuleList(
             nn.Sequential(
-                nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False), nn.Conv2d(a, b, 3, padding=1)
+                nn.Upsample(scale_factor=2, mode=LINEAR[dims], align_corners=False),
+                CONVOLUTIONS[dims](a, b, 3, padding=1),
             )
             for a, b in upward
         )
-        self.up = nn.ModuleList(_stage(2 * b, b) for _, b in upward)
-        self.head = nn.Conv2d(width, channels, 3, padding=1)
+        self.up = nn.ModuleList(_stage(2 * b, b, dims) for _, b in upward)
+        self.head = CONVOLUTIONS[dims](width, channels, 3, padding=1)
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):  # keeps the signal's size from layer to layer (arXiv 1502.01852)
+            if isinstance(module, CONVOLUTIONS[dims]):  # keeps the signal's size from layer to layer (arXiv 1502.01852)
                 nn.init.kaiming_normal_(module.weight, a=SLOPE)
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
         nn.init.zeros_(self.head.weight)
@@ -65,19 +71,21 @@ class UNet(Restorer):
         """The network without memory for its weights, and without random draws.
 
         Args:
-            arguments: those of the constructor: width from 1 to 4096, depth from 1 to 12, 1 or 3 channels.
+            arguments: those of the constructor: width from 1 to 4096, depth from 1 to 12, 1 or 3 channels; with dims 1
+                or 3, up to 64 channels.
 
         Raises:
             ValueError: One is another.
         """
-        sizes = {"width": 64, "depth": 4, "channels": 3}
+        sizes = {"width": 64, "depth": 4, "channels": 3, "dims": 2}
         for name, value in arguments.items():
             if name not in sizes:
                 raise ValueError(f"it has no argument {name[:40]!r}")
             if type(value) is not int or value not in _SIZES[name]:
-                expected = "1 or 3" if name == "channels" else f"a whole number from 1 to {max(_SIZES[name])}"
-                raise ValueError(f"{name} must be {expected}, not {str(value)[:40]}")
+                raise ValueError(f"{name} must be a whole number from 1 to {max(_SIZES[name])}, not {str(value)[:40]}")
             sizes[name] = value
+        if sizes["dims"] == 2 and sizes["channels"] not in (1, 3):
+            raise ValueError(f"channels must be 1 or 3, not {sizes['channels']}")
         with torch.device("meta"):
             return cls(**sizes)
 
@@ -89,11 +97,13 @@ class UNet(Restorer):
         {'width': 4, 'depth': 3, 'channels': 1}
         """
         first = state.get("down.0.0.weight")
-        if first is None or first.ndim != 4 or not {"head.weight", "head.bias"} <= state.keys():
+        if first is None or first.ndim not in (3, 4, 5) or not {"head.weight", "head.bias"} <= state.keys():
             return None
         depth = len({name.split(".")[1] for name in state if name.startswith("down.")})
         try:
-            found = cls.outline({"width": first.shape[0], "depth": depth, "channels": first.shape[1]})
+            found = cls.outline(
+                {"width": first.shape[0], "depth": depth, "channels": first.shape[1], "dims": first.ndim - 2}
+            )
         except ValueError:
             return None
         shapes = {name: weight.shape for name, weight in state.items()}
@@ -108,11 +118,11 @@ class UNet(Restorer):
         return self.down[-1]
 
     def restore(self, images: Tensor) -> Tensor:
-        """Restore images whose sides are multiples of ``stride``; (B, C, H, W) -> (B, C, H, W)."""
+        """Restore signals whose sides are multiples of ``stride``; (B, C, *spatial) -> the same."""
         x = images
         skips: list[Tensor] = []
         for stage in self.down:
-            x = self._run(stage, self.shrink(x) if skips else x)  # (B, width * 2**s, H / 2**s, W / 2**s)
+            x = self._run(stage, AVERAGES[self.dims](x, 2) if skips else x)  # (B, width * 2**s, *spatial / 2**s)
             skips.append(x)
         skips.pop()
         for grow, stage in zip(self.grow, self.up, strict=True):
@@ -125,11 +135,11 @@ class UNet(Restorer):
         return stage(x)  # type: ignore[no-any-return]
 
 
-def _stage(inward: int, outward: int) -> nn.Sequential:
-    """Two 3x3 convolutions, each followed by LeakyReLU(0.2)."""
+def _stage(inward: int, outward: int, dims: int) -> nn.Sequential:
+    """Two convolutions of side 3, each followed by LeakyReLU(0.2)."""
     return nn.Sequential(
-        nn.Conv2d(inward, outward, 3, padding=1),
+        CONVOLUTIONS[dims](inward, outward, 3, padding=1),
         nn.LeakyReLU(SLOPE, inplace=True),
-        nn.Conv2d(outward, outward, 3, padding=1),
+        CONVOLUTIONS[dims](outward, outward, 3, padding=1),
         nn.LeakyReLU(SLOPE, inplace=True),
     )
