@@ -13,25 +13,83 @@ from typing import TYPE_CHECKING
 from noiseda import telemetry
 
 if TYPE_CHECKING:
-    from noiseda.adaptation import NoiseSpace
-    from noiseda.config import AdaptSettings
+    from noiseda.adaptation import (
+        Combined,
+        MeanTeacher,
+        Neighbor2Neighbor,
+        NoiseSpace,
+        Objective,
+        Stages,
+        Sum,
+        SyntheticOnly,
+        Terms,
+        Weights,
+        charbonnier,
+    )
+    from noiseda.adaptation.ramp import ramp
+    from noiseda.config import (
+        AdaptSettings,
+        DegradationSettings,
+        PredictorSettings,
+        RestorerSettings,
+        TrainingSettings,
+    )
+    from noiseda.config import ObjectiveSettings as NoiseSpaceSettings
+    from noiseda.data.batches import Batch, Batches, Domains
+    from noiseda.data.degradations import Degradation
+    from noiseda.data.drawn import Sample
+    from noiseda.data.photographs import photographs
     from noiseda.diffusion import Denoiser, NoisePredictor, Schedule
+    from noiseda.errors import UserError
     from noiseda.evaluation.report import evaluate
-    from noiseda.inference import restore
-    from noiseda.restoration import UNet, load
-    from noiseda.training import adapt
+    from noiseda.inference import restore, restore_files
+    from noiseda.restoration import Restorer, UNet, load, save_weights
+    from noiseda.strategy_settings import MeanTeacherSettings, Neighbor2NeighborSettings
+    from noiseda.training import Plan, Summary, adapt, fit, resolve
 
 __all__ = [
     "AdaptSettings",
+    "Batch",
+    "Batches",
+    "Combined",
+    "Degradation",
+    "DegradationSettings",
     "Denoiser",
+    "Domains",
+    "MeanTeacher",
+    "MeanTeacherSettings",
+    "Neighbor2Neighbor",
+    "Neighbor2NeighborSettings",
     "NoisePredictor",
     "NoiseSpace",
+    "NoiseSpaceSettings",
+    "Objective",
+    "Plan",
+    "PredictorSettings",
+    "Restorer",
+    "RestorerSettings",
+    "Sample",
     "Schedule",
+    "Stages",
+    "Sum",
+    "Summary",
+    "SyntheticOnly",
+    "Terms",
+    "TrainingSettings",
     "UNet",
+    "UserError",
+    "Weights",
     "adapt",
+    "charbonnier",
     "evaluate",
+    "fit",
     "load",
+    "photographs",
+    "ramp",
+    "resolve",
     "restore",
+    "restore_files",
+    "save_weights",
 ]
 
 telemetry.switch_off()  # before anything that has some is imported
@@ -39,15 +97,47 @@ telemetry.switch_off()  # before anything that has some is imported
 # Imported when first asked for: who restores needs nothing of what trains.
 _HOMES = {
     "AdaptSettings": ("noiseda.config", "AdaptSettings"),
+    "Batch": ("noiseda.data.batches", "Batch"),
+    "Batches": ("noiseda.data.batches", "Batches"),
+    "Combined": ("noiseda.adaptation", "Combined"),
+    "Degradation": ("noiseda.data.degradations", "Degradation"),
+    "DegradationSettings": ("noiseda.config", "DegradationSettings"),
     "Denoiser": ("noiseda.diffusion", "Denoiser"),
+    "Domains": ("noiseda.data.batches", "Domains"),
+    "MeanTeacher": ("noiseda.adaptation", "MeanTeacher"),
+    "MeanTeacherSettings": ("noiseda.strategy_settings", "MeanTeacherSettings"),
+    "Neighbor2Neighbor": ("noiseda.adaptation", "Neighbor2Neighbor"),
+    "Neighbor2NeighborSettings": ("noiseda.strategy_settings", "Neighbor2NeighborSettings"),
     "NoisePredictor": ("noiseda.diffusion", "NoisePredictor"),
     "NoiseSpace": ("noiseda.adaptation", "NoiseSpace"),
+    "NoiseSpaceSettings": ("noiseda.config", "ObjectiveSettings"),
+    "Objective": ("noiseda.adaptation", "Objective"),
+    "Plan": ("noiseda.training", "Plan"),
+    "PredictorSettings": ("noiseda.config", "PredictorSettings"),
+    "Restorer": ("noiseda.restoration", "Restorer"),
+    "RestorerSettings": ("noiseda.config", "RestorerSettings"),
+    "Sample": ("noiseda.data.drawn", "Sample"),
     "Schedule": ("noiseda.diffusion", "Schedule"),
+    "Stages": ("noiseda.adaptation", "Stages"),
+    "Sum": ("noiseda.adaptation", "Sum"),
+    "Summary": ("noiseda.training", "Summary"),
+    "SyntheticOnly": ("noiseda.adaptation", "SyntheticOnly"),
+    "Terms": ("noiseda.adaptation", "Terms"),
+    "TrainingSettings": ("noiseda.config", "TrainingSettings"),
     "UNet": ("noiseda.restoration", "UNet"),
+    "UserError": ("noiseda.errors", "UserError"),
+    "Weights": ("noiseda.adaptation", "Weights"),
     "adapt": ("noiseda.training", "adapt"),
+    "charbonnier": ("noiseda.adaptation", "charbonnier"),
     "evaluate": ("noiseda.evaluation.report", "evaluate"),
+    "fit": ("noiseda.training", "fit"),
     "load": ("noiseda.restoration", "load"),
+    "photographs": ("noiseda.data.photographs", "photographs"),
+    "ramp": ("noiseda.adaptation.ramp", "ramp"),
+    "resolve": ("noiseda.training", "resolve"),
     "restore": ("noiseda.inference", "restore"),
+    "restore_files": ("noiseda.inference", "restore_files"),
+    "save_weights": ("noiseda.restoration", "save_weights"),
 }
 
 

@@ -46,6 +46,7 @@ StrategyName = Literal[
 ]  # fmt: skip
 StrategyChoice = Literal["auto", StrategyName]
 Precision = Literal["auto", "fp32", "bf16"]
+Decay = Literal["auto", "constant", "cosine", "cooldown"]
 MemoryFormat = Literal["auto", "channels_last", "channels_first"]
 
 
@@ -151,7 +152,7 @@ class TrainingSettings:
     predictor_learning_rate: float | None = None
     """Adam's learning rate for the noise predictor; by default the restorer's."""
 
-    decay: Literal["auto", "constant", "cosine", "cooldown"] = "auto"
+    decay: Decay = "auto"
     """Learning rate over the run: constant (the paper), falling to zero along half a cosine, or in the last fifth alone
     (cooldown, Hägele et al. 2024), or auto: cooldown from --restorer.start, cosine from random weights."""
 
@@ -303,24 +304,12 @@ class AdaptSettings:
     critic: CriticSettings = field(default_factory=CriticSettings)
 
     def __post_init__(self) -> None:
-        """Take texts for paths and addresses, as one writes them in Python; settle what ``auto`` stands for."""
+        """Take texts for paths and addresses, as one writes them in Python."""
         for name in ("real", "clean", "pairs", "reference", "validation", "baseline", "out", "cache"):
             value = getattr(self, name)
             if isinstance(value, str):
                 found = location(value) if name in ("real", "clean", "pairs", "reference") else Path(value)
                 object.__setattr__(self, name, found)
-        object.__setattr__(self, "restorer", self.restorer.settled())
-        if self.strategy == "auto":
-            object.__setattr__(self, "strategy", self._suited)
-
-    @property
-    def _suited(self) -> StrategyName:
-        """What gained most where it was measured (docs/results.md)."""
-        if self.reference is not None:  # which noise-space alone learns from
-            return "noise-space"
-        if self.task != "denoise":
-            return "mean-teacher"
-        return "neighbor2neighbor" if self.matches else "noise-space"
 
     @property
     def adapts(self) -> bool:
@@ -380,8 +369,9 @@ class AdaptSettings:
         if self.training.shard and adversarial:
             raise UserError(f"--training.shard is for large predictors, and not for --strategy {adversarial[0]}")
         shrink = self.predictor.stem * 2 ** (len(self.predictor.multipliers) - 1)
-        if self.restorer.network.startswith("unet"):
-            shrink = math.lcm(shrink, 2 ** ((self.restorer.depth or 1) - 1))
+        restorer = self.restorer.settled()
+        if restorer.network.startswith("unet"):
+            shrink = math.lcm(shrink, 2 ** ((restorer.depth or 1) - 1))
         if self.training.patch < 16 or self.training.patch % shrink:
             least = f"at least 16 and a multiple of {shrink} (--predictor.stem x 2 per further level, and 2 per further"
             raise UserError(f"--training.patch must be {least} --restorer.depth), not {self.training.patch}")

@@ -98,12 +98,13 @@ class RestorerSettings:
             if also:
                 raise UserError(f"--weights brings its own network: give it without --restorer.{also[0]}")
             return
-        usual = SIZES[self.network]
+        network: NetworkName = "unet" if self.network == "auto" else self.network
+        usual = SIZES[network]
         if foreign := [name for name in given if name not in usual]:
             known = ", ".join(f"--restorer.{name}" for name in usual)
-            raise UserError(f"--restorer.{foreign[0]} means nothing to {self.network}, which has {known}")
+            raise UserError(f"--restorer.{foreign[0]} means nothing to {network}, which has {known}")
         count = len(usual.get("blocks", []))
         if self.blocks is not None and (len(self.blocks) != count or min(self.blocks) < 1):
             raise UserError(
-                f"--restorer.blocks of {self.network} must be {count} number(s) of 1 and more, not {self.blocks}"
+                f"--restorer.blocks of {network} must be {count} number(s) of 1 and more, not {self.blocks}"
             )

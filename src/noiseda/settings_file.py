@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 import yaml
 
@@ -54,6 +54,8 @@ def to_tree(settings: object) -> dict[str, Any]:
     def plain(value: object) -> object:
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        if isinstance(value, Mapping):
+            return {name: plain(item) for name, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [plain(item) for item in value]
         return str(value) if isinstance(value, (Path, str)) else value  # an address and a text read from YAML too
@@ -75,25 +77,50 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def computed(settings: AdaptSettings) -> dict[str, Any]:
+def computed(settings: AdaptSettings | Mapping[str, Any]) -> dict[str, Any]:
     """All settings that decide what a run computes, by dotted name."""
     freely = set(_RESUME_FREELY) - {"training.batch", "training.accumulate"}
-    return {name: value for name, value in flatten(to_tree(settings)).items() if name not in freely}
+    tree = settings if isinstance(settings, Mapping) else to_tree(settings)
+    return {name: value for name, value in flatten(tree).items() if name not in freely}
 
 
-def differences(before: Mapping[str, Any], settings: AdaptSettings) -> list[str]:
+def from_tree(tree: Mapping[str, Any], kind: type[Any] = AdaptSettings) -> Any:  # noqa: ANN401
+    """Settings from nested dictionaries: the inverse of :func:`to_tree`.
+
+    Args:
+        tree: name -> value; what is not named has its default.
+        kind: the dataclass.
+
+    Raises:
+        TypeError: a name is none of its settings.
+
+    >>> from_tree({"seed": 3, "training": {"batch": 8}}).training.batch
+    8
+    """
+    hints = get_type_hints(kind)
+
+    def value_of(name: str, value: object) -> object:
+        if isinstance(value, Mapping) and dataclasses.is_dataclass(hints.get(name)):
+            return from_tree(value, hints[name])
+        is_range = isinstance(value, list) and get_origin(hints.get(name)) is tuple
+        return tuple(value) if is_range else value  # type: ignore[arg-type]
+
+    return kind(**{name: value_of(name, value) for name, value in tree.items()})
+
+
+def differences(before: AdaptSettings, settings: AdaptSettings) -> list[str]:
     """Settings in which a run would compute something else than an earlier one.
 
     Args:
-        before: the tree of the earlier run's settings.
-        settings: those of the run to come.
+        before: those of the earlier run.
+        settings: those of the run to come; both with nothing left open.
 
     Returns:
         One line each: ``--training.steps was 4000, now is 8000``.
     """
-    old, new = flatten(before), flatten(to_tree(settings))
-    changed = [key for key in (old | new) if old.get(key) != new.get(key) and key not in _RESUME_FREELY]
-    return [f"--{key} was {old.get(key)}, now is {new.get(key)}" for key in changed]
+    old, new = flatten(to_tree(before)), flatten(to_tree(settings))
+    changed = [key for key in new if old[key] != new[key] and key not in _RESUME_FREELY]
+    return [f"--{key} was {old[key]}, now is {new[key]}" for key in changed]
 
 
 def write_settings(settings: AdaptSettings, path: Path) -> None:
@@ -102,8 +129,17 @@ def write_settings(settings: AdaptSettings, path: Path) -> None:
     Raises:
         OSError: no room, no right.
     """
+    write_tree(to_tree(settings), path)
+
+
+def write_tree(tree: Mapping[str, Any], path: Path) -> None:
+    """Write a tree of plain values as YAML, whole or not at all.
+
+    Raises:
+        OSError: no room, no right.
+    """
     with atomic(path) as file:
-        file.write(plain_yaml.dump(to_tree(settings)).encode())
+        file.write(plain_yaml.dump(dict(tree)).encode())
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def test_their_noise_is_reported_as_it_is(dark: Path) -> None:
 def test_strategies_that_measure_noise_know_the_steps_of_the_files(dark: Path) -> None:
     for strategy in ("sure", "flat-noise"):
         settings = grey(dark, strategy=strategy, out=dark / strategy, degradation=DegradationSettings(kind="white"))
-        assert prepare(settings).strategy.noise.bank.levels == 4095
+        assert prepare(settings).objective.noise.bank.levels == 4095
     settings = grey(dark, strategy="synthetic", also=["sure"], out=dark / "both", white_level=FULL)
     run = prepare(replace(settings, degradation=DegradationSettings(kind="white")))
     assert run.objective.parts[1].noise.bank.levels == FULL

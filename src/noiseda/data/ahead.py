@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
-from noiseda.data.batches import DomainBatches
+from noiseda.data.batches import Batches, DomainBatches
 from noiseda.data.shards import Shard
 from noiseda.data.stream import ShardStream
 from noiseda.data.unpacked import is_whole
@@ -28,13 +28,13 @@ class Ahead:
     """
 
     def __init__(
-        self, batches: DomainBatches, numbers: range, *, behind: int, say: Callable[[str], None] = lambda text: None
+        self, batches: Batches, numbers: range, *, behind: int, say: Callable[[str], None] = lambda text: None
     ) -> None:
         self._batches, self._numbers, self._behind, self._say = batches, numbers, behind, say
-        domains = batches.domains
-        sources = (domains.synthetic, domains.real, domains.reference)
+        domains = batches.domains if isinstance(batches, DomainBatches) else None
+        sources = (domains.synthetic, domains.real, domains.reference) if domains else ()
         self._streams = [images for images in sources if isinstance(images, ShardStream)]
-        self._last = batches.samples(numbers[-1])[-1] if numbers else 0
+        self._last = batches.samples(numbers[-1])[-1] if numbers and isinstance(batches, DomainBatches) else 0
         self._jobs: dict[Path, Future[None]] = {}
         self._here: list[list[Shard]] = []
         self._keep: set[Path] = set()
@@ -71,6 +71,8 @@ class Ahead:
 
     def _prepare(self, number: int) -> None:
         """Have all shards of a batch, and see to those that come after them."""
+        if not isinstance(self._batches, DomainBatches):
+            return
         samples = self._batches.samples(number)
         here = [stream.needed(samples[0], samples[-1]) for stream in self._streams]
         if here == self._here:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from noiseda.data.cache import Drawn
-from noiseda.data.degradations import Degradation
+from noiseda.data.degradations import Degrade
 from noiseda.data.draws import uniform
 
 
@@ -64,6 +64,26 @@ class Images(Protocol):
         ...
 
 
+class Batches(Protocol):
+    """Batches by number, each a pure function of its number."""
+
+    @property
+    def size(self) -> int:
+        """Samples of each domain in a batch."""
+        ...
+
+    @property
+    def accumulate(self) -> int:
+        """Batches of a process in an optimiser step."""
+        ...
+
+    def __getitem__(self, number: int) -> Batch: ...
+
+    def generators(self, purpose: str, number: int) -> list[torch.Generator]:
+        """A generator for each sample of batch ``number``, of its own for each purpose."""
+        ...
+
+
 @dataclass(frozen=True)
 class Domains:
     """The images of a run.
@@ -77,7 +97,7 @@ class Domains:
     """
 
     synthetic: Images
-    degradation: Degradation | None
+    degradation: Degrade | None
     real: Images | None = None
     reference: Images | None = None
     share: float = 1.0
@@ -135,7 +155,7 @@ class DomainBatches(Dataset[Batch]):
 
     def _pair(self, files: list[str], sample: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         images, degrade = self.domains.synthetic, self.domains.degradation
-        margin = 0 if degrade is None else degrade.margin
+        margin = 0 if degrade is None else getattr(degrade, "margin", 0)
         names, patches = images.draw(sample, self.patch + 2 * margin, generator, self.channels)
         files.extend(names)
         *given, clean = patches

@@ -45,6 +45,9 @@ class Degradation(Protocol):
         ...
 
 
+Degrade = Callable[[Tensor, torch.Generator], Tensor]
+"""A degradation, or a function of one's own that is called like one; without an attribute ``margin`` it needs none."""
+
 DEGRADATIONS: dict[str, Callable[..., Degradation]] = {
     "white": White,
     "poisson-gaussian": PoissonGaussian,

@@ -1,8 +1,10 @@
-"""The run: settings in, adapted weights out."""
+"""The run: settings or objects in, adapted weights out."""
 
 from noiseda.errors import Interrupted
 from noiseda.training.cost import Description, describe
+from noiseda.training.fitting import fit
+from noiseda.training.plan import Evidence, Plan, resolve
 from noiseda.training.run import adapt
 from noiseda.training.ship import Summary
 
-__all__ = ["Description", "Interrupted", "Summary", "adapt", "describe"]
+__all__ = ["Description", "Evidence", "Interrupted", "Plan", "Summary", "adapt", "describe", "fit", "resolve"]

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from noiseda.config import AdaptSettings, TrainingSettings
 from noiseda.errors import UserError
-from noiseda.settings_file import differences, read_settings, write_settings
+from noiseda.settings_file import (
+    computed,
+    differences,
+    from_tree,
+    read_settings,
+    to_tree,
+    write_settings,
+    write_tree,
+)
 from noiseda.training import checkpoints
+from noiseda.training.plan import resolve
 
 
 def check_claim(settings: AdaptSettings, processes: int = 1) -> None:
@@ -24,7 +36,7 @@ def check_claim(settings: AdaptSettings, processes: int = 1) -> None:
     path, folder = settings.out / "settings.yaml", settings.out / "checkpoints"
     if not path.exists() or not checkpoints.found(folder):
         return
-    changed = differences(read_settings(path), settings)
+    changed = differences(earlier_settings(path), resolve(settings).settings)
     before = (checkpoints.latest(folder, mapped=True) or {}).get("samples")
     if before not in (None, samples_a_step(settings.training, processes)):
         changed.append(_other_samples(before, settings.training, processes))
@@ -33,6 +45,45 @@ def check_claim(settings: AdaptSettings, processes: int = 1) -> None:
             f"--out {settings.out} holds a run with other settings ({'; '.join(changed)}). "
             f"Give another --out, or remove that folder to start anew{_further(settings, changed)}"
         )
+
+
+def earlier_settings(path: Path) -> AdaptSettings:
+    """What a run's settings file asked for, settled as far as it can be without the images.
+
+    Raises:
+        UserError: where they are not those of a run.
+    """
+    try:
+        return resolve(from_tree(read_settings(path))).settings
+    except (TypeError, KeyError) as error:
+        raise UserError(f"{path} is no settings file of a run ({error}): give another --out") from error
+
+
+def claim_objects(out: Path, made_of: Mapping[str, object]) -> None:
+    """Make a folder that of a run of objects that were handed in.
+
+    Args:
+        out: the folder.
+        made_of: what decides what the run computes, as far as it can be written down; ``training`` among it.
+
+    Raises:
+        UserError: where it belongs to another run, or cannot be written.
+    """
+    path, tree = out / "fit.yaml", to_tree(made_of)
+    try:
+        if (out / "settings.yaml").exists():
+            raise UserError(f"{out} holds a run of noiseda adapt: give another folder")
+        if path.exists() and checkpoints.found(out / "checkpoints"):
+            old, new = computed(read_settings(path)), computed(tree)
+            changed = [
+                f"{name} was {old.get(name)}, now is {value}" for name, value in new.items() if old.get(name) != value
+            ]
+            if changed:
+                raise UserError(f"{out} holds a run with other settings ({'; '.join(changed)}): give another folder")
+        out.mkdir(parents=True, exist_ok=True)
+        write_tree(tree, path)
+    except OSError as error:
+        raise UserError(f"the folder {out} cannot be written: {error.strerror or error}") from error
 
 
 def _further(settings: AdaptSettings, changed: list[str]) -> str:

@@ -15,6 +15,7 @@ from noiseda.data.batches import Batch
 from noiseda.training.assemble import build_objective, check_baseline, check_degradation, check_start, list_images
 from noiseda.training.beside import list_others
 from noiseda.training.claim import check_claim
+from noiseda.training.plan import resolve
 from noiseda.training.room import check_room
 
 
@@ -66,9 +67,11 @@ def describe(settings: AdaptSettings) -> Description:
     Raises:
         UserError: as :func:`noiseda.training.adapt` does before it starts.
     """
-    settings.check()
+    asked = settings
+    asked.check()
+    settings = resolve(asked).settings
     check_room(settings)
-    check_claim(settings, int(os.environ.get("WORLD_SIZE", "1")))
+    check_claim(asked, int(os.environ.get("WORLD_SIZE", "1")))
     groups = list_images(settings)
     check_degradation(settings)
     check_start(settings.restorer)

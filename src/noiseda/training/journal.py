@@ -180,8 +180,11 @@ class Journal:
             say(text, bar=self._bar)
 
     def pictures(self, done: int, domain: str, images: list[Tensor]) -> None:
-        """Show images (B, C, H, W) side by side in TensorBoard: input, restored, and the target where there is one."""
-        if self.silent:
+        """Show images (B, C, H, W) side by side in TensorBoard: input, restored, and the target where there is one.
+
+        Signals of another rank are passed over.
+        """
+        if self.silent or any(column.ndim != 4 or column.shape[1] not in (1, 3) for column in images):
             return
         columns = [column[:4].detach().float().cpu().clamp(0, 1) for column in images]
         rows = [torch.cat(list(row), dim=2) for row in zip(*columns, strict=True)]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
-from noiseda.data.batches import generator
+from noiseda.data.batches import DomainBatches, generator
 from noiseda.errors import UserError
 from noiseda.training.steps import Step, Steps
 
@@ -81,8 +81,10 @@ def opened(found: Step | Parcel | Refused) -> Step:
 
 
 def size_of(steps: Steps) -> int:
-    """Bytes of a step, found out from a black image, without reading any."""
+    """Bytes of a step: of photographs found out from a black image, without reading any."""
     batches = steps.batches
+    if not isinstance(batches, DomainBatches):
+        return sum(tensor.nbytes for tensor in _tensors(steps[0]))
     side, channels = batches.patch, batches.channels
     domains = batches.domains
     images = 2 + (domains.real is not None) + (domains.reference is not None)

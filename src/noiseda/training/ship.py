@@ -70,9 +70,9 @@ def ship(run: Run) -> Summary:
     Where the run began with weights that knew something, or came to have such, the weights written lie on the way from
     these as far as ``--training.forgetting`` allows.
     """
-    settings = run.settings
-    weights = settings.out / "restorer.safetensors"
-    late = [line for line in read_log(settings.out / "log.jsonl") if line["step"] > 0.9 * settings.training.steps]
+    case, plan = run.case, run.case.plan
+    weights = run.out / "restorer.safetensors"
+    late = [line for line in read_log(run.out / "log.jsonl") if line["step"] > 0.9 * run.training.steps]
     lines = [line for line in late if "loss" in line]  # not those of the validation
     others = ("step", "learning_rate", "samples_per_second", "waiting_for_data")
     names = [name for name in (lines[-1] if lines else {}) if name not in others]
@@ -80,7 +80,7 @@ def ship(run: Run) -> Summary:
     everything = sum(parameter.numel() for parameter in run.objective.parameters())
     kept = verdict = None
     if run.accelerator.is_main_process:
-        best = settings.out / "best.safetensors"
+        best = run.out / "best.safetensors"
         network = run.average.network if run.best is None else load_as_trained(best).to(run.accelerator.device)
         assert isinstance(network, Restorer)
         network, kept = _keep(run, network)
@@ -88,18 +88,18 @@ def ship(run: Run) -> Summary:
             write_weights(run, weights, network)
         else:
             _write(weights, best.read_bytes())
-        if run.tried is not None:
-            verdict = judge(load_as_trained(weights).to(run.accelerator.device), run.tried, settings)
+        if run.tried is not None and plan is not None:
+            verdict = judge(load_as_trained(weights).to(run.accelerator.device), run.tried, plan.settings)
     summary = Summary(
         weights=weights,
-        task=settings.task,
-        strategy=settings.strategy,
+        task=case.task,
+        strategy=case.strategy,
         steps=run.done,
-        seed=settings.seed,
+        seed=run.seed,
         seconds=round(run.seconds, 1),
         parameters={"restorer": restorer, "thrown_away": everything - restorer},
-        images={flag: len(groups) for flag, groups in run.groups.items()},
-        skipped=[{"path": str(image.path), "reason": image.reason} for image in run.skipped],
+        images={flag: len(groups) for flag, groups in case.groups.items()},
+        skipped=[{"path": str(image.path), "reason": image.reason} for image in case.skipped],
         terms={name: sum(line[name] for line in lines if name in line) / len(lines) for name in names},
         validation=run.best,
         kept=kept,
@@ -110,19 +110,21 @@ def ship(run: Run) -> Summary:
     )
     if run.accelerator.is_main_process:
         text = json.dumps(dataclasses.asdict(summary), indent=2, default=str)
-        _write(settings.out / "summary.json", text.encode())
+        _write(run.out / "summary.json", text.encode())
     run.accelerator.wait_for_everyone()
     return summary
 
 
 def _keep(run: Run, network: Restorer) -> tuple[Restorer, Kept | None]:
     """Take the network to ship back towards what it was before, as far as what it knew then asks for, and tell both."""
-    settings, begins = run.settings, run.objective.real_from
+    if run.case.plan is None:
+        return network, None
+    settings, begins = run.case.plan.settings, run.objective.real_from
     allowed, files = settings.training.forgetting, earlier_files(settings, begins)
     step = run.done if run.best is None else int(run.best["step"])
     if not files or step <= first_step(begins, settings.training.steps):
         return network, None
-    pairs = known_pairs(settings, files_of(run.groups, "clean"), pairs_of(run.groups), run.deep.white)
+    pairs = known_pairs(settings, files_of(run.case.groups, "clean"), pairs_of(run.case.groups), run.case.deep.white)
     if not pairs:  # in shards
         return network, None
     earlier = [load_as_trained(path).to(run.accelerator.device) for path in files]
@@ -149,24 +151,24 @@ def snapshot(out: Path, step: int) -> Path:
 
 def write_weights(run: Run, path: Path, network: Restorer | None = None) -> None:
     """Write the averaged weights, or those of another network of the run, with their description."""
-    settings = run.settings
+    case = run.case
     try:
         path.parent.mkdir(exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}; the last checkpoint is kept") from error
     restorer = network or run.average.network
-    white = {} if run.deep.white == FULL else {"white_level": str(run.deep.white)}
+    white = {} if case.deep.white == FULL else {"white_level": str(case.deep.white)}
     assert isinstance(restorer, Restorer)
     save_weights(
         path,
         restorer.tensors(),
         architecture=restorer.architecture,
         arguments=restorer.arguments,
-        task=settings.task,
+        task=case.task,
         notes={
-            "strategy": settings.strategy,
+            "strategy": case.strategy,
             "steps": str(run.done),
-            "seed": str(settings.seed),
+            "seed": str(run.seed),
             **white,
             **run.made_by,
         },

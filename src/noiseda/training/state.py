@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
@@ -11,8 +12,8 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from noiseda.adaptation import Objective
-from noiseda.config import AdaptSettings
-from noiseda.data.batches import DomainBatches
+from noiseda.config import TrainingSettings
+from noiseda.data.batches import Batches
 from noiseda.data.cache import Skipped
 from noiseda.data.depth import EIGHT_BITS, Depth
 from noiseda.errors import Interrupted, UserError
@@ -23,27 +24,52 @@ from noiseda.training.claim import samples_a_step
 from noiseda.training.ema import MovingAverage
 from noiseda.training.feed import Starved
 from noiseda.training.journal import say
+from noiseda.training.lr_schedule import LrSchedule
+from noiseda.training.plan import Plan
 from noiseda.training.provenance import provenance
 from noiseda.training.sharding import gather, load_module, load_optimizer, local
 from noiseda.training.verdict import Trial
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a run is about, beyond its objective and its batches.
+
+    Attributes:
+        task: what the network restores.
+        strategy: how it is trained, in a word.
+        plan: of a run that was asked for by settings; None where objects were handed in.
+        groups: the images by flag.
+        files: digest of their names and sizes.
+        skipped: images that could not be used.
+        deep: how deep the real photographs are.
+    """
+
+    task: str = "denoise"
+    strategy: str = ""
+    plan: Plan | None = None
+    groups: Listed = field(default_factory=dict)
+    files: str = ""
+    skipped: tuple[Skipped, ...] = ()
+    deep: Depth = EIGHT_BITS
 
 
 @dataclass
 class Run:
     """A run in progress: its parts, and how far it is."""
 
-    settings: AdaptSettings
+    training: TrainingSettings
+    out: Path
+    seed: int
     accelerator: Accelerator
-    groups: Listed
-    files: str  # the images' fingerprint
-    batches: DomainBatches
-    skipped: list[Skipped]
+    batches: Batches
     objective: Objective[Any]
     model: torch.nn.Module  # the objective, wrapped for several processes where there are several
     optimizer: torch.optim.Optimizer
     average: MovingAverage
-    tried: Trial | None  # by which the best weights are chosen
-    deep: Depth = EIGHT_BITS  # the real photographs' depth
+    lr_schedule: LrSchedule
+    case: Case = field(default_factory=Case)
+    tried: Trial | None = None  # by which the best weights are chosen
     done: int = 0
     seconds: float = 0.0
     best: dict[str, float] | None = None
@@ -61,11 +87,11 @@ def resume(run: Run) -> None:
     Raises:
         UserError: where it is of other images or of other networks.
     """
-    state = checkpoints.latest(run.settings.out / "checkpoints")
+    state = checkpoints.latest(run.out / "checkpoints")
     if state is None:
         return
-    folder = run.settings.out
-    if state.get("files", run.files) != run.files:
+    folder = run.out
+    if state.get("files", run.case.files) != run.case.files:
         raise UserError(
             f"the images of the run in --out {folder} have changed since it began: files were added, removed, renamed "
             "or replaced. Give another --out, or remove that folder to start anew"
@@ -79,7 +105,7 @@ def resume(run: Run) -> None:
             run.watch.load_state_dict(state["watch"])
             run.blew_up, run.back_after, run.rate = state["blew_up"], state["back_after"], state["rate"]
             run.earlier = [[weight.to(run.accelerator.device) for weight in weights] for weights in state["earlier"]]
-        if run.done == run.settings.training.steps:  # what finished it made it, not what looks at it again
+        if run.done == run.training.steps:  # what finished it made it, not what looks at it again
             run.made_by = state.get("made_by", run.made_by)
     except (KeyError, RuntimeError, ValueError) as error:
         raise UserError(
@@ -87,7 +113,7 @@ def resume(run: Run) -> None:
             "Give another --out, or remove that folder to start anew"
         ) from error
     if run.accelerator.is_main_process:
-        say(f"continuing {run.settings.out} after step {run.done}")
+        say(f"continuing {run.out} after step {run.done}")
 
 
 def save(run: Run) -> None:
@@ -113,13 +139,13 @@ def save(run: Run) -> None:
             "rate": run.rate,
             "earlier": run.earlier,
             "made_by": run.made_by,
-            "files": run.files,
-            "samples": samples_a_step(run.settings.training, run.accelerator.num_processes),
+            "files": run.case.files,
+            "samples": samples_a_step(run.training, run.accelerator.num_processes),
             "strategy": objective,
             "average": run.average.network.state_dict(),
             "optimizer": optimizer,
         }
-        checkpoints.save(run.settings.out / "checkpoints", run.done, state)
+        checkpoints.save(run.out / "checkpoints", run.done, state)
 
 
 def leave(run: Run, starved: Starved, signal_number: int | None, begun: int) -> NoReturn:
@@ -138,7 +164,7 @@ def leave(run: Run, starved: Starved, signal_number: int | None, begun: int) -> 
     # Of several processes, each would wait for the others before it writes.
     if run.accelerator.num_processes == 1 and starved.between_steps and run.done > begun:
         save(run)
-    kept = checkpoints.found(run.settings.out / "checkpoints")
+    kept = checkpoints.found(run.out / "checkpoints")
     after = f"the same command continues after step {int(kept[-1].stem.removeprefix('step-'))}" if kept else ""
     if starved.error is not None:
         raise UserError(f"{starved.error}. {after.capitalize()}" if kept else str(starved.error)) from starved
@@ -150,7 +176,7 @@ def leave(run: Run, starved: Starved, signal_number: int | None, begun: int) -> 
 def advice(run: Run) -> str:
     """What to do when numbers are no longer finite."""
     return (
-        f"The last good checkpoint in {run.settings.out / 'checkpoints'} is kept; a smaller --training.learning_rate, "
+        f"The last good checkpoint in {run.out / 'checkpoints'} is kept; a smaller --training.learning_rate, "
         "--training.clip 1 or --training.precision fp32 may help (in another --out)"
     )
 
@@ -165,7 +191,7 @@ def blown(run: Run, step: int, times: float) -> str:
     """
     run.blew_up = run.blew_up or step
     run.back_after = step + 1  # read one step late
-    rate = run.rate * run.settings.training.learning_rate
+    rate = run.rate * run.training.learning_rate
     return (
         f"step {step}: the gradient stays {times:.0f} times as large as usual, and the loss has grown with it: the run "
         f"has blown up, a learning rate of {rate:g} is too large for this network. It goes on at half the rate, with "

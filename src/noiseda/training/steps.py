@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from noiseda.adaptation import Objective
-from noiseda.data.batches import Batch, DomainBatches
+from noiseda.data.batches import Batch, Batches
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Steps(Dataset[Step]):
         draw: the random numbers of one sample (1, C, P, P), from a generator.
     """
 
-    def __init__(self, batches: DomainBatches, objective: Objective[Any], steps: int) -> None:
+    def __init__(self, batches: Batches, objective: Objective[Any], steps: int) -> None:
         self.batches = batches
         self.draw = objective.draw
         self.steps = steps

@@ -1,0 +1,79 @@
+"""Batches of samples that a function draws: for data of one's own, of any rank."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from noiseda.data.batches import Batch, generator
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample of a batch.
+
+    Attributes:
+        x_syn: (C, *spatial) degraded synthetic signal.
+        y_syn: its clean target, of the same shape, in [0, 1].
+        x_real: (C, *spatial) real degraded signal; None where nothing real is learnt from.
+        y_ref: unpaired clean signal; None where none is asked for.
+    """
+
+    x_syn: Tensor
+    y_syn: Tensor
+    x_real: Tensor | None = None
+    y_ref: Tensor | None = None
+
+
+class DrawnBatches:
+    """Batches by number, of which each sample is drawn by itself.
+
+    Args:
+        draw: draws one sample from a generator of its own: a pure function of it, so that the run is exact.
+        size: samples in a batch.
+        seed: the run's seed.
+        rank: number of this process among those that train together.
+        processes: how many train together.
+        accumulate: batches of a process in an optimiser step.
+
+    >>> draw = lambda generator: Sample(*torch.rand(2, 1, 8, generator=generator))
+    >>> batches = DrawnBatches(draw, size=3, seed=0)
+    >>> batches[4].x_syn.shape, torch.equal(batches[4].x_syn, batches[4].x_syn)
+    (torch.Size([3, 1, 8]), True)
+    """
+
+    def __init__(
+        self,
+        draw: Callable[[torch.Generator], Sample],
+        *,
+        size: int,
+        seed: int,
+        rank: int = 0,
+        processes: int = 1,
+        accumulate: int = 1,
+    ) -> None:
+        self.draw = draw
+        self.size, self.seed, self.accumulate = size, seed, accumulate
+        self.rank, self.processes = rank, processes
+
+    def __getitem__(self, number: int) -> Batch:
+        """Batch ``number``, always the same for the same seed and rank."""
+        samples = [self.draw(one) for one in self.generators("sample", number)]
+
+        def stacked(name: str) -> Tensor | None:
+            found = [getattr(sample, name) for sample in samples]
+            return None if found[0] is None else torch.stack(found)
+
+        x_syn, y_syn = stacked("x_syn"), stacked("y_syn")
+        assert x_syn is not None
+        assert y_syn is not None
+        return Batch(x_syn, y_syn, stacked("x_real"), stacked("y_ref"), ())
+
+    def generators(self, purpose: str, number: int) -> list[torch.Generator]:
+        """A generator for each sample of batch ``number``, of its own for each purpose."""
+        step, micro = divmod(number, self.accumulate)
+        first = (micro * self.processes + self.rank) * self.size
+        return [generator(self.seed, purpose, step, first + sample) for sample in range(self.size)]

@@ -1,0 +1,229 @@
+"""The training loop: step after step, with what is logged, tried and kept between them."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from functools import partial
+from statistics import fmean
+
+import torch
+from torch import Tensor
+
+from noiseda.adaptation import Terms
+from noiseda.data.ahead import Ahead
+from noiseda.data.batches import Batch, generator
+from noiseda.errors import Interrupted, UserError
+from noiseda.precision import autocast, memory_format
+from noiseda.training.assemble import files_of
+from noiseda.training.claim import samples_a_step
+from noiseda.training.feed import Feed, Starved
+from noiseda.training.interrupt import StopRequest
+from noiseda.training.journal import Journal, say
+from noiseda.training.memory import earlier_weights, first_step
+from noiseda.training.optimizer import clip_gradients, gradient_norm
+from noiseda.training.ship import snapshot, write_weights
+from noiseda.training.state import Run, advice, blown, leave, look_back, save
+from noiseda.training.steps import Steps
+from noiseda.training.together import as_first
+from noiseda.training.verdict import Trial, standing, with_estimate
+
+
+def train(run: Run, stop: StopRequest) -> None:
+    """Train until the stated number of steps is done.
+
+    Raises:
+        UserError: naming step, terms and files when a loss or gradient is not finite; a data worker died, or images
+            cannot be read any more.
+        Interrupted: when asked to stop, after a checkpoint.
+    """
+    training, accelerator = run.training, run.accelerator
+    first = run.done * training.accumulate
+    numbers = range(first, training.steps * training.accumulate)
+    tell = say if accelerator.is_main_process else lambda text: None
+    ahead = Ahead(
+        run.batches,
+        numbers,
+        behind=2 * training.workers + 2,  # as many as a loader prepares, and then some
+        say=tell,
+    )
+    feed = Feed(
+        Steps(run.batches, run.objective, training.steps),
+        ahead,
+        workers=training.workers,
+        pinned=accelerator.device.type == "cuda",
+        stop=stop,
+        processes=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+        say=tell,
+    )
+    began, before = time.perf_counter(), run.seconds
+    with ahead, feed, _journal(run) as journal:
+        measured = Measured(run, journal)
+        last_line = begun = run.done
+        while run.done < training.steps:
+            look_back(run)
+            progress = run.done / training.steps
+            for group in run.optimizer.param_groups:
+                group["lr"] = group["peak"] * run.rate * run.lr_schedule(progress)
+            try:
+                terms, batch = _step(run, feed, journal, measured)
+            except Starved as starved:
+                measured.read()
+                leave(run, starved, stop.signal_number, begun)
+            run.average.update(run.objective.restorer, run.done)
+            run.done += 1
+            run.seconds = before + time.perf_counter() - began
+
+            finished = run.done == training.steps
+            lined, pictured, kept, validated = (
+                finished or run.done % every == 0
+                for every in (
+                    training.log_every,
+                    training.picture_every,
+                    training.checkpoint_every,
+                    training.validate_every,
+                )
+            )
+            if lined or kept:
+                measured.read()
+            if lined:
+                journal.line(run.done, run.done - last_line, learning_rate=run.optimizer.param_groups[0]["lr"])
+                last_line = run.done
+            if pictured:
+                if terms.restored_syn is not None:
+                    journal.pictures(run.done, "synthetic", [batch.x_syn, terms.restored_syn, batch.y_syn])
+                if batch.x_real is not None and terms.restored_real is not None:
+                    journal.pictures(run.done, "real", [batch.x_real, terms.restored_real])
+            if run.tried and run.tried.choosing and validated:
+                _validate(run, run.tried, journal)
+            if training.snapshot_every and run.done % training.snapshot_every == 0 and accelerator.is_main_process:
+                write_weights(run, snapshot(run.out, run.done))
+            if run.done == first_step(run.objective.real_from, training.steps):
+                _turn(run, journal)
+            signal_number = stop.agreed(accelerator)
+            if kept or signal_number:
+                measured.read()
+                save(run)
+            if signal_number and not finished:
+                accelerator.wait_for_everyone()  # a launcher ends the others when the first has gone
+                if accelerator.is_main_process:
+                    say(f"stopped after step {run.done}; the same command continues from here")
+                raise Interrupted(signal_number)
+            journal.advance(run.done)
+
+
+def _turn(run: Run, journal: Journal) -> None:
+    """From here on the real images are learnt from: keep what was learnt before, and ask the second witness too."""
+    if run.accelerator.is_main_process:
+        write_weights(run, earlier_weights(run.out))
+    plan = run.case.plan
+    if run.tried and plan is not None:
+        tried = with_estimate(run.tried, plan.settings, files_of(run.case.groups, "real"), run.average.network)
+        if tried is not run.tried:  # scores with one witness and with two do not compare
+            run.tried, run.best = tried, None
+            _validate(run, tried, journal)
+        elif tried.witness is not None and tried.witness.late:
+            run.best = None
+
+
+def _journal(run: Run) -> Journal:
+    training, accelerator = run.training, run.accelerator
+    samples = samples_a_step(training, accelerator.num_processes)
+    silent = not accelerator.is_main_process
+    return Journal(run.out, steps=training.steps, start=run.done, samples=samples, silent=silent)
+
+
+def _step(run: Run, feed: Feed, journal: Journal, measured: Measured) -> tuple[Terms, Batch]:
+    """One optimiser step: accumulate the gradients of one or more batches, then move the weights.
+
+    Raises:
+        Starved: a batch does not come.
+    """
+    training, accelerator = run.training, run.accelerator
+    for micro in range(training.accumulate):
+        with journal.waiting():
+            try:
+                prepared = feed.take()
+            except Starved as starved:
+                starved.between_steps = micro == 0
+                raise
+        layout = memory_format(training.memory_format, training.precision, accelerator.device)
+        step = prepared.to(accelerator.device, layout)
+        # Dropout draws from the global generator; keyed on the step, it resumes exactly.
+        number = run.done * training.accumulate + micro
+        torch.manual_seed(generator(run.seed, "dropout", accelerator.process_index, number).initial_seed())
+        with accelerator.accumulate(run.model):
+            with autocast(training.precision, accelerator.device):
+                terms: Terms = run.model(step.batch, step.draws)
+            values = run.objective.losses(terms, run.done / training.steps)
+            accelerator.backward(values["loss"])
+            if accelerator.sync_gradients:
+                parameters = list(run.model.parameters())
+                norm = clip_gradients(parameters, training.clip) if training.clip else gradient_norm(parameters)
+                values["gradient_norm"] = norm
+            run.optimizer.step()
+            run.optimizer.zero_grad()
+            if accelerator.sync_gradients:
+                run.objective.after_step(run.done / training.steps)
+        measured.add(values, step.batch.files)
+    return terms, step.batch
+
+
+class Measured:
+    """Losses on their way from the device to the journal, one step late: reading them at once would make a GPU wait.
+
+    Args:
+        run: the run, for its messages.
+        journal: where they go.
+    """
+
+    def __init__(self, run: Run, journal: Journal) -> None:
+        self._run, self._journal = run, journal
+        self._agree = partial(as_first, run.accelerator)
+        self._waiting: list[tuple[int, list[str], Tensor, tuple[str, ...]]] = []
+
+    def add(self, values: dict[str, Tensor], files: tuple[str, ...]) -> None:
+        """Take the values of the step under way, and read those of the step before.
+
+        Raises:
+            UserError: as :meth:`read`.
+        """
+        stacked = torch.stack([value.detach().float() for value in values.values()])
+        before, self._waiting = self._waiting, []
+        self._read(before)
+        self._waiting = [(self._run.done + 1, list(values), stacked, files)]
+
+    def read(self) -> None:
+        """Read what has not been read.
+
+        Raises:
+            UserError: naming step, terms and files, where a loss or gradient is not finite.
+        """
+        before, self._waiting = self._waiting, []
+        self._read(before)
+
+    def _read(self, taken: list[tuple[int, list[str], Tensor, tuple[str, ...]]]) -> None:
+        for step, names, stacked, files in taken:
+            values = dict(zip(names, stacked.tolist(), strict=True))
+            if not all(math.isfinite(value) for value in values.values()):
+                terms = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+                raise UserError(
+                    f"step {step}: the loss or its gradient is not finite ({terms}). Its batch was cut from: "
+                    f"{', '.join(dict.fromkeys(files))}. {advice(self._run)}"
+                )
+            self._journal.note(values)
+            norm = values.get("gradient_norm")  # only where micro-batches end a step
+            times = None if norm is None else self._run.watch.take(norm, values["loss"], self._agree)
+            if times is not None:
+                self._journal.tell(blown(self._run, step, times))
+
+
+def _validate(run: Run, tried: Trial, journal: Journal) -> None:
+    """Score the averaged weights, and keep them where they are the best so far."""
+    found = standing(run.average.network, tried.choosing, tried.witness, run.training.precision)
+    journal.validation(run.done, fmean(found.psnr), found.score)
+    if run.best is None or found.score > run.best.get("score", run.best["psnr"]):
+        run.best = {"step": run.done, "psnr": fmean(found.psnr), "score": found.score}
+        if run.accelerator.is_main_process:
+            write_weights(run, run.out / "best.safetensors")

@@ -1,0 +1,94 @@
+"""From what was asked to what will be done: whatever was left open is settled in one place, :func:`resolve`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from noiseda.config import AdaptSettings, Decay, StrategyName
+from noiseda.data.degradations import Degradation
+from noiseda.data.matching import Matched
+
+CHOSEN = {
+    "mean-teacher": "so a mean teacher learns from them, in place of Neighbor2Neighbor",
+    "synthetic": "so pairs made to look like them are all that is learnt from, and not, by Neighbor2Neighbor, what "
+    "neighbouring pixels share",
+}
+"""What a run says of the strategy that takes the place of late Neighbor2Neighbor."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was found out before a run.
+
+    Attributes:
+        degradation: what the real photographs went through, where that was looked for and found.
+    """
+
+    degradation: Degradation | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do.
+
+    Attributes:
+        asked: the settings as they were given.
+        settings: the same, with nothing left open: no ``auto``, no size of a network left to its default.
+        because: why, a sentence for each choice that the photographs made.
+    """
+
+    asked: AdaptSettings
+    settings: AdaptSettings
+    because: tuple[str, ...] = ()
+
+
+def resolve(asked: AdaptSettings, evidence: Evidence | None = None) -> Plan:
+    """Settle what the settings leave open.
+
+    A function of its arguments alone: the same settings and the same evidence give the same plan.
+
+    Args:
+        asked: the settings.
+        evidence: what was found out; without, only what does not depend on it is certain.
+
+    >>> resolve(AdaptSettings(task="derain")).settings.strategy
+    'mean-teacher'
+    """
+    training = asked.training
+    usual: Decay = "cosine" if asked.restorer.origin is None else "cooldown"
+    settled = replace(
+        asked,
+        strategy=_usual(asked) if asked.strategy == "auto" else asked.strategy,
+        restorer=asked.restorer.settled(),
+        training=replace(training, decay=usual if training.decay == "auto" else training.decay),
+    )
+    found = _select_strategy(settled, evidence.degradation if evidence else None)
+    because = (CHOSEN[found.strategy],) if found.strategy != settled.strategy else ()
+    return Plan(asked, found, because)
+
+
+def _usual(asked: AdaptSettings) -> StrategyName:
+    """What gained most where it was measured (docs/results.md)."""
+    if asked.reference is not None:  # which noise-space alone learns from
+        return "noise-space"
+    if asked.task != "denoise":
+        return "mean-teacher"
+    return "neighbor2neighbor" if asked.matches else "noise-space"
+
+
+def _select_strategy(settings: AdaptSettings, degradation: Degradation | None) -> AdaptSettings:
+    """The settings with the strategy that suits what the photographs look like.
+
+    That is for late Neighbor2Neighbor (``--neighbor2neighbor.start``) alone, which makes up for what synthetic pairs
+    leave as far as neighbours do not share their noise. Where they share it, and it is simulated well, it does harm;
+    where they share it, and it is not, a mean teacher makes up for more (docs/results.md, "The default for noise"). A
+    teacher begins as late.
+    """
+    late = settings.neighbor2neighbor
+    is_late = settings.strategy == "neighbor2neighbor" and late.synthetic and late.start > 0 and not settings.also
+    if not (is_late and settings.matches and isinstance(degradation, Matched)):
+        return settings
+    chosen = late.shared if degradation.alike else late.unlike
+    if not degradation.processed or chosen == settings.strategy:
+        return settings
+    return replace(settings, strategy=chosen, mean_teacher=replace(settings.mean_teacher, start=late.start))
