@@ -16,7 +16,7 @@ from noiseda.data.folders import pair_by_stem, paired_folder
 from noiseda.errors import UserError
 from noiseda.images import Picture, write
 from noiseda.restoration import UNet, save_weights
-from noiseda.settings_file import differences, read_settings, write_settings
+from noiseda.settings_file import differences, from_tree, read_settings, write_settings
 
 LATIN = b"caf\xe9".decode("utf-8", "surrogateescape")
 ODD = [
@@ -97,7 +97,7 @@ def test_settings_with_odd_names_are_read_as_they_were_written(tmp_path):
         start = RestorerSettings(start=Path(given["out"]))
         settings = AdaptSettings(**{flag: Path(name) for flag, name in given.items()}, restorer=start)
         write_settings(settings, tmp_path / "settings.yaml")
-        assert differences(read_settings(tmp_path / "settings.yaml"), settings) == []
+        assert differences(from_tree(read_settings(tmp_path / "settings.yaml")), settings) == []
         assert AdaptSettings(**cli.parse(["adapt", f"--config={tmp_path}/settings.yaml"])[1]) == settings
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -102,7 +102,8 @@ def from_tree(tree: Mapping[str, Any], kind: type[Any] = AdaptSettings) -> Any: 
     def value_of(name: str, value: object) -> object:
         if isinstance(value, Mapping) and dataclasses.is_dataclass(hints.get(name)):
             return from_tree(value, hints[name])
-        is_range = isinstance(value, list) and get_origin(hints.get(name)) is tuple
+        kinds = (hints.get(name), *get_args(hints.get(name)))
+        is_range = isinstance(value, list) and any(get_origin(kind) is tuple for kind in kinds)
         return tuple(value) if is_range else value  # type: ignore[arg-type]
 
     return kind(**{name: value_of(name, value) for name, value in tree.items()})

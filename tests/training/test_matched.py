@@ -12,9 +12,8 @@ from noiseda.data.matching import Matched
 from noiseda.data.population import DRAWS
 from noiseda.errors import UserError
 from noiseda.strategy_settings import Neighbor2NeighborSettings
-from noiseda.training import adapt
+from noiseda.training import Evidence, adapt, resolve
 from noiseda.training.cost import describe
-from noiseda.training.suited import suited
 from tests.training.photographs import folder, pairs, small
 
 MATCHED = DegradationSettings(kind="white+matched")
@@ -62,6 +61,11 @@ def test_what_looks_like_nothing_simulated_is_learnt_from_a_teacher(
     assert "pairs made to look like them are all that is learnt from" in capfd.readouterr().err
 
 
+def strategy(settings: AdaptSettings) -> str:
+    """The one that a run without evidence would have."""
+    return resolve(settings).settings.strategy
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -81,12 +85,13 @@ def test_it_is_not_where_it_does_not_suit(other: dict[str, Any]) -> None:
         degradation=DegradationSettings(kind="white+matched"), restorer=RestorerSettings(start=Path("start")),
     )  # fmt: skip
     unlike = Matched((("camera", 800.0),), alike=False)
-    assert suited(settings, unlike).strategy == "mean-teacher"
-    assert suited(settings, unlike).mean_teacher.start == settings.neighbor2neighbor.start
-    assert suited(settings, Matched((("shot", 8.0), ("phone", 800.0), ("camera", 800.0)))).strategy == "synthetic"
+    assert resolve(settings, Evidence(unlike)).settings.strategy == "mean-teacher"
+    assert resolve(settings, Evidence(unlike)).settings.mean_teacher.start == settings.neighbor2neighbor.start
+    alike = Matched((("shot", 8.0), ("phone", 800.0), ("camera", 800.0)))
+    assert resolve(settings, Evidence(alike)).settings.strategy == "synthetic"
     like = other.pop("like", unlike)
     changed = replace(settings, **other)
-    assert suited(changed, like) == changed
+    assert resolve(changed, Evidence(like)) == replace(resolve(changed), because=())
 
 
 def test_denoising_matches_where_nothing_else_is_asked_for(noisy: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -123,15 +128,15 @@ def test_it_needs_photographs_in_a_folder_and_no_strength(noisy: Path) -> None:
 
 def test_without_a_strategy_matched_pairs_need_no_diffusion_model(noisy: Path) -> None:
     by_hand = AdaptSettings(clean=noisy / "clean", real=noisy / "real")
-    assert (by_hand.matches, by_hand.strategy) == (True, "neighbor2neighbor")
-    assert AdaptSettings().strategy == "noise-space"
+    assert (by_hand.matches, strategy(by_hand)) == (True, "neighbor2neighbor")
+    assert strategy(AdaptSettings()) == "noise-space"
     for settings in (
         replace(by_hand, strategy="auto", degradation=DegradationSettings(kind="white")),
         replace(by_hand, strategy="auto", reference=noisy / "clean"),
         AdaptSettings(pairs=noisy / "clean", real=noisy / "real"),
         replace(by_hand, strategy="noise-space"),
     ):
-        assert settings.strategy == "noise-space"
+        assert strategy(settings) == "noise-space"
     assert "strategy neighbor2neighbor, degradation matched to the photographs" in str(describe(by_hand))
 
 
@@ -144,7 +149,7 @@ def test_blur_is_matched_by_kernels(noisy: Path, kind: str, capfd: pytest.Captur
     assert len(json.loads(kept.read_text())["kernels"]) == 2
     assert summary.images["real"] == 2
     by_hand = replace(settings, strategy="auto", degradation=DegradationSettings())
-    assert by_hand.strategy == "mean-teacher", "Neighbor2Neighbor is for noise"
+    assert strategy(by_hand) == "mean-teacher", "Neighbor2Neighbor is for noise"
     assert by_hand.matches
 
 
@@ -152,9 +157,9 @@ def test_blur_is_matched_by_kernels(noisy: Path, kind: str, capfd: pytest.Captur
 @pytest.mark.parametrize("source", ["clean", "pairs"])
 def test_without_a_strategy_rain_and_blur_have_a_late_teacher(task: Task, source: str, noisy: Path) -> None:
     settings = AdaptSettings(task=task, real=noisy / "real", **{source: noisy / source})
-    assert settings.strategy == "mean-teacher"
+    assert strategy(settings) == "mean-teacher"
     assert settings.mean_teacher.start == 0.67
-    assert replace(settings, strategy="auto", reference=noisy / "clean").strategy == "noise-space"
+    assert strategy(replace(settings, reference=noisy / "clean")) == "noise-space"
 
 
 def test_inputs_of_pairs_may_be_mixed_with_matched_ones(noisy: Path) -> None:

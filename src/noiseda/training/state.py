@@ -25,6 +25,7 @@ from noiseda.training.ema import MovingAverage
 from noiseda.training.feed import Starved
 from noiseda.training.journal import say
 from noiseda.training.lr_schedule import LrSchedule
+from noiseda.training.old_names import renamed
 from noiseda.training.plan import Plan
 from noiseda.training.provenance import provenance
 from noiseda.training.sharding import gather, load_module, load_optimizer, local
@@ -97,7 +98,7 @@ def resume(run: Run) -> None:
             "or replaced. Give another --out, or remove that folder to start anew"
         )
     try:
-        load_module(run.objective, state["strategy"])
+        load_module(run.objective, renamed(state["strategy"], run.objective.state_dict()))
         run.average.network.load_state_dict(state["average"])
         load_optimizer(run.optimizer, state["optimizer"])
         run.done, run.seconds, run.best = state["step"], state["seconds"], state["best"]

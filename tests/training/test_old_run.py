@@ -1,0 +1,54 @@
+"""A run that an earlier version began is continued, and ends as that version would have ended it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import noiseda
+from noiseda.cli import main
+from noiseda.training.old_names import renamed
+
+OLD = Path(__file__).parents[1] / "old_run"
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Six steps of a mean teacher, stopped after the third; and what the six steps had made."""
+    shutil.copytree(OLD, tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_it_goes_on_from_its_own_settings_file(place, capsys):
+    assert main(["adapt", "--config", "half/settings.yaml", "--out", "half"]) == 0
+    assert "continuing half after step 3" in capsys.readouterr().err
+    found, expected = load_file("half/restorer.safetensors"), load_file("whole.safetensors")
+    assert found.keys() == expected.keys()
+    for name, weight in found.items():
+        torch.testing.assert_close(weight, expected[name], rtol=1e-5, atol=1e-6)
+
+
+def test_other_settings_are_still_seen_as_such(place, capsys):
+    assert main(["adapt", "--config", "half/settings.yaml", "--out", "half", "--training.batch", "3"]) != 0
+    assert "other settings" in capsys.readouterr().err
+
+
+def test_its_weights_are_read(place):
+    assert noiseda.load("whole.safetensors").arguments == {"width": 4, "depth": 2, "channels": 3}
+
+
+def test_names_of_combinations_and_of_score_distillation():
+    old = {"restorer.w": 0, "parts.0.restorer.w": 0, "parts.0.prior.n": 1, "parts.1.teacher.w": 2}
+    today = [
+        "restorer.w",
+        "parts.0.restorer.w",
+        "parts.0.denoiser.n",
+        "parts.1.parts.1.teacher.w",
+        "parts.1.restorer.w",
+    ]
+    assert list(renamed(old, today).values()) == [0, 0, 1, 2, 0]
+    assert renamed({"prior.n": 1, "judge.progress": 3}, ["denoiser.n"]) == {"denoiser.n": 1}
+    assert "denoiser.n" not in renamed({"other.n": 1}, ["denoiser.n"])

@@ -1,0 +1,84 @@
+"""What was asked and what will be done: one place settles, and settings stay what was asked."""
+
+import dataclasses
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from noiseda.config import AdaptSettings, MeanTeacherSettings, RestorerSettings, TrainingSettings
+from noiseda.data.matching import Matched
+from noiseda.settings_file import flatten, from_tree, to_tree
+from noiseda.training import Evidence, resolve
+from tests.test_config import UNUSUAL
+
+BASE = AdaptSettings(clean=Path("clean"), real=Path("real"))
+
+
+def leaves(settings, path=()):
+    """Every field of a tree of settings, as a path of names."""
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        yield from leaves(value, (*path, field.name)) if dataclasses.is_dataclass(value) else [(*path, field.name)]
+
+
+def changed(settings, path, value):
+    name, *rest = path
+    return replace(settings, **{name: changed(getattr(settings, name), rest, value) if rest else value})
+
+
+@pytest.mark.parametrize("path", list(leaves(BASE)), ids=".".join)
+def test_replacing_a_setting_is_as_if_it_had_been_given(path):
+    """Nothing that was settled for other settings stays behind."""
+    value = UNUSUAL
+    for name in path:
+        value = getattr(value, name)
+    tree = to_tree(BASE)
+    leaf = tree
+    for name in path[:-1]:
+        leaf = leaf[name]
+    leaf[path[-1]] = value
+    anew = from_tree(tree)
+    later = changed(BASE, path, value)
+    assert later == anew
+    assert resolve(later) == resolve(anew)
+
+
+def test_the_task_decides_the_strategy_where_none_is_asked_for():
+    assert resolve(replace(BASE, task="derain")).settings.strategy == "mean-teacher"
+    assert resolve(replace(replace(BASE, task="derain"), task="denoise")).settings.strategy == "neighbor2neighbor"
+    assert resolve(replace(BASE, reference=Path("ref"))).settings.strategy == "noise-space"
+    assert BASE.strategy == "auto"
+
+
+def test_nothing_is_left_open_and_what_was_asked_is_kept():
+    plan = resolve(BASE)
+    assert plan.asked is BASE
+    flat = flatten(to_tree(plan.settings))
+    assert (flat["strategy"], flat["restorer.network"], flat["training.decay"]) == (
+        "neighbor2neighbor", "unet", "cosine"
+    )  # fmt: skip
+    assert flat["restorer.width"] == 24
+    assert resolve(plan.settings).settings == plan.settings
+
+
+def test_a_start_that_has_learnt_cools_down():
+    started = replace(BASE, restorer=RestorerSettings(start=Path("w.safetensors")))
+    assert resolve(started).settings.training.decay == "cooldown"
+    assert resolve(replace(started, training=TrainingSettings(decay="constant"))).settings.training.decay == "constant"
+
+
+def test_the_photographs_decide_what_learns_from_them_late():
+    unlike = Matched((("camera", 800.0),), alike=False)
+    plan = resolve(BASE, Evidence(unlike))
+    assert plan.settings.strategy == "mean-teacher"
+    assert plan.settings.mean_teacher.start == BASE.neighbor2neighbor.start
+    assert "a mean teacher learns from them" in plan.because[0]
+    assert resolve(BASE, Evidence()).because == ()
+
+
+def test_trees_and_settings_are_each_others_inverse():
+    assert from_tree(to_tree(UNUSUAL)) == UNUSUAL
+    assert from_tree({"mean_teacher": {"start": 0.5}}).mean_teacher == MeanTeacherSettings(start=0.5)
+    with pytest.raises(TypeError, match="no_such"):
+        from_tree({"no_such": 1})
