@@ -25,9 +25,11 @@ from noiseda.data.folders import paired_folder
 from noiseda.evaluation.metrics import psnr
 from noiseda.images import read
 from noiseda.inference import restore_tensor
-from noiseda.training import run as training
+from noiseda.training.ema import MovingAverage
 from noiseda.training.interrupt import StopRequest
+from noiseda.training.loop import train as train_to_the_end
 from noiseda.training.provenance import provenance
+from noiseda.training.run import prepare
 from noiseda.training.steps import Steps
 from tests.diffusion.stacked import Stacked
 from tests.reference.step import PlainStep
@@ -67,15 +69,15 @@ class TimeIsOverError(Exception):
 
 def train(arm: str, settings: AdaptSettings, clock: Clock) -> None:
     """Train until the time is over."""
-    run = training.prepare(settings)
+    run = prepare(settings)
     if arm == "plain":
-        steps = Steps(run.batches, run.objective, run.settings.training.steps)
+        steps = Steps(run.batches, run.objective, run.training.steps)
         plain = PlainStep(
             run.objective.restorer, Stacked(run.objective.denoiser.network), learning_rate=RATE, decay=DECAY
         )
         for net in (plain.restorer, plain.predictor, *plain.averages):
             net.to(memory_format=torch.contiguous_format)
-        average = training.MovingAverage(plain.restorer, DECAY)  # the same weights scored as ours
+        average = MovingAverage(plain.restorer, DECAY)  # the same weights scored as ours
         number, over = 0, False
         clock.since = time.perf_counter()
         while not over:
@@ -87,22 +89,22 @@ def train(arm: str, settings: AdaptSettings, clock: Clock) -> None:
             number += 1
             over = clock.at(average.network, number)
         return
-    update = training.MovingAverage.update
+    update = MovingAverage.update
 
     def timed(self, network: torch.nn.Module, step: int) -> None:
         update(self, network, step)
         if clock.at(self.network, step + 1):
             raise TimeIsOverError
 
-    training.MovingAverage.update = timed
+    MovingAverage.update = timed
     clock.since = time.perf_counter()
     try:
         with StopRequest() as stop:
-            training.fit(run, stop)
+            train_to_the_end(run, stop)
     except TimeIsOverError:
         pass
     finally:
-        training.MovingAverage.update = update
+        MovingAverage.update = update
 
 
 def draw(curves: dict[str, list[dict]], title: str, out: Path) -> None:

@@ -182,12 +182,13 @@ def our_steps(case: Case) -> tuple[list[float], float, float]:
 
     from noiseda.config import AdaptSettings, DegradationSettings, TrainingSettings
     from noiseda.images import Picture, from_uint8, write
-    from noiseda.training import run as training
+    from noiseda.training import loop
     from noiseda.training.interrupt import StopRequest
     from noiseda.training.journal import read_log
+    from noiseda.training.run import prepare
 
     torch.backends.cudnn.benchmark = case.searched
-    training.save = lambda run: None  # checkpoints are not what is measured
+    loop.save = lambda run: None  # checkpoints are not what is measured
     restorer, predictor = networks(case)
     gap = 1 if case.device == "cpu" else 10
     with tempfile.TemporaryDirectory() as place:
@@ -210,7 +211,7 @@ def our_steps(case: Case) -> tuple[list[float], float, float]:
                 precision="auto" if case.precision == "tf32" else case.precision, picture_every=10**6,
             ),
         )  # fmt: skip
-        run = training.prepare(settings)
+        run = prepare(settings)
         if case.asleep and case.strategy == "noise-space":
             run.objective.settings = replace(run.objective.settings, margin=-1e6)
             run.objective._was_active = False
@@ -219,11 +220,11 @@ def our_steps(case: Case) -> tuple[list[float], float, float]:
         began = time.perf_counter()
         with counting, StopRequest() as stop:  # the first step: compiled, counted, not timed
             run.done = case.steps - 1
-            training.fit(run, stop)
+            loop.train(run, stop)
         first = time.perf_counter() - began
         run.done = 0
         with StopRequest() as stop:
-            training.fit(run, stop)
+            loop.train(run, stop)
         if not run.accelerator.is_main_process:
             return [1.0, 1.0], 0.0, 0.0  # the first process measures for all
         lines = read_log(settings.out / "log.jsonl")[-(case.steps // gap) :]

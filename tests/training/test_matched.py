@@ -41,7 +41,7 @@ def test_what_looks_like_nothing_simulated_is_learnt_from_a_teacher(
     first = small(noisy, strategy="synthetic", degradation=DegradationSettings(kind="white"), out=noisy / "first")
     start = replace(first.restorer, start=adapt(first).weights)
     settings = small(noisy, strategy="auto", degradation=DegradationSettings(), out=noisy / "found", restorer=start)
-    assert settings.strategy == "neighbor2neighbor"
+    assert strategy(settings) == "neighbor2neighbor"
     adapt(replace(settings, neighbor2neighbor=Neighbor2NeighborSettings(unlike="neighbor2neighbor")))
     (kept,) = (noisy / "found/cache").glob("matched-*.json")
     kept.write_text(json.dumps(json.loads(kept.read_text()) | {"found": [["phone", 800.0]], "alike": False}))

@@ -29,7 +29,7 @@ from tests.training.photographs import REAL, as_flags, folder, pairs, small
 PATCHES = """
 import os, signal, sys, torch
 from noiseda.adaptation import SyntheticOnly
-from noiseda.training import run
+from noiseda.training import fitting
 from noiseda.training.ema import MovingAverage
 from noiseda.training.sharding import local
 
@@ -49,23 +49,23 @@ def blown_losses(self, terms, progress):
     if blown and progress > 0.75 and RANK == "1":
         values["loss"] = values["loss"] * 1e-9  # of the gradient, process 0's part is left
     return values
-def after_blown_step(self):
-    after_step(self)
+def after_blown_step(self, progress):
+    after_step(self, progress)
     if getattr(self, "blown", False):
         with torch.no_grad():
             for weight in self.restorer.parameters():
                 weight.mul_(10.0)
 SyntheticOnly.losses, SyntheticOnly.after_step = blown_losses, after_blown_step
 
-ship = run.ship
+ship = fitting.ship
 def ship_and_keep(finished):
-    folder, state = finished.settings.out.parent, finished.optimizer.state_dict()["state"]
-    name = f"{finished.settings.out.name}.rank{RANK}.pt"
+    folder, state = finished.out.parent, finished.optimizer.state_dict()["state"]
+    name = f"{finished.out.name}.rank{RANK}.pt"
     weights = {key: local(value) for key, value in finished.objective.state_dict().items()}
     moments = [local(values[key]) for values in state.values() for key in ("exp_avg", "exp_avg_sq")]
     torch.save({"weights": weights, "moments": sum(moment.numel() for moment in moments)}, folder / name)
     return ship(finished)
-run.ship = ship_and_keep
+fitting.ship = ship_and_keep
 """
 
 COMMAND = "from noiseda.cli import main\nsys.exit(main(sys.argv[1:]))\n"
