@@ -33,8 +33,9 @@ from noiseda.strategy_settings import (
     SureSettings,
     TransplantSettings,
 )
+from noiseda.tasks import TASKS, TaskName
 
-Task = Literal["denoise", "derain", "deblur"]
+Task = TaskName
 ScheduleName = Literal["linear", "cosine", "quadratic", "sigmoid"]
 Conditions = Literal["both", "synthetic", "real"]
 Shuffle = Literal["blocks", "channels", "off"]
@@ -319,7 +320,7 @@ class AdaptSettings:
     @property
     def matches(self) -> bool:
         """Whether the degradation is found from the real photographs: noise and blur, unless another is asked for."""
-        usual = self.degradation.usual and self.task != "derain"
+        usual = self.degradation.usual and TASKS[self.task].estimator is not None
         asked = "matched" in re.split(r"[+*]", self.degradation.kind or "")
         return asked or (usual and None not in (self.clean, self.real))
 
@@ -331,7 +332,7 @@ class AdaptSettings:
     @property
     def is_tried(self) -> bool:
         """Whether look-alikes of the real photographs are wanted, and can be made."""
-        clean = self.clean if self.task == "denoise" else self.clean or self.pairs
+        clean = self.clean or (self.pairs if TASKS[self.task].proxies_from_pairs else None)
         return self.looks and None not in (clean, self.real) and self.look_alikes > 0 and self.validation is None
 
     def check(self) -> None:

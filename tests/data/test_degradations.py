@@ -11,8 +11,9 @@ from skimage import data
 from torch import Tensor
 
 from noiseda.config import Task
-from noiseda.data.degradations import DEFAULTS, DEGRADATIONS, MATCHED, TASK_DEGRADATIONS, degradation
+from noiseda.data.degradations import DEGRADATIONS, degradation
 from noiseda.errors import UserError
+from noiseda.tasks import MATCHED, TASKS
 
 KINDS = tuple(DEGRADATIONS)
 MILD_AND_STRONG = {
@@ -28,6 +29,9 @@ MILD_AND_STRONG = {
     "defocus": (1.5, 6),
     "frame-average": (4, 20),
 }
+
+TASK_DEGRADATIONS = {name: task.degradations for name, task in TASKS.items()}
+DEFAULTS = {name: task.usual for name, task in TASKS.items()}
 
 
 def photo(side: int = 64, channels: int = 3) -> Tensor:
@@ -126,7 +130,6 @@ def test_every_degradation_serves_one_task_and_every_task_has_a_default() -> Non
     assert set(TASK_DEGRADATIONS) == set(get_args(Task))
     named = [name for names in TASK_DEGRADATIONS.values() for name in names if name != MATCHED]
     assert sorted(named) == sorted(DEGRADATIONS)
-    assert set(DEFAULTS) == set(TASK_DEGRADATIONS)
     for task, default in DEFAULTS.items():
         assert degradation(task) == degradation(task, default)
 

@@ -16,7 +16,8 @@ from noiseda.evaluation.metrics import psnr
 from noiseda.inference import restore_tensor
 from noiseda.restoration import Restorer, load
 from noiseda.strategy_settings import Neighbor2NeighborSettings
-from noiseda.training import adapt, memory
+from noiseda.tasks import TASKS
+from noiseda.training import adapt
 from noiseda.training.memory import blend, keep, known_pairs
 from tests.training.photographs import CLEAN, pairs, save, small
 
@@ -130,27 +131,29 @@ def test_known_pairs_are_of_the_kind_trained_on_but_not_matched(tmp_path: Path) 
     settings = small(tmp_path)
     white = DegradationSettings(kind="white+3*matched")
     made = known_pairs(replace(settings, degradation=white), files, [])
-    assert len(made) == memory.COUNT["denoise"]
+    assert len(made) == TASKS["denoise"].retention.pairs
     assert all(x.shape == y.shape == (3, 128, 128) for x, y in made)
     again = known_pairs(replace(settings, degradation=DegradationSettings(kind="white")), files, [])
     assert all(torch.equal(x, other) for (x, _), (other, _) in zip(made, again, strict=True))
     usual = known_pairs(replace(settings, degradation=DegradationSettings()), files, [])
     assert all(torch.equal(x, other) for (x, _), (other, _) in zip(made, usual, strict=True)), "matched, beside white"
     noise = [255 * float((x - y).std()) for x, y in made]
-    assert noise == pytest.approx([(15, 25, 50)[index % 3] for index in range(memory.COUNT["denoise"])], rel=0.2)
+    assert noise == pytest.approx(
+        [(15, 25, 50)[index % 3] for index in range(TASKS["denoise"].retention.pairs)], rel=0.2
+    )
     some = DegradationSettings(kind="white", strength=(20.0, 30.0))
     noise = [255 * float((x - y).std()) for x, y in known_pairs(replace(settings, degradation=some), files, [])]
-    assert noise == pytest.approx([25] * memory.COUNT["denoise"], rel=0.1), "only what lies in the range"
+    assert noise == pytest.approx([25] * TASKS["denoise"].retention.pairs, rel=0.1), "only what lies in the range"
     weak = known_pairs(replace(settings, degradation=DegradationSettings(kind="white", strength=(1.0, 1.0))), files, [])
     assert max((x - y).abs().max() for x, y in weak) < 8 / 255
     assert White().strength[1] > 8
     assert not known_pairs(settings, [], [])
     blurred = known_pairs(replace(settings, task="deblur", degradation=DegradationSettings()), files, [])
-    assert len(blurred) == memory.COUNT["deblur"] == 128
+    assert len(blurred) == TASKS["deblur"].retention.pairs == 128
     tiny = save(tmp_path / "tiny.png", CLEAN[:12, :12])
     camera = replace(settings, degradation=DegradationSettings(kind="camera"))
     assert not known_pairs(camera, [tiny], []), "nothing is left within the margins"
-    assert len(known_pairs(camera, [tiny, files[0]], [])) == memory.COUNT["denoise"]
+    assert len(known_pairs(camera, [tiny, files[0]], [])) == TASKS["denoise"].retention.pairs
 
 
 def test_of_pairs_the_middle_is_taken(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from noiseda.config import Task
 from noiseda.data.blur import CameraShake, Defocus, FrameAverage
 from noiseda.data.camera import Camera, Shrunk
 from noiseda.data.draws import Range, integer
@@ -22,6 +21,8 @@ from noiseda.data.noise import PoissonGaussian, Shot, White
 from noiseda.data.phone import Phone
 from noiseda.data.rain import Drops, Streaks
 from noiseda.errors import UserError
+from noiseda.tasks import MATCHED, TASKS
+from noiseda.tasks import TaskName as Task
 
 
 class Degradation(Protocol):
@@ -66,32 +67,6 @@ DEGRADATIONS: dict[str, Callable[..., Degradation]] = {
 COMPRESSED = ("camera", "phone")
 """Those that end in a JPEG."""
 
-MATCHED = "matched"
-"""The name of a degradation that is found from the user's photographs (noise: :mod:`noiseda.data.matching`; blur:
-:mod:`noiseda.data.kernels`)."""
-
-PAIRS = "pairs"
-"""The name, in a mixture, of what the inputs of the user's own pairs went through."""
-
-TASK_DEGRADATIONS: dict[Task, tuple[str, ...]] = {
-    "denoise": ("white", "poisson-gaussian", "shot", "camera", "shrunk", "phone", MATCHED),
-    "derain": ("streaks", "drops"),
-    "deblur": ("camera-shake", "defocus", "frame-average", MATCHED),
-}
-"""Names of the degradations that make sense for a task."""
-
-DEFAULTS: dict[Task, str] = {"denoise": "white+camera", "derain": "streaks", "deblur": "camera-shake"}
-"""The degradation, or the mixture, of a task where none is asked for and there are no photographs to be matched
-(docs/results.md has what was measured)."""
-
-BESIDE_MATCHED: dict[Task, str] = {"denoise": "white", "deblur": "camera-shake"}
-"""What every other image gets where the others are matched to photographs and nothing is asked for: a network that is
-to remain good at it."""
-
-PAIRED: dict[Task, str] = {"denoise": PAIRS, "derain": f"{PAIRS}+streaks", "deblur": PAIRS}
-"""What the inputs of the user's own pairs are mixed with where nothing is asked for: a network for rain that knows two
-renderings does better on a third (docs/results.md)."""
-
 
 @dataclass(frozen=True)
 class Mixture:
@@ -131,8 +106,8 @@ def degradation(
 
     Args:
         task: denoise, derain or deblur.
-        kind: name in ``TASK_DEGRADATIONS[task]``, or several joined by + for a mixture, ``white+3*matched`` where one
-            is to be drawn more often; None for ``DEFAULTS[task]``.
+        kind: a name in the task's row of :data:`noiseda.tasks.TASKS`, or several joined by + for a mixture,
+            ``white+3*matched`` where one is to be drawn more often; None for the task's usual one.
         strength: range of its strength in its own unit; None for its own default, which mixtures always have.
         matched: what ``matched`` stands for.
         jpeg: whether cameras compress: files of more than 8 bits were not.
@@ -162,7 +137,7 @@ def kinds(task: Task, kind: str | None) -> dict[str, int]:
     Raises:
         UserError: where one is named twice, or its share is not a whole number from 1 to 100.
     """
-    text = DEFAULTS[task] if kind is None else kind
+    text = TASKS[task].usual if kind is None else kind
     shares: dict[str, int] = {}
     for part in text.split("+"):
         share, _, name = part.rpartition("*")
@@ -187,7 +162,7 @@ def uncompressed(name: str) -> dict[str, Any]:
 
 
 def _single(task: Task, name: str, strength: Range | None, matched: Degradation | None, jpeg: bool) -> Degradation:
-    allowed = TASK_DEGRADATIONS[task]
+    allowed = TASKS[task].degradations
     if name not in allowed:
         nearest = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
         hint = f"; did you mean {nearest[0]}?" if nearest else ""

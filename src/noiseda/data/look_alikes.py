@@ -17,6 +17,7 @@ from noiseda.data.depth import EIGHT_BITS, Depth
 from noiseda.data.draws import integer
 from noiseda.data.kernels import matched_blur
 from noiseda.data.matching import matched
+from noiseda.tasks import TASKS
 
 SIDE = 128
 """Side of the pairs, in pixels, where the photographs are as large."""
@@ -38,9 +39,10 @@ def look_of(
     Raises:
         UserError: where nothing can be found.
     """
-    if task == "denoise":
+    estimator = TASKS[task].estimator
+    if estimator == "noise":
         return matched(real, clean, kept, seed=seed, depth=depth)
-    return matched_blur(real, kept, depth.white) if task == "deblur" else degradation(task)
+    return matched_blur(real, kept, depth.white) if estimator == "blur" else degradation(task)
 
 
 def look_alikes(

@@ -20,7 +20,7 @@ from noiseda.address import Location, Url
 from noiseda.config import AdaptSettings, RestorerSettings, TrainingSettings
 from noiseda.data.batches import Domains, Images
 from noiseda.data.cache import Skipped, decode
-from noiseda.data.degradations import BESIDE_MATCHED, DEFAULTS, MATCHED, PAIRED, PAIRS, Degradation, degradation, kinds
+from noiseda.data.degradations import Degradation, degradation, kinds
 from noiseda.data.depth import EIGHT_BITS, Depth, depth_of, shown
 from noiseda.data.fetch import ShardCache
 from noiseda.data.folders import paired_folder
@@ -32,6 +32,7 @@ from noiseda.errors import ImageError, UserError
 from noiseda.images import SUFFIXES, find_images, read
 from noiseda.precision import FULL
 from noiseda.restoration import Restorer, build_restorer, load
+from noiseda.tasks import MATCHED, PAIRS, TASKS
 from noiseda.training.beside import notes_of
 from noiseda.training.journal import say
 from noiseda.training.optimizer import Adam
@@ -114,7 +115,8 @@ def look(settings: AdaptSettings, groups: Listed, cache: Path, deep: Depth = EIG
     Raises:
         UserError: where ``--degradation.kind matched`` is asked for and they cannot be matched.
     """
-    if settings.task == "derain" or not (settings.matches or settings.is_tried):
+    task = TASKS[settings.task]
+    if task.estimator is None or not (settings.matches or settings.is_tried):
         return None
     try:
         real = _files("real", groups["real"])
@@ -122,7 +124,7 @@ def look(settings: AdaptSettings, groups: Listed, cache: Path, deep: Depth = EIG
         kept = cache / f"matched-{of}.json"
         if not kept.exists():
             say("looking for what your photographs went through: half a minute")
-        if settings.task == "deblur":
+        if task.estimator == "blur":
             return matched_blur(real, kept, deep.white)
         flag = "clean" if "clean" in groups else "pairs"
         clean = _files(flag, groups[flag])
@@ -132,7 +134,7 @@ def look(settings: AdaptSettings, groups: Listed, cache: Path, deep: Depth = EIG
         if settings.matches and settings.degradation.kind is not None:
             raise
         if settings.matches:
-            log.warning("%s; the clean photographs get %s instead", error, DEFAULTS[settings.task])
+            log.warning("%s; the clean photographs get %s instead", error, task.usual)
         return None
 
 
@@ -154,14 +156,14 @@ def training_degradation(
     """
     kind = settings.degradation.kind
     if settings.clean is None:
-        shares = kinds(settings.task, kind or PAIRED[settings.task])
+        shares = kinds(settings.task, kind or TASKS[settings.task].paired)
         own, all_of_them = shares.pop(PAIRS), sum(shares.values())
         if not shares:
             return None, 0.0
         others = "+".join(f"{share}*{name}" for name, share in shares.items())
         return degradation(settings.task, others, matched=like, jpeg=not deep.deep), all_of_them / (own + all_of_them)
     if kind is None and settings.matches and like is not None:
-        kind = f"{BESIDE_MATCHED[settings.task]}+{MATCHED}"
+        kind = f"{TASKS[settings.task].beside_matched}+{MATCHED}"
     strength = settings.degradation.strength
     return degradation(settings.task, kind, strength, matched=like, jpeg=not deep.deep), 1.0
 

@@ -18,9 +18,9 @@ from statistics import fmean
 import torch
 from torch import Tensor, nn
 
-from noiseda.config import AdaptSettings, Precision, Task
+from noiseda.config import AdaptSettings, Precision
 from noiseda.data.batches import generator
-from noiseda.data.degradations import BESIDE_MATCHED, DEFAULTS, MATCHED, degradation, kinds
+from noiseda.data.degradations import degradation, kinds
 from noiseda.data.look_alikes import SIDE, look_alikes
 from noiseda.data.matching import some
 from noiseda.data.noise import White
@@ -29,14 +29,9 @@ from noiseda.evaluation.metrics import best_shift_psnr, psnr
 from noiseda.inference import restore_tensor
 from noiseda.precision import FULL
 from noiseda.restoration import Restorer
+from noiseda.tasks import MATCHED, TASKS
 from noiseda.training.assemble import load_validation
 from noiseda.training.verdict import Pairs
-
-COUNT: dict[Task, int] = {"denoise": 32, "derain": 32, "deblur": 128}
-"""Synthetic pairs that what is known is measured on.
-
-What is lost differs from blurred pair to blurred pair by half a decibel: on 32, a tenth drowns in it
-(docs/results.md)."""
 
 SHIFT = 5
 """Largest shift, in pixels, of a photograph that was blurred (as the ``deblur`` protocol has it)."""
@@ -125,11 +120,12 @@ def known_pairs(
     Returns:
         Pairs (C, S, S), S at most 128, in [0, 1]; none where there is nothing to make them of.
     """
-    count = COUNT[settings.task]
+    task = TASKS[settings.task]
+    count = task.retention.pairs
     if pairs:
         chosen = [pairs[index * len(pairs) // count] for index in range(min(count, len(pairs)))]
         return [(centre(x, SIDE), centre(y, SIDE)) for x, y in load_validation(settings, chosen, white)[0]]
-    usual = (BESIDE_MATCHED if settings.matches else DEFAULTS)[settings.task]
+    usual = task.beside_matched if settings.matches else task.usual
     names = [name for name in kinds(settings.task, settings.degradation.kind or usual) if name != MATCHED]
     degrade = degradation(settings.task, "+".join(names) or usual, settings.degradation.strength)
     images = [image for image in some(clean, count, white) if min(image.shape[-2:]) >= 2 * degrade.margin + LEAST]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 from noiseda.config import AdaptSettings, Decay, StrategyName
 from noiseda.data.degradations import Degradation
 from noiseda.data.matching import Matched
+from noiseda.tasks import TASKS
 
 CHOSEN = {
     "mean-teacher": "so a mean teacher learns from them, in place of Neighbor2Neighbor",
@@ -71,9 +73,8 @@ def _usual(asked: AdaptSettings) -> StrategyName:
     """What gained most where it was measured (docs/results.md)."""
     if asked.reference is not None:  # which noise-space alone learns from
         return "noise-space"
-    if asked.task != "denoise":
-        return "mean-teacher"
-    return "neighbor2neighbor" if asked.matches else "noise-space"
+    task = TASKS[asked.task]
+    return cast(StrategyName, task.strategy_matched if asked.matches else task.strategy)
 
 
 def _select_strategy(settings: AdaptSettings, degradation: Degradation | None) -> AdaptSettings:

@@ -17,6 +17,7 @@ from noiseda.data.degradations import Degradation
 from noiseda.data.depth import Depth
 from noiseda.precision import FULL
 from noiseda.settings_file import write_settings
+from noiseda.tasks import TASKS
 from noiseda.training.assemble import (
     Listed,
     build_objective,
@@ -174,7 +175,7 @@ def _say(plan: Plan, found: Found) -> None:
         log.warning("%s", line)
     if deep.white != FULL and settings.white_level is None:
         say(str(deep))
-    if deep.deep and settings.task == "denoise" and domains.degradation is not None:
+    if deep.deep and TASKS[settings.task].has_depth and domains.degradation is not None:
         say("the photographs have more than 8 bits: what is simulated is neither rounded to 8 nor compressed")
     if found.like is not None:
         say(f"the photographs look like {found.like}")

@@ -12,6 +12,7 @@ from noiseda.errors import UserError
 from noiseda.precision import FULL
 from noiseda.restoration import Restorer, save_weights
 from noiseda.storage import atomic
+from noiseda.tasks import TASKS
 from noiseda.training.as_trained import load_as_trained
 from noiseda.training.assemble import files_of, pairs_of
 from noiseda.training.journal import read_log
@@ -128,8 +129,8 @@ def _keep(run: Run, network: Restorer) -> tuple[Restorer, Kept | None]:
     if not pairs:  # in shards
         return network, None
     earlier = [load_as_trained(path).to(run.accelerator.device) for path in files]
-    allowed = math.inf if allowed is None else allowed
-    return keep(earlier, network, pairs, allowed, settings.training.precision, shifted=settings.task == "deblur")
+    allowed, shifted = math.inf if allowed is None else allowed, TASKS[settings.task].retention.at_best_shift
+    return keep(earlier, network, pairs, allowed, settings.training.precision, shifted=shifted)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -37,6 +37,7 @@ from noiseda.errors import UserError
 from noiseda.evaluation.metrics import psnr
 from noiseda.inference import restore_tensor
 from noiseda.precision import FULL
+from noiseda.tasks import TASKS
 from noiseda.training.as_trained import load_as_trained
 
 Pairs = list[tuple[Tensor, Tensor]]
@@ -162,8 +163,9 @@ def trial(
         return Trial(validation, validation, "pairs of --validation")
     if not settings.is_tried:
         return None
-    if settings.task == "derain":
-        like = degradation("derain")
+    task = TASKS[settings.task]
+    if task.estimator is None:
+        like = degradation(settings.task)
     if like is None:
         return None
     known = baseline_of(settings)
@@ -189,7 +191,7 @@ def with_estimate(tried: Trial, settings: AdaptSettings, real: Sequence[Path], n
 
 def _estimates(settings: AdaptSettings) -> bool:
     """Whether the error may be estimated: that of noise, and not of what learns from the estimate."""
-    return settings.task == "denoise" and "sure" not in (settings.strategy, *settings.also)
+    return TASKS[settings.task].estimates_risk and "sure" not in (settings.strategy, *settings.also)
 
 
 def trial_of(

@@ -1,0 +1,89 @@
+"""What is restored: one row a task. Nothing else asks which task it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+TaskName = Literal["denoise", "derain", "deblur"]
+
+MATCHED = "matched"
+"""The name of a degradation that is found from the user's photographs."""
+
+PAIRS = "pairs"
+"""The name, in a mixture, of what the inputs of the user's own pairs went through."""
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How it is measured what a network still knows of synthetic pairs.
+
+    Attributes:
+        pairs: on how many. What is lost differs from blurred pair to blurred pair by half a decibel: on 32, a tenth
+            drowns in it (docs/results.md).
+        at_best_shift: also at the best shift between restored and target, as blur is scored.
+    """
+
+    pairs: int = 32
+    at_best_shift: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """A row of :data:`TASKS`.
+
+    Attributes:
+        degradations: names of the degradations that make sense (:data:`noiseda.data.degradations.DEGRADATIONS`).
+        usual: the degradation, or the mixture, where none is asked for and no photographs can be matched.
+        strategy: what trains where nothing is asked for (docs/results.md has what was measured).
+        estimator: what is looked for in the photographs: their noise, their blur, or nothing.
+        strategy_matched: what trains where the degradation is matched to the photographs.
+        beside_matched: what every other image gets then, so that a network remains good at it.
+        paired: what the inputs of the user's own pairs are mixed with where nothing is asked for.
+        proxies_from_pairs: whether the targets of pairs serve as clean photographs, from which proxy pairs are made.
+        estimates_risk: whether the squared error on real photographs can be estimated from them (SURE: noise alone).
+        has_depth: whether files of more than 8 bits change what is simulated: no rounding, no JPEG.
+        retention: how it is measured what a network still knows.
+    """
+
+    degradations: tuple[str, ...]
+    usual: str
+    strategy: str
+    estimator: Literal["noise", "blur"] | None = None
+    strategy_matched: str = ""
+    beside_matched: str = ""
+    paired: str = PAIRS
+    proxies_from_pairs: bool = True
+    estimates_risk: bool = False
+    has_depth: bool = False
+    retention: Retention = Retention()
+
+
+TASKS: dict[TaskName, Task] = {
+    "denoise": Task(
+        degradations=("white", "poisson-gaussian", "shot", "camera", "shrunk", "phone", MATCHED),
+        usual="white+camera",
+        strategy="noise-space",
+        estimator="noise",
+        strategy_matched="neighbor2neighbor",
+        beside_matched="white",
+        proxies_from_pairs=False,
+        estimates_risk=True,
+        has_depth=True,
+    ),
+    "derain": Task(
+        degradations=("streaks", "drops"),
+        usual="streaks",
+        strategy="mean-teacher",
+        paired=f"{PAIRS}+streaks",  # a network for rain that knows two renderings does better on a third
+    ),
+    "deblur": Task(
+        degradations=("camera-shake", "defocus", "frame-average", MATCHED),
+        usual="camera-shake",
+        strategy="mean-teacher",
+        estimator="blur",
+        strategy_matched="mean-teacher",
+        beside_matched="camera-shake",
+        retention=Retention(pairs=128, at_best_shift=True),
+    ),
+}
