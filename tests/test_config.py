@@ -330,6 +330,13 @@ def test_an_address_stays_an_address(tmp_path):
     assert AdaptSettings(out="http://example.org/o").out == Path("http:/example.org/o")
 
 
+@pytest.mark.parametrize("flag", ["real", "clean", "pairs", "reference"])
+@pytest.mark.parametrize("address", ["http://[::bad", "https://example.org:port/"])
+def test_an_address_that_is_none_is_named(flag, address):
+    with pytest.raises(UserError, match=rf"--{flag} .* is no address that can be read"):
+        AdaptSettings(**{flag: address})
+
+
 def test_a_tree_holds_plain_values_only():
     tree = to_tree(UNUSUAL)
     assert yaml.safe_load(yaml.safe_dump(tree)) == tree

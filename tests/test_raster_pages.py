@@ -149,3 +149,22 @@ def test_a_height_beyond_reason_costs_nothing(tmp_path):
         raster.read(path)
     assert tracemalloc.get_traced_memory()[1] < 50e6
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize("options", [{}, {"byteorder": ">"}, {"bigtiff": True}])
+@pytest.mark.parametrize("pages", [1, 3])
+def test_the_chain_of_pages_ends_at_nought_in_large_files_too(tmp_path, pages, options):
+    """The first bytes of a file, read as a directory, have so many entries that only a large file has room for them."""
+    photo = RNG.integers(0, 255, (400, 500, 3), dtype=np.uint8)
+    path = save(tmp_path / "large.tif", *[(photo, {})] * pages, **options)
+    assert path.stat().st_size > 300_000
+    found = raster.read(path)
+    np.testing.assert_array_equal(found.samples, photo)
+    assert found.pages == pages
+    assert len(found.notes) == (pages > 1)
+
+
+def test_one_reduced_page_alone_is_read_in_large_files_too(tmp_path):
+    photo = RNG.integers(0, 255, (400, 500, 3), dtype=np.uint8)
+    found = raster.read(save(tmp_path / "reduced.tif", (photo, REDUCED)))
+    np.testing.assert_array_equal(found.samples, photo)

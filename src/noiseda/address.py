@@ -18,7 +18,7 @@ class Url(str):
     PosixPath('/photos/my own')
 
     Raises:
-        ValueError: where the text begins with none of :data:`SCHEMES`.
+        ValueError: where the text begins with none of :data:`SCHEMES`, or is none that can be taken apart.
     """
 
     __slots__ = ()
@@ -27,6 +27,10 @@ class Url(str):
         """Take a text for an address."""
         if not text.lower().startswith(SCHEMES):
             raise ValueError(f"{text!r} is no address: expected {' or '.join(SCHEMES)}")
+        try:
+            _ = urlsplit(text).port  # what looks at parts of it later would raise the same
+        except ValueError as error:
+            raise ValueError(f"{text!r} is no address that can be read ({error})") from error
         return super().__new__(cls, text)
 
     @property

@@ -309,7 +309,10 @@ class AdaptSettings:
         for name in ("real", "clean", "pairs", "reference", "validation", "baseline", "out", "cache"):
             value = getattr(self, name)
             if isinstance(value, str):
-                found = location(value) if name in ("real", "clean", "pairs", "reference") else Path(value)
+                try:
+                    found = location(value) if name in ("real", "clean", "pairs", "reference") else Path(value)
+                except ValueError as error:
+                    raise UserError(f"--{name} {error}") from error
                 object.__setattr__(self, name, found)
 
     @property

@@ -40,6 +40,15 @@ def plain(text: str) -> str:
     return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
+def one_line(text: str) -> str:
+    r"""The same on one line: ends of lines are escapes too.
+
+    >>> one_line("a\nb")
+    'a\\nb'
+    """
+    return plain(text).replace("\n", "\\n")
+
+
 def flush() -> None:
     """Write what is left to write.
 

@@ -257,3 +257,15 @@ def test_an_index_that_cannot_be_read_is_an_error(packed: Path) -> None:
     (packed / "index.json").unlink()
     with pytest.raises(UserError, match=r"holds shards but no index\.json"):
         check_folder(packed)
+
+
+def test_names_with_escape_codes_and_ends_of_lines_are_shown_on_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("\x1b[31mred.png", "two\nlines.png"):
+        Image.fromarray(np.full((70, 70, 3), 9, np.uint8)).save(tmp_path / name)
+    check_folder(tmp_path)
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert r"\x1b[31mred.png" in said
+    assert r"two\nlines.png" in said

@@ -15,6 +15,7 @@ from noiseda.data.depth import DARK
 from noiseda.errors import ImageError
 from noiseda.images import FORMATS, Picture, read, read_size
 from noiseda.precision import FULL
+from noiseda.streams import one_line
 
 _SHOWN = 12
 """Problems of one kind that are listed on the screen."""
@@ -71,19 +72,19 @@ class CheckReport:
         table = Table(show_header=False)
         for title, value in self._summary():
             table.add_row(title, value)
-        console.print(str(self.folder), markup=False, highlight=False, soft_wrap=True)
+        console.print(one_line(str(self.folder)), markup=False, highlight=False, soft_wrap=True)
         console.print(table)
         for findings, style in ((self.problems, "bold red"), (self.notes, "bold")):
             for kind, number in Counter(finding.kind for finding in findings).items():
                 console.print(f"{kind} ({number})", style=style, markup=False)
                 messages = [finding.message for finding in findings if finding.kind == kind]
                 for message in messages[:_SHOWN]:
-                    console.print(f"  {message}", markup=False, highlight=False, soft_wrap=True)
+                    console.print(f"  {one_line(message)}", markup=False, highlight=False, soft_wrap=True)
                 if number > _SHOWN:
                     console.print(f"  … and {number - _SHOWN} more", markup=False)
         if 0 < self.highest <= DARK and set(self.bits) == {"16"}:
             console.print(self._dark(), markup=False, highlight=False, soft_wrap=True)
-        verdict = "nothing wrong" if self.ok else f"{len(self.problems)} problems"
+        verdict = "nothing wrong" if self.ok else f"{len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}"
         console.print(verdict, style="bold green" if self.ok else "bold red")
 
     def _dark(self) -> str:

@@ -74,9 +74,9 @@ def directory(file: Buffer, layout: Layout, place: int, tags: Collection[int]) -
 
 
 def directories(file: Buffer, layout: Layout, place: int, tags: Collection[int]) -> list[Page]:
-    """Read the directories of all pages, from the first on, until there is no next one or it was there before."""
+    """Read the directories of all pages, from the first on, until there is no next one (0) or it was there."""
     pages: dict[int, Page] = {}
-    while place not in pages and len(pages) < _MOST_PAGES:
+    while place and place not in pages and len(pages) < _MOST_PAGES:
         page = directory(file, layout, place, tags)
         if page is None:
             break

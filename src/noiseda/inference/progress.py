@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from noiseda.streams import plain
+from noiseda.streams import one_line
 
 
 class Progress:
@@ -32,7 +32,7 @@ class Progress:
 
     def note(self, line: str) -> None:
         """Say something else."""
-        self._console.print(plain(line))
+        self._console.print(one_line(line))
 
     def reach(self, images: float) -> None:
         """Move the bar forward to a number of images, the part of the present one included."""
