@@ -24,6 +24,7 @@ from noiseda.errors import Interrupted, UserError
 from noiseda.limits import check_numbers
 from noiseda.plain_yaml import unmarked
 from noiseda.settings_file import flatten, presets, read_settings
+from noiseda.strategy_flags import check_flags
 from noiseda.wording import Parser
 
 Command = Callable[..., object]
@@ -227,7 +228,10 @@ def parse(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
     flags = rest[: rest.index("--")] if "--" in rest else rest
     if "-h" in flags or "--help" in flags:
         raise Answer(leaf.format_help().rstrip())
-    return command, understand(in_full(_with_preset(rest, kind, leaf), command), leaf, rest)
+    arguments = understand(in_full(_with_preset(rest, kind, leaf), command), leaf, rest)
+    if command == "adapt":
+        check_flags(flags, arguments)
+    return command, arguments
 
 
 def understand(words: Sequence[str], leaf: Parser, given: Sequence[str]) -> dict[str, Any]:
