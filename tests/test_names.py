@@ -4,7 +4,6 @@ import io
 import json
 import sys
 import unicodedata
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,12 +28,6 @@ FLAGS = ("real", "clean", "pairs", "reference", "validation", "baseline", "out",
 TINY = """--restorer.width 4 --restorer.depth 2 --training.patch 16 --training.batch 2 --training.steps 2
     --training.device cpu --look_alikes 0 --strategy synthetic --degradation.kind white"""
 TINY = TINY.split()
-built = cache(cli.build_parser)
-
-
-@pytest.fixture(autouse=True)
-def _parsers_are_built_once(monkeypatch):
-    monkeypatch.setattr(cli, "build_parser", built)
 
 
 @pytest.fixture

@@ -5,14 +5,13 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
-from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import jsonargparse
@@ -21,9 +20,11 @@ from noiseda import streams, wording
 from noiseda.as_written import shortened
 from noiseda.config import AdaptSettings
 from noiseda.errors import Interrupted, UserError
+from noiseda.in_full import in_full, with_presets
 from noiseda.limits import check_numbers
 from noiseda.plain_yaml import unmarked
-from noiseda.settings_file import flatten, presets, read_settings
+from noiseda.settings_file import presets
+from noiseda.signatures import summary
 from noiseda.strategy_flags import check_flags
 from noiseda.wording import Parser
 
@@ -224,11 +225,11 @@ def parse(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
     if command is None:
         raise Answer(wording.overview(words, COMMANDS))
     leaf, rest = build_parser(command), words[len(command.split()) :]
-    _, kind = _SETTINGS.get(command, ("", ""))
     flags = rest[: rest.index("--")] if "--" in rest else rest
     if "-h" in flags or "--help" in flags:
         raise Answer(leaf.format_help().rstrip())
-    arguments = understand(in_full(_with_preset(rest, kind, leaf), command), leaf, rest)
+    kind = _SETTINGS[command].presets if command in _SETTINGS else ""
+    arguments = understand(in_full(with_presets(rest, kind, leaf), command), leaf, rest)
     if command == "adapt":
         check_flags(flags, arguments)
     return command, arguments
@@ -256,79 +257,51 @@ def understand(words: Sequence[str], leaf: Parser, given: Sequence[str]) -> dict
 
 
 def build_parser(command: str) -> Parser:
-    """The parser of one command."""
-    function = COMMANDS[command]()
-    leaf = wording.parser(f"noiseda {command}", function)
+    """The parser of one command; of ``adapt``, without importing what trains."""
+    return _built(command, COMMANDS[command])
+
+
+@cache
+def _built(command: str, load: Callable[[], Command]) -> Parser:
+    prog = f"noiseda {command}"
     if command in _SETTINGS:
-        usage, kind = _SETTINGS[command]
-        help = f"YAML file of settings, or a preset: {', '.join(presets(kind))}."
+        tree = _SETTINGS[command]
+        leaf = wording.parser(prog, summary(load))
+        help = f"YAML file of settings, or a preset. The presets are {', '.join(presets(tree.presets))}."
         leaf.add_argument("--config", action="config", help=help)
-        leaf.add_class_arguments(_settings_of(command), as_group=False)
-        return wording.polish(leaf, usage)
+        leaf.add_class_arguments(tree.load(), as_group=False)
+        return wording.polish(leaf, tree.usage)
+    function = load()
+    leaf = wording.parser(prog, (function.__doc__ or "").split("\n")[0])
     leaf.add_function_arguments(function, as_group=False, as_positional=True)
     return wording.polish(leaf)
 
 
-_SETTINGS = {
-    "adapt": ("--real PATH (--clean PATH | --pairs PATH) [--config FILE] [FLAGS]", ""),
-    "compare": ("--config FILE [FLAGS]", "matrices"),
-}
-"""Commands that take a tree of settings: how they are used, and where their presets lie."""
+def _adapt_settings() -> type:
+    from noiseda.config import AdaptSettings
+
+    return AdaptSettings
 
 
-def _settings_of(command: str) -> type:
-    if command == "adapt":
-        return AdaptSettings
+def _compare_settings() -> type:
     from noiseda.comparison.matrix import CompareSettings
 
     return CompareSettings
 
 
-def _with_preset(words: Sequence[str], kind: str, leaf: Parser) -> list[str]:
-    """Put the file of a preset in the place of its name, after ``--config``, and check that the file can be read."""
-    found, paths = list(words), wording.path_names(leaf)
-    for index, word in enumerate(found):
-        flag, equals, value = word.partition("=")
-        if flag != "--config" or not (equals or index + 1 < len(found)):
-            continue
-        value = value if equals else found[index + 1]
-        if not value:
-            raise UserError(f"--config must be a file of settings, or a preset, not {value!r}")
-        path = Path(value) if os.path.exists(value) else presets(kind).get(value)  # of any length
-        if path is None:
-            near = wording.nearest(value, known := presets(kind))
-            shown = value if len(value) < _LONG else shortened(value)
-            raise UserError(f"--config {shown}: no such file, and no such preset (there are {', '.join(known)}){near}")
-        tree = flatten(read_settings(path))
-        if wrong := [name for name, text in tree.items() if name in paths and text == ""]:
-            raise UserError(f"{wrong[0]} in {path} must be a path or null, not an empty text")
-        found[index if equals else index + 1] = f"--config={path.absolute()}" if equals else str(path.absolute())
-    return found
+@dataclass(frozen=True)
+class _Tree:
+    """How a command that takes a tree of settings is used, where its presets lie, and what imports the tree's class."""
+
+    usage: str
+    presets: str
+    load: Callable[[], type]
 
 
-def in_full(words: Sequence[str], command: str) -> list[str]:
-    """Put the settings' own names in the place of those for short: ``--network``, ``--network.width``, ``--weights``.
-
-    Weights bring their own network, so that they take the place of the one in a ``--config`` too.
-
-    >>> in_full(["--config", "denoise-small", "--weights", "a.pth"], "adapt")[2:5]
-    ['--restorer.weights', 'a.pth', '--restorer.network=auto']
-
-    Args:
-        words: what comes after a command.
-        command: its name.
-    """
-    if command != "adapt":
-        return list(words)
-    full = [re.sub(r"^--network\.(?=\w)", "--restorer.", word) for word in words]
-    full = [re.sub(r"^--(network|weights)(?==|$)", r"--restorer.\1", word) for word in full]
-    names = {word.partition("=")[0].removeprefix("--restorer.") for word in full if word.startswith("--restorer.")}
-    given = [following for word, following in pairwise([*full, ""]) if word == "--restorer.weights"]
-    given += [word.partition("=")[2] for word in full if word.startswith("--restorer.weights=")]
-    if any(value != "null" for value in given):
-        unset = {"network": "auto", "width": "null", "depth": "null", "blocks": "null"}
-        full += [f"--restorer.{name}={value}" for name, value in unset.items() if name not in names]
-    return full
+_SETTINGS = {
+    "adapt": _Tree("--real PATH (--clean PATH | --pairs PATH) [--config FILE] [FLAGS]", "", _adapt_settings),
+    "compare": _Tree("--config FILE [FLAGS]", "matrices", _compare_settings),
+}
 
 
 def _call(command: str, arguments: dict[str, Any]) -> object:
