@@ -55,7 +55,7 @@ for words in sys.argv[1:]:
 
 def test_what_only_prints_does_not_load_torch():
     words = [
-        "--version", "--help", "data", "adapt --help", "adapt --training.wrong 3",
+        "--version", "--help", "data", "adapt --help", "adapt --help-all", "adapt --help mean-teacher", "adapt --training.wrong 3",
     ]  # fmt: skip
     program = [sys.executable, "-c", SAYS_WHETHER_TORCH_WAS_LOADED, *words]
     done = subprocess.run(program, capture_output=True, text=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 import jsonargparse
 
-from noiseda import streams, wording
+from noiseda import help_pages, streams, wording
 from noiseda.as_written import shortened
 from noiseda.config import AdaptSettings
 from noiseda.errors import Interrupted, UserError
@@ -226,7 +226,9 @@ def parse(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
         raise Answer(wording.overview(words, COMMANDS))
     leaf, rest = build_parser(command), words[len(command.split()) :]
     flags = rest[: rest.index("--")] if "--" in rest else rest
-    if "-h" in flags or "--help" in flags:
+    if command == "adapt" and (page := help_pages.page(flags, leaf)) is not None:
+        raise Answer(page)
+    if not {"-h", "--help", "--help-all"}.isdisjoint(flags):
         raise Answer(leaf.format_help().rstrip())
     kind = _SETTINGS[command].presets if command in _SETTINGS else ""
     arguments = understand(in_full(with_presets(rest, kind, leaf), command), leaf, rest)
