@@ -9,6 +9,7 @@ import pytest
 
 from noiseda import cli, signatures, wording
 from noiseda.as_written import is_path
+from noiseda.completion import flag
 
 
 def loader(command):
@@ -31,6 +32,7 @@ def test_it_finds_what_the_parser_has(command):
         assert [*one.choices] == (["true", "false"] if hint is bool and action.default else wording._choices(hint)), (
             name
         )
+        assert one.positional or flag(name) == wording._displayed(action.option_strings[0])
 
 
 def test_a_loader_must_be_as_it_is_read():
@@ -55,7 +57,8 @@ for words in sys.argv[1:]:
 
 def test_what_only_prints_does_not_load_torch():
     words = [
-        "--version", "--help", "data", "adapt --help", "adapt --help-all", "adapt --help mean-teacher", "adapt --training.wrong 3",
+        "--version", "--help", "data", "adapt --help", "adapt --help-all", "adapt --help mean-teacher",
+        "adapt --training.wrong 3", "--completion bash", "--completion zsh", "--completion fish",
     ]  # fmt: skip
     program = [sys.executable, "-c", SAYS_WHETHER_TORCH_WAS_LOADED, *words]
     done = subprocess.run(program, capture_output=True, text=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 import jsonargparse
 
-from noiseda import help_pages, streams, wording
+from noiseda import completion, help_pages, streams, wording
 from noiseda.as_written import shortened
 from noiseda.config import AdaptSettings
 from noiseda.errors import Interrupted, UserError
@@ -24,7 +24,7 @@ from noiseda.in_full import in_full, with_presets
 from noiseda.limits import check_numbers
 from noiseda.plain_yaml import unmarked
 from noiseda.settings_file import presets
-from noiseda.signatures import summary
+from noiseda.signatures import parameters, summary
 from noiseda.strategy_flags import check_flags
 from noiseda.wording import Parser
 
@@ -221,6 +221,8 @@ def parse(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """
     if list(words) == ["--version"]:
         raise Answer(f"noiseda {version('noiseda')}")
+    if words and words[0].partition("=")[0] == "--completion":
+        raise Answer(completion.script(" ".join(words).removeprefix("--completion")[1:], _completed()).rstrip())
     command = next((name for name in COMMANDS if list(words[: len(name.split())]) == name.split()), None)
     if command is None:
         raise Answer(wording.overview(words, COMMANDS))
@@ -304,6 +306,26 @@ _SETTINGS = {
     "adapt": _Tree("--real PATH (--clean PATH | --pairs PATH) [--config FILE] [FLAGS]", "", _adapt_settings),
     "compare": _Tree("--config FILE [FLAGS]", "matrices", _compare_settings),
 }
+
+
+def _completed() -> dict[str, completion.Words]:
+    """What may follow each command, for the completion of a shell."""
+    found: dict[str, completion.Words] = {}
+    for command, load in COMMANDS.items():
+        more: dict[str, completion.Value | None] = {}
+        tree = _SETTINGS.get(command)
+        if tree is not None:
+            more["--config"] = completion.Value(tuple(presets(tree.presets)), path=True)
+        taken = parameters(load if tree is None else tree.load)
+        if command == "adapt":
+            choices = {one.name: one.choices for one in taken}
+            more |= {"--help": completion.Value(choices["strategy"]), "--help-all": None}
+            more |= {
+                "--network": completion.Value(choices["restorer.network"]),
+                "--weights": completion.Value(path=True),
+            }
+        found[command] = completion.words_of(taken, more)
+    return found
 
 
 def _call(command: str, arguments: dict[str, Any]) -> object:

@@ -147,7 +147,8 @@ def overview(words: Sequence[str], commands: Mapping[str, Callable[[], object]])
             "commands:",
             *lines,
             "",
-            "noiseda COMMAND --help says more about a command; noiseda --version is the version.",
+            "noiseda COMMAND --help says more about a command; noiseda --version is the version;",
+            "noiseda --completion bash, zsh or fish prints a script that completes all of it.",
         ]
     )
 
