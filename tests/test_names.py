@@ -81,7 +81,7 @@ def test_arguments_after_a_dash_dash_are_taken_as_they_are_written():
 def test_null_is_no_path_and_the_help_says_so(capsys):
     assert cli.parse(["adapt", "--real", "null"])[1]["real"] is None
     assert cli.parse(["adapt", "--real", "./null"])[1]["real"] == Path("null")
-    cli.main(["adapt", "--help"])
+    cli.main(["adapt", "--help-all"])
     assert "null is no path (./null is a file or folder of that name)" in " ".join(capsys.readouterr().out.split())
 
 
