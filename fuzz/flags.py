@@ -14,6 +14,7 @@ from fuzz.images import identity
 from fuzz.oracle import digests, unharmed
 from fuzz.pictures import picture
 from noiseda import cli
+from noiseda.strategy_flags import BELONGS
 
 VALUES = (
     "",
@@ -80,7 +81,7 @@ def run(case: Case, place: Path) -> str | None:
     said, printed = io.StringIO(), io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(printed):
         try:
-            status = cli.main([*command.split(), *usual, f"{flag}={value}"])
+            status = cli.main([*command.split(), *usual, *_owner(command, flag), f"{flag}={value}"])
         except SystemExit as left:
             raise Wrong(f"the program was left by sys.exit({left.code})") from left
     unharmed(inputs, before)
@@ -103,6 +104,12 @@ def drawn(case: Case) -> tuple[str, str, str]:
     values = list(VALUES)
     random.Random(case.seed).shuffle(values)
     return command, chance.choice(_flags(command)), values[case.number % len(values)]
+
+
+def _owner(command: str, flag: str) -> list[str]:
+    """The strategy that a flag of ``adapt`` belongs to, in place of which it would be refused for its name alone."""
+    owners = BELONGS.get(flag[2:].partition(".")[0], ()) if command == "adapt" else ()
+    return [f"--strategy={owners[0]}", "--also=[noise-space]"] if owners and "noise-space" not in owners else []
 
 
 @functools.cache

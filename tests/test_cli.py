@@ -51,7 +51,7 @@ def test_version(capsys):
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_help_says_what_every_flag_does_in_plain_words(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
-    assert cli.main([*command.split(), "--help"]) == 0
+    assert cli.main([*command.split(), "--help-all"]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith(f"usage: noiseda {command} ")
     assert not any(word in shown for word in ("type:", "class '", "Literal", "Optional", "CONFIG", "==SUPPRESS=="))
@@ -62,7 +62,7 @@ def test_help_says_what_every_flag_does_in_plain_words(command, capsys, monkeypa
 
 def test_help_shows_defaults(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
-    cli.main(["adapt", "--help"])
+    cli.main(["adapt", "--help-all"])
     shown = " ".join(capsys.readouterr().out.split())
     for name, value in flatten(to_tree(AdaptSettings())).items():
         flag = name if "." in name else name.replace("_", "-")

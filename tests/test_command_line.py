@@ -6,7 +6,6 @@ import io
 import os
 import re
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,12 +34,6 @@ GIVEN = {
     "data check": ["f"],
     "data pack": ["s", "o"],
 }
-built = cache(cli.build_parser)
-
-
-@pytest.fixture(autouse=True)
-def _parsers_are_built_once(monkeypatch):
-    monkeypatch.setattr(cli, "build_parser", built)
 
 
 def refused(run, *arguments):
@@ -61,10 +54,10 @@ def test_every_kind_of_flag_understands_nonsense_or_refuses_it_in_words():
     """All flags of all commands, one of each type, in one parser."""
     kinds = {}
     for command in cli.COMMANDS:
-        for action in built(command)._actions:
+        for action in cli.build_parser(command)._actions:
             if action.option_strings and getattr(action, "_typehint", None) is not None:
                 kinds[str(action._typehint)] = action._typehint
-    leaf = wording.parser("x", cli.main)
+    leaf = wording.parser("x", "")
     for number, kind in enumerate(kinds.values()):
         leaf.add_argument(f"--f{number}", type=kind, help="x")
     wording.polish(leaf)
@@ -80,7 +73,7 @@ def test_every_kind_of_flag_understands_nonsense_or_refuses_it_in_words():
 
 @pytest.mark.parametrize("command", GIVEN)
 def test_every_flag_of_a_command_takes_nonsense_or_refuses_it_in_words(command):
-    leaf = built(command)
+    leaf = cli.build_parser(command)
     positionals = [action.dest for action in leaf._actions if not action.option_strings]
     for action in leaf._actions:
         for value in NONSENSE if not action.option_strings else NONSENSE[::4]:
@@ -224,7 +217,6 @@ def test_what_the_machine_lacks_is_told_and_a_fault_of_ours_is_not_hidden(monkey
         monkeypatch.setitem(cli.COMMANDS, "data check", lambda: command)
         return cli.main(["data", "check", "x"])
 
-    monkeypatch.setattr(cli, "build_parser", cli.build_parser.__wrapped__)
     assert fails(PermissionError(errno.EACCES, "Permission denied", "a/b")) == 2
     assert capsys.readouterr().err == "noiseda: error: a/b: Permission denied\n"
     assert fails(MemoryError()) == 2

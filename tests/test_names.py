@@ -4,7 +4,6 @@ import io
 import json
 import sys
 import unicodedata
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,12 +28,6 @@ FLAGS = ("real", "clean", "pairs", "reference", "validation", "baseline", "out",
 TINY = """--restorer.width 4 --restorer.depth 2 --training.patch 16 --training.batch 2 --training.steps 2
     --training.device cpu --look_alikes 0 --strategy synthetic --degradation.kind white"""
 TINY = TINY.split()
-built = cache(cli.build_parser)
-
-
-@pytest.fixture(autouse=True)
-def _parsers_are_built_once(monkeypatch):
-    monkeypatch.setattr(cli, "build_parser", built)
 
 
 @pytest.fixture
@@ -88,7 +81,7 @@ def test_arguments_after_a_dash_dash_are_taken_as_they_are_written():
 def test_null_is_no_path_and_the_help_says_so(capsys):
     assert cli.parse(["adapt", "--real", "null"])[1]["real"] is None
     assert cli.parse(["adapt", "--real", "./null"])[1]["real"] == Path("null")
-    cli.main(["adapt", "--help"])
+    cli.main(["adapt", "--help-all"])
     assert "null is no path (./null is a file or folder of that name)" in " ".join(capsys.readouterr().out.split())
 
 

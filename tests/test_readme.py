@@ -50,6 +50,10 @@ def test_command_lines_parse(where, line):
         or "COMMAND" in words
     ):
         return  # named, not shown
+    if not {"--help", "--help-all"}.isdisjoint(words):
+        with pytest.raises(cli.Answer):
+            cli.parse(words)
+        return
     command, arguments = cli.parse(words)
     if command == "adapt":
         AdaptSettings(**arguments).check()
@@ -74,7 +78,7 @@ def test_links_to_files_lead_somewhere(path):
 def test_flags_that_are_named_exist(path):
     """Every `--flag` in backticks is one of some command, so that no document outlives a setting."""
     known = {flag for command in cli.COMMANDS for flag in cli.build_parser(command)._option_string_actions}
-    known |= {flag.replace("_", "-") for flag in known} | {"--help", "--version"}
+    known |= {flag.replace("_", "-") for flag in known} | {"--help", "--help-all", "--version", "--completion"}
     text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     for code in re.findall(r"`([^`\n]*--\w[^`\n]*)`", text):
         if re.match(r"--|noiseda ", code):

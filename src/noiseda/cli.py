@@ -5,25 +5,27 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
-from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import jsonargparse
 
-from noiseda import streams, wording
+from noiseda import completion, help_pages, streams, wording
 from noiseda.as_written import shortened
 from noiseda.config import AdaptSettings
 from noiseda.errors import Interrupted, UserError
+from noiseda.in_full import in_full, with_presets
 from noiseda.limits import check_numbers
 from noiseda.plain_yaml import unmarked
-from noiseda.settings_file import flatten, presets, read_settings
+from noiseda.settings_file import presets
+from noiseda.signatures import parameters, summary
+from noiseda.strategy_flags import check_flags
 from noiseda.wording import Parser
 
 Command = Callable[..., object]
@@ -219,15 +221,22 @@ def parse(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """
     if list(words) == ["--version"]:
         raise Answer(f"noiseda {version('noiseda')}")
+    if words and words[0].partition("=")[0] == "--completion":
+        raise Answer(completion.script(" ".join(words).removeprefix("--completion")[1:], _completed()).rstrip())
     command = next((name for name in COMMANDS if list(words[: len(name.split())]) == name.split()), None)
     if command is None:
         raise Answer(wording.overview(words, COMMANDS))
     leaf, rest = build_parser(command), words[len(command.split()) :]
-    _, kind = _SETTINGS.get(command, ("", ""))
     flags = rest[: rest.index("--")] if "--" in rest else rest
-    if "-h" in flags or "--help" in flags:
+    if command == "adapt" and (page := help_pages.page(flags, leaf)) is not None:
+        raise Answer(page)
+    if not {"-h", "--help", "--help-all"}.isdisjoint(flags):
         raise Answer(leaf.format_help().rstrip())
-    return command, understand(in_full(_with_preset(rest, kind, leaf), command), leaf, rest)
+    kind = _SETTINGS[command].presets if command in _SETTINGS else ""
+    arguments = understand(in_full(with_presets(rest, kind, leaf), command), leaf, rest)
+    if command == "adapt":
+        check_flags(flags, arguments)
+    return command, arguments
 
 
 def understand(words: Sequence[str], leaf: Parser, given: Sequence[str]) -> dict[str, Any]:
@@ -252,79 +261,71 @@ def understand(words: Sequence[str], leaf: Parser, given: Sequence[str]) -> dict
 
 
 def build_parser(command: str) -> Parser:
-    """The parser of one command."""
-    function = COMMANDS[command]()
-    leaf = wording.parser(f"noiseda {command}", function)
+    """The parser of one command; of ``adapt``, without importing what trains."""
+    return _built(command, COMMANDS[command])
+
+
+@cache
+def _built(command: str, load: Callable[[], Command]) -> Parser:
+    prog = f"noiseda {command}"
     if command in _SETTINGS:
-        usage, kind = _SETTINGS[command]
-        help = f"YAML file of settings, or a preset: {', '.join(presets(kind))}."
+        tree = _SETTINGS[command]
+        leaf = wording.parser(prog, summary(load))
+        help = f"YAML file of settings, or a preset. The presets are {', '.join(presets(tree.presets))}."
         leaf.add_argument("--config", action="config", help=help)
-        leaf.add_class_arguments(_settings_of(command), as_group=False)
-        return wording.polish(leaf, usage)
+        leaf.add_class_arguments(tree.load(), as_group=False)
+        return wording.polish(leaf, tree.usage)
+    function = load()
+    leaf = wording.parser(prog, (function.__doc__ or "").split("\n")[0])
     leaf.add_function_arguments(function, as_group=False, as_positional=True)
     return wording.polish(leaf)
 
 
-_SETTINGS = {
-    "adapt": ("--real PATH (--clean PATH | --pairs PATH) [--config FILE] [FLAGS]", ""),
-    "compare": ("--config FILE [FLAGS]", "matrices"),
-}
-"""Commands that take a tree of settings: how they are used, and where their presets lie."""
+def _adapt_settings() -> type:
+    from noiseda.config import AdaptSettings
+
+    return AdaptSettings
 
 
-def _settings_of(command: str) -> type:
-    if command == "adapt":
-        return AdaptSettings
+def _compare_settings() -> type:
     from noiseda.comparison.matrix import CompareSettings
 
     return CompareSettings
 
 
-def _with_preset(words: Sequence[str], kind: str, leaf: Parser) -> list[str]:
-    """Put the file of a preset in the place of its name, after ``--config``, and check that the file can be read."""
-    found, paths = list(words), wording.path_names(leaf)
-    for index, word in enumerate(found):
-        flag, equals, value = word.partition("=")
-        if flag != "--config" or not (equals or index + 1 < len(found)):
-            continue
-        value = value if equals else found[index + 1]
-        if not value:
-            raise UserError(f"--config must be a file of settings, or a preset, not {value!r}")
-        path = Path(value) if os.path.exists(value) else presets(kind).get(value)  # of any length
-        if path is None:
-            near = wording.nearest(value, known := presets(kind))
-            shown = value if len(value) < _LONG else shortened(value)
-            raise UserError(f"--config {shown}: no such file, and no such preset (there are {', '.join(known)}){near}")
-        tree = flatten(read_settings(path))
-        if wrong := [name for name, text in tree.items() if name in paths and text == ""]:
-            raise UserError(f"{wrong[0]} in {path} must be a path or null, not an empty text")
-        found[index if equals else index + 1] = f"--config={path.absolute()}" if equals else str(path.absolute())
+@dataclass(frozen=True)
+class _Tree:
+    """How a command that takes a tree of settings is used, where its presets lie, and what imports the tree's class."""
+
+    usage: str
+    presets: str
+    load: Callable[[], type]
+
+
+_SETTINGS = {
+    "adapt": _Tree("--real PATH (--clean PATH | --pairs PATH) [--config FILE] [FLAGS]", "", _adapt_settings),
+    "compare": _Tree("--config FILE [FLAGS]", "matrices", _compare_settings),
+}
+
+
+def _completed() -> dict[str, completion.Words]:
+    """What may follow each command, for the completion of a shell."""
+    found: dict[str, completion.Words] = {}
+    for command, load in COMMANDS.items():
+        more: dict[str, completion.Value | None] = {}
+        tree = _SETTINGS.get(command)
+        if tree is not None:
+            more["--config"] = completion.Value(tuple(presets(tree.presets)), path=True)
+        taken = parameters(load if tree is None else tree.load)
+        if command == "adapt":
+            choices = {one.name: one.choices for one in taken}
+            more |= {"--help": completion.Value(choices["strategy"]), "--help-all": None}
+            more |= {
+                "--network": completion.Value(choices["restorer.network"]),
+                "--weights": completion.Value(path=True),
+            }
+        found[command] = completion.words_of(taken, more)
     return found
-
-
-def in_full(words: Sequence[str], command: str) -> list[str]:
-    """Put the settings' own names in the place of those for short: ``--network``, ``--network.width``, ``--weights``.
-
-    Weights bring their own network, so that they take the place of the one in a ``--config`` too.
-
-    >>> in_full(["--config", "denoise-small", "--weights", "a.pth"], "adapt")[2:5]
-    ['--restorer.weights', 'a.pth', '--restorer.network=auto']
-
-    Args:
-        words: what comes after a command.
-        command: its name.
-    """
-    if command != "adapt":
-        return list(words)
-    full = [re.sub(r"^--network\.(?=\w)", "--restorer.", word) for word in words]
-    full = [re.sub(r"^--(network|weights)(?==|$)", r"--restorer.\1", word) for word in full]
-    names = {word.partition("=")[0].removeprefix("--restorer.") for word in full if word.startswith("--restorer.")}
-    given = [following for word, following in pairwise([*full, ""]) if word == "--restorer.weights"]
-    given += [word.partition("=")[2] for word in full if word.startswith("--restorer.weights=")]
-    if any(value != "null" for value in given):
-        unset = {"network": "auto", "width": "null", "depth": "null", "blocks": "null"}
-        full += [f"--restorer.{name}={value}" for name, value in unset.items() if name not in names]
-    return full
 
 
 def _call(command: str, arguments: dict[str, Any]) -> object:

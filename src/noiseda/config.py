@@ -77,7 +77,11 @@ class PredictorSettings:
 
 @dataclass(frozen=True)
 class ObjectiveSettings:
-    """The adaptation objective: L = L_res + weight(p) * L_dif (docs/method.md)."""
+    """The adaptation objective: L = L_res + weight(p) * L_dif (docs/method.md).
+
+    A diffusion model judges: it predicts the noise of a clean image by the restored images of both domains, and its
+    error teaches the restorer. After training it is thrown away. Source: Liao et al., ICLR 2025 (arXiv 2406.18516).
+    """
 
     weight: float = 0.2
     """Final weight of the diffusion loss (the paper: 0.2)."""
@@ -115,13 +119,14 @@ class DegradationSettings:
     """How clean photographs are degraded into the synthetic pairs (with --clean)."""
 
     kind: str | None = None
-    """Name of the degradation, or several joined by +, one of which is drawn for each image (white+3*matched: matched
-    three times as often as white; with --pairs, pairs+streaks: their own inputs, and streaks anew); by default the
+    """Name of the degradation, or several joined by +. One of them is drawn for each image (white+3*matched: matched
+    three times as often as white; with --pairs, pairs+streaks: their own inputs, and streaks anew). By default the
     task's own (denoise: white+matched, which looks at --real, without it white+camera; derain: streaks, with --pairs
     pairs+streaks; deblur: camera-shake+matched, with the kernels found in --real, without it camera-shake)."""
 
     strength: tuple[float, float] | None = None
-    """Range of its strength, in its own unit (white: sigma in 1/255); by default the degradation's own range."""
+    """Range of the degradation's strength, in its own unit. That of white is sigma in 1/255. By default the
+    degradation's own range."""
 
     smoothed: float = 4.0
     """How many times as strong as in flat places, where it is looked for, matched noise may be where there is texture:
@@ -141,21 +146,22 @@ class TrainingSettings:
     """Number of optimiser steps."""
 
     batch: int = 6
-    """Samples of each domain in a batch, per process; a step has batch x accumulate x processes of them, and a run that
+    """Samples of each domain in a batch, per process. A step has batch x accumulate x processes of them, and a run that
     is continued must keep that product."""
 
     patch: int = 48
     """Side of the square training patches, in pixels."""
 
     learning_rate: float = 1e-3
-    """Adam's learning rate for the restorer (the paper: 1e-4 for denoising, else 5e-5)."""
+    """Adam's learning rate for the restorer. The paper: 1e-4 for denoising, else 5e-5."""
 
     predictor_learning_rate: float | None = None
     """Adam's learning rate for the noise predictor; by default the restorer's."""
 
     decay: Decay = "auto"
-    """Learning rate over the run: constant (the paper), falling to zero along half a cosine, or in the last fifth alone
-    (cooldown, Hägele et al. 2024), or auto: cooldown from --restorer.start, cosine from random weights."""
+    """Course of the learning rate over the run. constant (the paper); cosine: it falls to zero along half a cosine;
+    cooldown: it falls in the last fifth alone (Hägele et al. 2024); auto: cooldown from --restorer.start, cosine from
+    random weights."""
 
     accumulate: int = 1
     """Micro-batches whose gradients are averaged into one step."""
@@ -167,19 +173,20 @@ class TrainingSettings:
     """Decay of the moving average of the weights, which is what is validated and shipped (the paper: 0.9999)."""
 
     forgetting: float | None = 0.1
-    """Largest loss of PSNR, in dB, on synthetic pairs of the kind trained on: the weights shipped lie as far as that
-    allows on the way from those before the real images were learnt from (Wortsman et al. 2022) to the last; null: all
-    the way. Of no effect where there are none before: without --restorer.start, in strategies without a head start."""
+    """Largest loss, in dB, on what was known before. The loss is one of PSNR on synthetic pairs of the kind trained on.
+    The weights shipped lie as far as that allows on the way from those before the real images were learnt from
+    (Wortsman et al. 2022) to the last; null: all the way. Of no effect where there are none before: without
+    --restorer.start, in strategies without a head start."""
 
     precision: Precision = "auto"
-    """Arithmetic of the networks: bf16 autocast, fp32, or auto (bf16 where the processor has it)."""
+    """Arithmetic of the networks: auto, fp32 or bf16. bf16 is autocast; auto is bf16 where the processor has it."""
 
     memory_format: MemoryFormat = "auto"
     """Order of tensors in memory: channels_last, channels_first, or auto (channels_last, but for fp32 on CPUs)."""
 
     compile: bool = False
-    """Compile the networks (torch.compile): minutes before the first step of a machine, then kept in its cache. Meant
-    for GPUs."""
+    """Compile the networks (torch.compile); meant for GPUs. It takes minutes before the first step of a machine, and is
+    then kept in its cache."""
 
     recompute: bool = False
     """Recompute activations in the backward pass instead of keeping them: less memory, about a fifth more
@@ -190,7 +197,7 @@ class TrainingSettings:
     all of them on each: for predictors that do not fit (docs/many-machines.md)."""
 
     validate_every: int = 500
-    """Steps between two scorings of the --validation pairs."""
+    """Steps between two scorings of the run. It is scored on the --validation pairs, or on look-alikes."""
 
     checkpoint_every: int = 250
     """Steps between two checkpoints; the last two are kept."""
@@ -205,7 +212,7 @@ class TrainingSettings:
     """Steps between two copies of the averaged weights in snapshots/, for curves over the run; 0: none."""
 
     workers: int = 0
-    """Processes that prepare batches beside the training process; the batches do not depend on it."""
+    """Processes that prepare batches beside the training. The batches do not depend on their number."""
 
     device: str = "auto"
     """Where to train: auto, cpu, cuda, mps."""
@@ -227,49 +234,54 @@ class AdaptSettings:
     """Everything that ``noiseda adapt`` needs to know."""
 
     task: Task = "denoise"
-    """What the network restores: denoise, derain or deblur."""
+    """What the network restores."""
 
     real: Location | None = None
-    """Folder of your own degraded photographs (recursive); no ground truth needed. This and the next three may also be
-    folders of shards (noiseda data pack), or their addresses."""
+    """Folder of your own degraded photographs, searched recursively. No ground truth is needed. This and the next three
+    may also be folders of shards (noiseda data pack), or their addresses."""
 
     clean: Location | None = None
-    """Folder of clean photographs, degraded on the fly into synthetic pairs."""
+    """Folder of clean photographs, degraded into synthetic pairs. They are degraded anew whenever they are drawn."""
 
     pairs: Location | None = None
-    """Folder with input/ and target/ of equal file stems, instead of --clean."""
+    """Folder with input/ and target/, instead of --clean. Files of equal stems are a pair."""
 
     reference: Location | None = None
-    """Folder of unpaired clean photographs, noised in place of the synthetic targets (the paper's extension)."""
+    """Folder of unpaired clean photographs (the paper's extension). They are noised in place of the synthetic
+    targets."""
 
     validation: Path | None = None
-    """Folder with input/ and target/ to score the run on; the best scored weights are then the ones shipped."""
+    """Folder with input/ and target/ to score the run on. The best scored weights are then the ones shipped."""
 
     look_alikes: int = 32
-    """Clean photographs degraded as yours look, to score the run on where there is no --validation, and as many for the
-    verdict; for rain, under rain of our own, for the verdict alone. 0: none; the last weights are shipped."""
+    """How many look-alikes to score the run on; 0: none. A look-alike is a clean photograph degraded as yours look.
+    They are used where there is no --validation, and as many others for the verdict; for rain, under rain of our own,
+    for the verdict alone. With none, the last weights are shipped."""
 
     white_level: int | None = None
-    """Value that is white in your files of 16 bits, 4095 for those that hold the numbers of a 12-bit sensor: files with
-    none above it are divided by it here, and in noiseda restore, which multiplies by it again. By default the full
-    range, 65535, unless no photograph uses more than the lowest quarter of it: then what its bits can count to."""
+    """Value that is white in your files of 16 bits. It is 4095 for those that hold the numbers of a 12-bit sensor:
+    files with none above it are divided by it here, and in noiseda restore, which multiplies by it again. By default
+    the full range, 65535, unless no photograph uses more than the lowest quarter of it: then what its bits can count
+    to."""
 
     baseline: Path | None = None
-    """Weights that the verdict compares with; by default --restorer.start, else the photographs as they are."""
+    """Weights that the verdict compares with. By default --restorer.start, else the photographs as they are."""
 
     out: Path = Path("runs/adapt")
-    """Folder of the run: weights, settings, logs, checkpoints. Running the same command again continues it."""
+    """Folder of the run and its weights. Settings, logs and checkpoints lie there too, so that the same command run
+    again continues it."""
 
     strategy: StrategyChoice = "auto"
-    """noise-space lets a diffusion model judge; synthetic trains on synthetic pairs alone; the others are other ways of
-    adapting (docs/method.md). auto: noise-space with --reference, else mean-teacher for rain and blur,
-    neighbor2neighbor for noise that is matched to --real, and noise-space for other noise."""
+    """How to learn from the real photographs. noise-space lets a diffusion model judge; synthetic trains on synthetic
+    pairs alone; the others are other ways of adapting (docs/method.md). auto: noise-space with --reference, else
+    mean-teacher for rain and blur, neighbor2neighbor for noise that is matched to --real, and noise-space for other
+    noise."""
 
     also: list[StrategyName] = field(default_factory=list)
-    """Strategies to add to it: their losses are summed, the restorer is one."""
+    """Strategies to add to --strategy. Their losses are summed, the restorer is one."""
 
     seed: int = 0
-    """Seed of every random draw: initial weights, batches, degradations, noise."""
+    """Seed of every random draw. Initial weights, batches, degradations and noise are drawn."""
 
     cache: Path | None = None
     """Folder for the decoded images; by default cache/ inside --out."""
@@ -279,10 +291,10 @@ class AdaptSettings:
     takes 3 bytes a pixel, one of 16 bits 6."""
 
     max_megapixels: float = 200.0
-    """Photographs with more pixels than this are skipped."""
+    """Photographs with more pixels are skipped."""
 
     dry_run: bool = False
-    """Check everything, build the networks, say what the run would do and cost, and stop."""
+    """Say what the run would do and cost, and stop. Everything is checked, and the networks are built."""
 
     restorer: RestorerSettings = field(default_factory=RestorerSettings)
     predictor: PredictorSettings = field(default_factory=PredictorSettings)

@@ -43,7 +43,7 @@ class RestorerSettings:
     """The restoration network, image -> image; noiseda networks lists those there are."""
 
     network: NetworkChoice = "auto"
-    """Which network: one that noiseda networks lists; --network for short. auto: that of --weights, else unet."""
+    """Which network; noiseda networks lists them. --network for short. auto: that of --weights, else unet."""
 
     width: int | None = None
     """Channels of its first stage; by default the network's own (unet: 24; the paper: 64)."""
@@ -58,11 +58,11 @@ class RestorerSettings:
     """Colour channels of the images it restores: 3 (RGB) or 1 (grey)."""
 
     start: Path | None = None
-    """Weights file to start from, instead of random weights; its network must be the one set here."""
+    """Weights file of the network set here, to start from. By default the weights are random."""
 
     weights: Path | None = None
-    """Weights file of any network that noiseda or spandrel knows (.safetensors, .pth) to start from; --weights for
-    short. The network is the file's own."""
+    """Weights file of any network, to start from. noiseda or spandrel must know it (.safetensors,
+    .pth). The network is the file's own. --weights for short."""
 
     freeze: list[str] = field(default_factory=list)
     """Patterns (such as encoders.*) of the names of weights that stay as they are."""

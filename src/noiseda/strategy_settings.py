@@ -8,7 +8,10 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Neighbor2NeighborSettings:
-    """Neighbor2Neighbor: L = L_res + weight * (L_neighbor + consistency * L_consistency) (arXiv 2101.02824)."""
+    """Neighbor2Neighbor: L = L_res + weight * (L_neighbor + consistency * L_consistency) (arXiv 2101.02824).
+
+    One of two neighbouring pixels is the input, the other the target, for their noise is taken for independent.
+    """
 
     weight: float = 10.0
     """Weight of the real images' terms, which are squared errors, beside the Charbonnier error of synthetic pairs."""
@@ -35,7 +38,10 @@ class Neighbor2NeighborSettings:
 
 @dataclass(frozen=True)
 class MeanTeacherSettings:
-    """Mean teacher (mean-teacher), also without synthetic pairs (source-free): L = L_res + weight(p) * L_teacher."""
+    """Mean teacher (mean-teacher), also without synthetic pairs (source-free): L = L_res + weight(p) * L_teacher.
+
+    Real images, turned and with more noise, must be restored as a moving average does it (arXiv 1703.01780).
+    """
 
     weight: float = 1.0
     """Final weight of the error against the teacher's labels; without synthetic pairs it is 1 throughout."""
@@ -59,7 +65,11 @@ class MeanTeacherSettings:
 
 @dataclass(frozen=True)
 class BlindSpotSettings:
-    """Blind-spot self-supervision, distilled: L = L_res + L_blind + weight(p) * L_distilled (arXiv 2203.11799)."""
+    """Blind-spot self-supervision, distilled: L = L_res + L_blind + weight(p) * L_distilled (arXiv 2203.11799).
+
+    A network that sees all pixels but the one it predicts learns from the real images alone, and labels them for the
+    restorer. The labels are as in AT-BSN (arXiv 2303.16783).
+    """
 
     width: int = 32
     """Channels of the blind-spot network (the paper: 128)."""
@@ -91,7 +101,10 @@ class BlindSpotSettings:
 
 @dataclass(frozen=True)
 class TransplantSettings:
-    """Noise transplanted from real onto clean images: L = L_res + weight(p) * L_transplant (after arXiv 2111.14358)."""
+    """Noise transplanted from real onto clean images: L = L_res + weight(p) * L_transplant (after arXiv 2111.14358).
+
+    What a moving average of the restorer removes from real images is taken for their noise.
+    """
 
     weight: float = 1.0
     """Final weight of the pairs with transplanted noise."""
@@ -115,7 +128,10 @@ class TransplantSettings:
 
 @dataclass(frozen=True)
 class FlatNoiseSettings:
-    """Noise of flat patches on clean images: L = L_res + weight(p) * L_flat (after GCBD, CVPR 2018)."""
+    """Noise of flat patches on clean images: L = L_res + weight(p) * L_flat (after GCBD, CVPR 2018).
+
+    It is cut from the flattest patches of real images. The generator of GCBD is left out.
+    """
 
     weight: float = 1.0
     """Final weight of the pairs with noise of flat patches."""
@@ -142,7 +158,10 @@ class FlatNoiseSettings:
 
 @dataclass(frozen=True)
 class SureSettings:
-    """Stein's unbiased risk estimate on real images: L = L_res + weight(q) * L_risk (Soltanayev and Chun 2018)."""
+    """Stein's unbiased risk estimate on real images: L = L_res + weight(q) * L_risk (Soltanayev and Chun 2018).
+
+    The squared error on a real image is estimated without its truth, by noise like its own (Ramani et al. 2008).
+    """
 
     weight: float = 1.0
     """Final weight of the risk, which is a squared error divided by the standard deviation of the noise."""
@@ -166,7 +185,7 @@ class SureSettings:
 class ScoreSettings:
     """Score distillation: L = L_res + L_noise + weight(p) * (L_score + fidelity * L_fidelity) (after arXiv 2305.04391).
 
-    The model of clean images has the sizes of --predictor.
+    A noise predictor of clean images, of the sizes of --predictor, finds what restored real images are pulled to.
     """
 
     weight: float = 5.0
@@ -193,7 +212,10 @@ GanForm = Literal["least-squares", "hinge", "logistic"]
 
 @dataclass(frozen=True)
 class AlignmentSettings:
-    """Strategies mmd and coral: the restorer's features of both domains shall be distributed alike."""
+    """Strategies mmd and coral: the restorer's features of both domains shall be distributed alike.
+
+    mmd: distance under Gaussian kernels (arXiv 1502.02791); coral: distance of covariances (arXiv 1607.01719).
+    """
 
     mmd: float = 0.1
     """Final weight of the distance, with --strategy mmd."""
@@ -213,7 +235,10 @@ class AlignmentSettings:
 
 @dataclass(frozen=True)
 class DannSettings:
-    """Strategy dann: a classifier tells the domains apart by the restorer's features, which learn to confuse it."""
+    """Strategy dann: a classifier tells the domains apart by the restorer's features, which learn to confuse it.
+
+    After Ganin and Lempitsky, ICML 2015 (arXiv 1409.7495).
+    """
 
     weight: float = 0.03
     """Final weight of the reversed gradient (the paper: 1, beside a loss of classification, which is larger)."""
@@ -227,7 +252,10 @@ class DannSettings:
 
 @dataclass(frozen=True)
 class DsnSettings:
-    """Strategy dsn: what is particular to a domain goes into an encoder of its own."""
+    """Strategy dsn: what is particular to a domain goes into an encoder of its own.
+
+    A decoder needs both parts, and the shared one must not show the domain (Bousmalis et al., arXiv 1608.06019).
+    """
 
     reconstruction: float = 0.01
     """Weight of the reconstruction of the images from shared and private features."""
@@ -253,7 +281,10 @@ class DsnSettings:
 
 @dataclass(frozen=True)
 class PixeldaSettings:
-    """Strategy pixelda: a generator makes synthetic inputs look real, and the restorer learns from those as well."""
+    """Strategy pixelda: a generator makes synthetic inputs look real, and the restorer learns from those as well.
+
+    After Bousmalis et al., CVPR 2017 (arXiv 1612.05424).
+    """
 
     adversarial: float = 1.0
     """Weight, for the generator, of deceiving the discriminator."""
@@ -279,7 +310,10 @@ class PixeldaSettings:
 
 @dataclass(frozen=True)
 class CycadaSettings:
-    """Strategy cycada: generators both ways, which must undo each other, beside the restorer."""
+    """Strategy cycada: generators both ways, which must undo each other, beside the restorer.
+
+    Translated pairs are learnt from too, and a classifier looks at features (Hoffman et al., arXiv 1711.03213).
+    """
 
     adversarial: float = 1.0
     """Weight, for the generators, of deceiving the discriminators."""
@@ -311,7 +345,10 @@ class CycadaSettings:
 
 @dataclass(frozen=True)
 class CriticSettings:
-    """Strategy critic: a discriminator tells restored real images from clean ones; the control without diffusion."""
+    """Strategy critic: a discriminator tells restored real images from clean ones; the control without diffusion.
+
+    The restorer learns to deceive it, in the place of the diffusion loss. It follows no paper.
+    """
 
     weight: float = 0.01
     """Final weight, for the restorer, of deceiving the discriminator."""

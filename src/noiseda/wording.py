@@ -21,6 +21,7 @@ from noiseda import plain_yaml
 from noiseda.address import Url
 from noiseda.as_written import is_path, shortened, take
 from noiseda.errors import UserError
+from noiseda.signatures import summary
 from noiseda.suggestions import nearest as nearest
 from noiseda.suggestions import nearest_setting
 
@@ -48,16 +49,21 @@ _METAVARS = {int: "N", float: "X", str: "NAME", Path: "PATH", Url: "PATH"}
 class Help(jsonargparse.DefaultHelpFormatter):
     """Flags in one column, what they do and their default in the other; no types of Python."""
 
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=38, width=min(shutil.get_terminal_size().columns, 120))  # type: ignore[no-untyped-call]
+    def __init__(self, prog: str, width: int | None = None, column: int = 38) -> None:
+        width = width or min(shutil.get_terminal_size().columns, 120)
+        super().__init__(prog, max_help_position=column, width=width)  # type: ignore[no-untyped-call]
 
     def _get_help_string(self, action: argparse.Action) -> str:
-        text = action.help or ""
+        return f"{action.help or ''}{self.default_of(action)}"
+
+    @staticmethod
+    def default_of(action: argparse.Action) -> str:
+        """The default of a flag in brackets; nothing where there is none, or where it goes without saying."""
         default = action.default
-        if not action.option_strings or default in (None, argparse.SUPPRESS) or default is False:
-            return text
+        if not action.option_strings or default in (None, argparse.SUPPRESS, []) or default is False:
+            return ""
         shown = str(default).lower() if isinstance(default, bool) else str(default).replace("(", "[").replace(")", "]")
-        return f"{text} (default: {shown})"
+        return f" (default: {shown})"
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
         if not action.option_strings:
@@ -68,11 +74,16 @@ class Help(jsonargparse.DefaultHelpFormatter):
         return f"{', '.join(flags)} {self._format_args(action, self._get_default_metavar_for_optional(action))}"
 
 
-def parser(prog: str, function: Callable[..., object]) -> Parser:
-    """An empty parser for a command: prints its own kind of help, raises instead of exiting."""
+def parser(prog: str, about: str) -> Parser:
+    """An empty parser for a command: prints its own kind of help, raises instead of exiting.
+
+    Args:
+        prog: the words of the command.
+        about: what it does.
+    """
     return Parser(
         prog=prog,
-        description=_first_line(function),
+        description=about,
         exit_on_error=False,
         allow_abbrev=False,
         print_config=None,
@@ -108,7 +119,7 @@ def polish(leaf: Parser, usage: str | None = None) -> Parser:
     return leaf
 
 
-def overview(words: Sequence[str], commands: Mapping[str, Callable[[], Callable[..., object]]]) -> str:
+def overview(words: Sequence[str], commands: Mapping[str, Callable[[], object]]) -> str:
     """The list of commands, or of those that begin with the words given.
 
     Args:
@@ -126,7 +137,7 @@ def overview(words: Sequence[str], commands: Mapping[str, Callable[[], Callable[
             raise UserError(f"a command comes before {asked[0]}: one of {', '.join(commands)}")
         wrong = " ".join(asked[:2]) if any(name.startswith(f"{asked[0]} ") for name in commands) else asked[0]
         raise UserError(f"unknown command {wrong!r} (there are {', '.join(commands)}){nearest(wrong, commands)}")
-    lines = [f"  {name:<12} {_first_line(load())}" for name, load in listed.items()]
+    lines = [f"  {name:<12} {summary(load)}" for name, load in listed.items()]
     return "\n".join(
         [
             f"usage: noiseda {f'{group} ' if group else ''}COMMAND ...",
@@ -136,7 +147,8 @@ def overview(words: Sequence[str], commands: Mapping[str, Callable[[], Callable[
             "commands:",
             *lines,
             "",
-            "noiseda COMMAND --help says more about a command; noiseda --version is the version.",
+            "noiseda COMMAND --help says more about a command; noiseda --version is the version;",
+            "noiseda --completion bash, zsh or fish prints a script that completes all of it.",
         ]
     )
 
@@ -309,7 +321,3 @@ def _flags(leaf: Parser) -> dict[str, argparse.Action]:
 
 def _positionals(leaf: Parser) -> list[str]:
     return [str(action.metavar) for action in leaf._actions if not action.option_strings]
-
-
-def _first_line(function: Callable[..., object]) -> str:
-    return (function.__doc__ or "").split("\n")[0]

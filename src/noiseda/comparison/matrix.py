@@ -382,7 +382,7 @@ def _parsed(tree: str, where: str) -> AdaptSettings:
 
 @cache
 def _parser() -> wording.Parser:
-    leaf = wording.parser("noiseda adapt", parse)
+    leaf = wording.parser("noiseda adapt", "")
     leaf.add_class_arguments(AdaptSettings, as_group=False)
     return leaf
 

@@ -1,0 +1,73 @@
+"""Words as the parser takes them: the file in the place of a preset, and settings by their own names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from noiseda import wording
+from noiseda.as_written import shortened
+from noiseda.errors import UserError
+from noiseda.settings_file import flatten, presets, read_settings
+from noiseda.wording import Parser
+
+_LONG = 1000  # characters of a name from which on its beginning alone is shown
+
+
+def with_presets(words: Sequence[str], kind: str, leaf: Parser) -> list[str]:
+    """Put the file of a preset in the place of its name, after ``--config``, and check that the file can be read.
+
+    Args:
+        words: what comes after a command.
+        kind: of presets, as :func:`noiseda.settings_file.presets` has it.
+        leaf: the command's parser.
+
+    Raises:
+        UserError: no such file or preset, or a file that cannot be read.
+    """
+    found, paths = list(words), wording.path_names(leaf)
+    for index, word in enumerate(found):
+        flag, equals, value = word.partition("=")
+        if flag != "--config" or not (equals or index + 1 < len(found)):
+            continue
+        value = value if equals else found[index + 1]
+        if not value:
+            raise UserError(f"--config must be a file of settings, or a preset, not {value!r}")
+        path = Path(value) if os.path.exists(value) else presets(kind).get(value)  # of any length
+        if path is None:
+            near = wording.nearest(value, known := presets(kind))
+            shown = value if len(value) < _LONG else shortened(value)
+            raise UserError(f"--config {shown}: no such file, and no such preset (there are {', '.join(known)}){near}")
+        tree = flatten(read_settings(path))
+        if wrong := [name for name, text in tree.items() if name in paths and text == ""]:
+            raise UserError(f"{wrong[0]} in {path} must be a path or null, not an empty text")
+        found[index if equals else index + 1] = f"--config={path.absolute()}" if equals else str(path.absolute())
+    return found
+
+
+def in_full(words: Sequence[str], command: str) -> list[str]:
+    """Put the settings' own names in the place of those for short: ``--network``, ``--network.width``, ``--weights``.
+
+    Weights bring their own network, so that they take the place of the one in a ``--config`` too.
+
+    >>> in_full(["--config", "denoise-small", "--weights", "a.pth"], "adapt")[2:5]
+    ['--restorer.weights', 'a.pth', '--restorer.network=auto']
+
+    Args:
+        words: what comes after a command.
+        command: its name.
+    """
+    if command != "adapt":
+        return list(words)
+    full = [re.sub(r"^--network\.(?=\w)", "--restorer.", word) for word in words]
+    full = [re.sub(r"^--(network|weights)(?==|$)", r"--restorer.\1", word) for word in full]
+    names = {word.partition("=")[0].removeprefix("--restorer.") for word in full if word.startswith("--restorer.")}
+    given = [following for word, following in pairwise([*full, ""]) if word == "--restorer.weights"]
+    given += [word.partition("=")[2] for word in full if word.startswith("--restorer.weights=")]
+    if any(value != "null" for value in given):
+        unset = {"network": "auto", "width": "null", "depth": "null", "blocks": "null"}
+        full += [f"--restorer.{name}={value}" for name, value in unset.items() if name not in names]
+    return full

@@ -1,0 +1,169 @@
+"""What commands take, read from their source: importing them would load torch, which takes seconds.
+
+What is read so is shown, and completed in a shell; what a command line means is left to the parser.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+Node = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a function, or a setting.
+
+    Args:
+        name: its name; of settings that stand in sections, dotted.
+        choices: the values there are, where they can be listed.
+        path: whether it takes a path.
+        switch: whether it is false unless it is given.
+        positional: whether it has no name on the command line.
+    """
+
+    name: str
+    choices: tuple[str, ...] = ()
+    path: bool = False
+    switch: bool = False
+    positional: bool = False
+
+
+def summary(load: Callable[[], object]) -> str:
+    """The first line of the docstring of what a function imports and returns.
+
+    Args:
+        load: a function that ends with ``from MODULE import NAME`` and ``return NAME``.
+    """
+    _, node = _loaded(load)
+    return (ast.get_docstring(node) or "").split("\n")[0] if isinstance(node, ast.FunctionDef | ast.ClassDef) else ""
+
+
+def parameters(load: Callable[[], object]) -> list[Parameter]:
+    """The parameters of the function, or the settings of the class, that a function imports and returns.
+
+    Args:
+        load: as for :func:`summary`.
+    """
+    module, node = _loaded(load)
+    if isinstance(node, ast.ClassDef):
+        return list(_settings(module, node, ""))
+    assert isinstance(node, ast.FunctionDef)
+    named, usual = node.args, [*node.args.defaults, *node.args.kw_defaults]
+    taken = [*named.args, *named.kwonlyargs]
+    defaults = [*[None] * (len(taken) - len(usual)), *usual]
+    return [
+        _parameter(module, argument.arg, argument.annotation, default, positional=default is None)
+        for argument, default in zip(taken, defaults, strict=True)
+    ]
+
+
+def _settings(module: str, node: ast.ClassDef, prefix: str) -> Iterator[Parameter]:
+    """The fields of a dataclass; those of the dataclasses in it with dotted names."""
+    for field in node.body:
+        if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name):
+            continue
+        name, kind = prefix + field.target.id, field.annotation
+        inner = _found(module, kind.id) if isinstance(kind, ast.Name) and kind.id not in _PATHS else None
+        if inner is not None and isinstance(inner[1], ast.ClassDef):
+            yield from _settings(inner[0], inner[1], f"{name}.")
+        else:
+            yield _parameter(module, name, kind, field.value, positional=False)
+
+
+def _parameter(
+    module: str, name: str, kind: ast.expr | None, default: ast.expr | None, *, positional: bool
+) -> Parameter:
+    switch = isinstance(default, ast.Constant) and default.value is False
+    truth = isinstance(kind, ast.Name) and kind.id == "bool"
+    choices = ("true", "false") if truth and not switch else tuple(_choices(module, kind))
+    return Parameter(name, choices, _is_path(module, kind), switch, positional)
+
+
+_PATHS = ("Path", "Url")
+
+
+def _choices(module: str, kind: ast.expr | None) -> Iterator[str]:
+    """The values that a type lists, of types that have a name too."""
+    if isinstance(kind, ast.Constant):
+        yield str(kind.value)
+    elif isinstance(kind, ast.Tuple):
+        for one in kind.elts:
+            yield from _choices(module, one)
+    elif isinstance(kind, ast.Subscript) and isinstance(kind.value, ast.Name) and kind.value.id == "Literal":
+        yield from _choices(module, kind.slice)
+    elif isinstance(kind, ast.Name) and (alias := _alias(module, kind.id)) is not None:
+        yield from _choices(*alias)
+
+
+def _is_path(module: str, kind: ast.expr | None) -> bool:
+    if isinstance(kind, ast.BinOp):
+        return _is_path(module, kind.left) or _is_path(module, kind.right)
+    if not isinstance(kind, ast.Name):
+        return False
+    alias = None if kind.id in _PATHS else _alias(module, kind.id)
+    return kind.id in _PATHS or (alias is not None and _is_path(*alias))
+
+
+def _alias(module: str, name: str) -> tuple[str, ast.expr] | None:
+    """What a type with a name of its own stands for, and where."""
+    found = _found(module, name)
+    if found is None or not isinstance(found[1], ast.Assign | ast.AnnAssign) or found[1].value is None:
+        return None
+    return found[0], found[1].value
+
+
+def _loaded(load: Callable[[], object]) -> tuple[str, Node]:
+    """What a function imports and returns, and the module that defines it."""
+    match _found(load.__module__, load.__name__):
+        case _, ast.FunctionDef(body=[*_, ast.ImportFrom() as imported, ast.Return(value=ast.Name(id=name))]):
+            target = _among([imported], name)
+            assert target is not None
+            return target
+    raise TypeError(f"{load} must end with `from MODULE import NAME` and `return NAME`")
+
+
+def _found(module: str, name: str) -> tuple[str, Node] | None:
+    """Where a module has a name from: the module that defines it, and the statement that does."""
+    file = _file(module)
+    return None if file is None else _among(_statements(file), name, module)
+
+
+def _among(statements: list[ast.stmt], name: str, module: str = "") -> tuple[str, Node] | None:
+    for node in statements:
+        match node:
+            case ast.FunctionDef() | ast.ClassDef() if node.name == name:
+                return module, node
+            case ast.Assign(targets=[ast.Name(id=target)]) | ast.AnnAssign(target=ast.Name(id=target)):
+                if target == name:
+                    return module, node
+            case ast.ImportFrom(module=str(source)):
+                for alias in node.names:
+                    if (alias.asname or alias.name) == name:
+                        return _found(source, alias.name)
+    return None
+
+
+@cache
+def _statements(file: Path) -> list[ast.stmt]:
+    return ast.parse(file.read_text(encoding="utf-8")).body
+
+
+@cache
+def _file(module: str) -> Path | None:
+    """The source of a module of ours."""
+    package, *inner = module.split(".")
+    if package not in _OURS:
+        return None
+    spec = find_spec(package)
+    path = Path(str(spec and spec.origin)).parent.joinpath(*inner)
+    return path / "__init__.py" if path.is_dir() else path.with_name(f"{path.name}.py")
+
+
+_OURS = ("noiseda",)
+"""Packages whose source is read; what others define is no path and has no choices."""

@@ -1,0 +1,83 @@
+"""Which sections of the settings belong to which strategies; a flag of one that is not chosen is refused.
+
+That holds for flags alone: a settings file may hold the sections of many strategies, as the presets do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from noiseda.config import StrategyName, Task
+from noiseda.errors import UserError
+
+BELONGS: dict[str, tuple[StrategyName, ...]] = {
+    "objective": ("noise-space",),
+    "predictor": ("noise-space", "score"),
+    "neighbor2neighbor": ("neighbor2neighbor",),
+    "mean_teacher": ("mean-teacher", "source-free"),
+    "blind_spot": ("blind-spot",),
+    "transplant": ("transplant",),
+    "flat_noise": ("flat-noise",),
+    "sure": ("sure",),
+    "score": ("score",),
+    "alignment": ("mmd", "coral"),
+    "dann": ("dann",),
+    "dsn": ("dsn",),
+    "pixelda": ("pixelda",),
+    "cycada": ("cycada",),
+    "critic": ("critic",),
+}
+"""Section of the settings -> strategies that look at it. A section that is not here belongs to every run."""
+
+AUTO: dict[Task, tuple[StrategyName, ...]] = {
+    "denoise": ("neighbor2neighbor", "mean-teacher", "noise-space"),
+    "derain": ("mean-teacher", "noise-space"),
+    "deblur": ("mean-teacher", "noise-space"),
+}
+"""Task -> strategies that ``--strategy auto`` may choose for it."""
+
+LEADS_TO: dict[StrategyName, tuple[StrategyName, ...]] = {"neighbor2neighbor": ("mean-teacher",)}
+"""Strategy -> those that may take its place during the run (``--neighbor2neighbor.unlike``)."""
+
+
+def sections_of(strategy: str) -> list[str]:
+    """The sections that belong to a strategy.
+
+    >>> sections_of("noise-space")
+    ['objective', 'predictor']
+    """
+    return [section for section, strategies in BELONGS.items() if strategy in strategies]
+
+
+def check_flags(words: Sequence[str], settings: Mapping[str, Any]) -> None:
+    """Check that no flag of a strategy is given that the run does not use.
+
+    Args:
+        words: what was given to ``noiseda adapt``.
+        settings: what it stands for, settings files included.
+
+    Raises:
+        UserError: naming the flag, the strategies that it belongs to and those that the run uses.
+    """
+    chosen = [settings["strategy"], *settings["also"]]
+    auto = AUTO[settings["task"]] if "auto" in chosen else ()
+    used = {*chosen, *auto, *(later for name in chosen for later in LEADS_TO.get(name, ()))}
+    for flag in _flags(words):
+        owners = BELONGS.get(flag.partition(".")[0], ())
+        if owners and not used.intersection(owners):
+            which = f" (which chooses among {', '.join(auto)} for {settings['task']})" if auto else ""
+            raise UserError(
+                f"--{flag} belongs to --strategy {' or '.join(owners)}, and this run uses {' and '.join(chosen)}{which}"
+            )
+
+
+def _flags(words: Sequence[str]) -> list[str]:
+    """The settings that words give a value to.
+
+    >>> _flags(["--mean-teacher.weight", "2", "--out=--dann.width", "--dann.ramp=0"])
+    ['mean_teacher.weight', 'out', 'dann.ramp']
+    """
+    found = [re.match(r"--(\w[\w.-]*)(?:=|$)", word) for word in words]
+    return [name[1].replace("-", "_") for name in found if name]
