@@ -9,7 +9,8 @@ import pytest
 from noiseda import cli, strategy_settings
 from noiseda.config import AdaptSettings, DegradationSettings, StrategyName, Task
 from noiseda.errors import UserError
-from noiseda.strategy_flags import AUTO, BELONGS, LEADS_TO, sections_of
+from noiseda.strategy_flags import BELONGS, LEADS_TO, choices_of_auto, sections_of
+from noiseda.training import resolve
 
 
 def given(words):
@@ -83,12 +84,14 @@ def test_the_table_has_every_section_of_a_strategy_and_every_strategy_with_setti
 def test_auto_chooses_what_the_table_says(task):
     usual, white = DegradationSettings(), DegradationSettings(kind="white")
     chosen = {
-        AdaptSettings(task=task, real="r", clean=clean, pairs=pairs, reference=reference, degradation=kind).strategy
+        resolve(
+            AdaptSettings(task=task, real="r", clean=clean, pairs=pairs, reference=reference, degradation=kind)
+        ).settings.strategy
         for (clean, pairs), reference, kind in itertools.product(
             [("c", None), (None, "p")], [None, "x"], [usual, white]
         )
     }
-    assert chosen | {later for name in chosen for later in LEADS_TO.get(name, ())} == set(AUTO[task])
+    assert chosen | {later for name in chosen for later in LEADS_TO.get(name, ())} == set(choices_of_auto(task))
 
 
 def test_what_neighbor2neighbor_leads_to_is_what_its_settings_offer():

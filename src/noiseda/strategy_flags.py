@@ -11,6 +11,7 @@ from typing import Any
 
 from noiseda.config import StrategyName, Task
 from noiseda.errors import UserError
+from noiseda.tasks import TASKS
 
 BELONGS: dict[str, tuple[StrategyName, ...]] = {
     "objective": ("noise-space",),
@@ -31,15 +32,20 @@ BELONGS: dict[str, tuple[StrategyName, ...]] = {
 }
 """Section of the settings -> strategies that look at it. A section that is not here belongs to every run."""
 
-AUTO: dict[Task, tuple[StrategyName, ...]] = {
-    "denoise": ("neighbor2neighbor", "mean-teacher", "noise-space"),
-    "derain": ("mean-teacher", "noise-space"),
-    "deblur": ("mean-teacher", "noise-space"),
-}
-"""Task -> strategies that ``--strategy auto`` may choose for it."""
-
-LEADS_TO: dict[StrategyName, tuple[StrategyName, ...]] = {"neighbor2neighbor": ("mean-teacher",)}
+LEADS_TO: dict[str, tuple[str, ...]] = {"neighbor2neighbor": ("mean-teacher",)}
 """Strategy -> those that may take its place during the run (``--neighbor2neighbor.unlike``)."""
+
+
+def choices_of_auto(task: Task) -> tuple[str, ...]:
+    """The strategies that ``--strategy auto`` may choose for a task.
+
+    >>> choices_of_auto("denoise")
+    ('neighbor2neighbor', 'mean-teacher', 'noise-space')
+    """
+    row = TASKS[task]
+    usual = [name for name in (row.strategy_matched, row.strategy) if name]
+    with_others = [other for name in usual for other in (name, *LEADS_TO.get(name, ()))]
+    return tuple(dict.fromkeys([*with_others, "noise-space"]))  # the last with --reference
 
 
 def sections_of(strategy: str) -> list[str]:
@@ -62,7 +68,7 @@ def check_flags(words: Sequence[str], settings: Mapping[str, Any]) -> None:
         UserError: naming the flag, the strategies that it belongs to and those that the run uses.
     """
     chosen = [settings["strategy"], *settings["also"]]
-    auto = AUTO[settings["task"]] if "auto" in chosen else ()
+    auto = choices_of_auto(settings["task"]) if "auto" in chosen else ()
     used = {*chosen, *auto, *(later for name in chosen for later in LEADS_TO.get(name, ()))}
     for flag in _flags(words):
         owners = BELONGS.get(flag.partition(".")[0], ())
