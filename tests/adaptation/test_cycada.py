@@ -31,6 +31,7 @@ def test_each_network_learns_from_its_own_terms():
         "deceiving": generators,
         "discriminator": {"judge_real", "judge_syn"},
         "cycle": generators,
+        "generators": generators,
         "semantic": generators,
         "domain": {"classifier"},
         "reversed": {"encoder"},

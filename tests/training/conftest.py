@@ -36,8 +36,8 @@ def thrown_away(monkeypatch: pytest.MonkeyPatch) -> None:
         self.blown = progress == 0.75
         return losses(self, terms, progress)
 
-    def after(self: SyntheticOnly) -> None:
-        after_step(self)
+    def after(self: SyntheticOnly, progress: float) -> None:
+        after_step(self, progress)
         if self.blown:
             with torch.no_grad():
                 for weight in self.restorer.parameters():

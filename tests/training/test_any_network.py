@@ -148,7 +148,7 @@ def test_a_pattern_that_makes_no_sense_is_refused(where: Path, pattern: str, wor
 )
 def test_a_network_has_a_short_name_on_the_command_line(words: list[str]) -> None:
     _, given = cli.parse(["adapt", *words])
-    restorer = AdaptSettings(**given).restorer
+    restorer = AdaptSettings(**given).restorer.settled()
     assert (restorer.network, restorer.width, restorer.depth) == ("nafnet", 8, None)
     assert restorer.blocks == [2, 2, 4, 8, 12, 2, 2, 2, 2]
 

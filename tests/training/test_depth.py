@@ -72,10 +72,10 @@ def test_their_noise_is_reported_as_it_is(dark: Path) -> None:
         settings = grey(dark, real=dark / name, out=dark / f"{name}-{white}", look_alikes=0, white_level=white)
         run = prepare(replace(settings, degradation=DegradationSettings(kind="white")))
         files = sorted((dark / name).iterdir())
-        witness = estimate(files, torch.nn.AvgPool2d(9, 1, 4, count_include_pad=False), 0, deep=run.deep)
+        witness = estimate(files, torch.nn.AvgPool2d(9, 1, 4, count_include_pad=False), 0, deep=run.case.deep)
         assert witness is not None
         noise = witness.error(lambda image: image).noise
-        found = math.sqrt(sum(noise) / len(noise)) * run.deep.white
+        found = math.sqrt(sum(noise) / len(noise)) * run.case.deep.white
         assert found == pytest.approx(SIGMA * times, rel=0.15)
         assert run.average.network.white_level == FULL, "whose images are divided already"
 

@@ -31,7 +31,9 @@ from tests.training.test_resume import assert_same_result
 def steps(where: Path) -> Steps:
     settings = small(where)
     domains, _, _ = load_domains(settings, list_images(settings), where / "cache")
-    return Steps(DomainBatches(domains, size=2, patch=16, channels=3, seed=0), build_objective(settings))
+    return Steps(
+        DomainBatches(domains, size=2, patch=16, channels=3, seed=0), build_objective(settings), settings.training.steps
+    )
 
 
 def fed(steps: Steps, *, workers: int, stop: StopRequest | None = None, count: int = 5, **options: object) -> Feed:

@@ -43,6 +43,7 @@ def test_a_run_leaves_exactly_its_files(where: Path) -> None:
         "cache",
         "checkpoints",
         "log.jsonl",
+        "plan.yaml",
         "restorer.safetensors",
         "settings.yaml",
         "summary.json",

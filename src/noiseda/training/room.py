@@ -42,6 +42,7 @@ def check_room(settings: AdaptSettings) -> None:
     Raises:
         UserError: naming what is needed and what there is, in GB of 1e9 bytes.
     """
+    settings = resolve(settings).settings
     there, place = _memory(settings.training.device)
     training, restorer = settings.training, settings.restorer
     pixels = training.batch * training.patch**2
