@@ -47,7 +47,7 @@ def test_what_fits_is_not_refused():
 def test_weights_are_counted_without_making_them(strategy):
     settings = AdaptSettings(strategy=strategy, restorer=RestorerSettings(width=8, depth=2))
     before = torch.get_rng_state()
-    count = room._weights(settings)
+    count = room._weights(resolve(settings).settings)
     assert torch.equal(before, torch.get_rng_state())
     exact = sum(parameter.numel() for parameter in build(build_restorer(settings.restorer), settings).parameters())
     assert count == pytest.approx(exact, rel=0.5)
