@@ -12,7 +12,7 @@ from noiseda.config import AdaptSettings, PredictorSettings, RestorerSettings, S
 from noiseda.errors import UserError
 from noiseda.restoration import build_restorer
 from noiseda.restorer_settings import SIZES
-from noiseda.training import room
+from noiseda.training import resolve, room
 
 MEMORY = room._memory
 
