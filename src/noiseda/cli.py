@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from itertools import pairwise
@@ -17,7 +17,7 @@ from typing import Any
 
 import jsonargparse
 
-from noiseda import streams, wording
+from noiseda import extensions, streams, wording
 from noiseda.as_written import shortened
 from noiseda.config import AdaptSettings
 from noiseda.errors import Interrupted, UserError
@@ -50,14 +50,8 @@ def _evaluate() -> Command:
     return evaluate
 
 
-def _compare() -> Command:
-    from noiseda.comparison import compare
-
-    return compare
-
-
 def _judge() -> Command:
-    from noiseda.comparison.judge import judge
+    from noiseda.assessment.judge import judge
 
     return judge
 
@@ -109,7 +103,6 @@ COMMANDS: dict[str, Callable[[], Command]] = {
     "restore": _restore,
     "export": _export,
     "networks": _networks,
-    "compare": _compare,
     "judge": _judge,
     "evaluate": _evaluate,
     "hub push": _hub_push,
@@ -118,6 +111,7 @@ COMMANDS: dict[str, Callable[[], Command]] = {
     "data pack": _pack,
     "quickstart": _quickstart,
 }
+COMMANDS |= {name: load for name, load in extensions.installed().items() if name not in COMMANDS}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -221,13 +215,13 @@ def parse(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
         raise Answer(f"noiseda {version('noiseda')}")
     command = next((name for name in COMMANDS if list(words[: len(name.split())]) == name.split()), None)
     if command is None:
+        extensions.refuse(words)
         raise Answer(wording.overview(words, COMMANDS))
     leaf, rest = build_parser(command), words[len(command.split()) :]
-    _, kind = _SETTINGS.get(command, ("", ""))
     flags = rest[: rest.index("--")] if "--" in rest else rest
     if "-h" in flags or "--help" in flags:
         raise Answer(leaf.format_help().rstrip())
-    return command, understand(in_full(_with_preset(rest, kind, leaf), command), leaf, rest)
+    return command, understand(in_full(_with_preset(rest, _presets(command), leaf), command), leaf, rest)
 
 
 def understand(words: Sequence[str], leaf: Parser, given: Sequence[str]) -> dict[str, Any]:
@@ -255,32 +249,30 @@ def build_parser(command: str) -> Parser:
     """The parser of one command."""
     function = COMMANDS[command]()
     leaf = wording.parser(f"noiseda {command}", function)
-    if command in _SETTINGS:
-        usage, kind = _SETTINGS[command]
-        help = f"YAML file of settings, or a preset: {', '.join(presets(kind))}."
+    if (settings := _settings_of(command)) is not None:
+        help = f"YAML file of settings, or a preset: {', '.join(_presets(command))}."
         leaf.add_argument("--config", action="config", help=help)
-        leaf.add_class_arguments(_settings_of(command), as_group=False)
-        return wording.polish(leaf, usage)
+        leaf.add_class_arguments(settings, as_group=False)
+        return wording.polish(leaf, _USAGE.get(command, "--config FILE [FLAGS]"))
     leaf.add_function_arguments(function, as_group=False, as_positional=True)
     return wording.polish(leaf)
 
 
-_SETTINGS = {
-    "adapt": ("--real PATH (--clean PATH | --pairs PATH) [--config FILE] [FLAGS]", ""),
-    "compare": ("--config FILE [FLAGS]", "matrices"),
-}
-"""Commands that take a tree of settings: how they are used, and where their presets lie."""
+_USAGE = {"adapt": "--real PATH (--clean PATH | --pairs PATH) [--config FILE] [FLAGS]"}
+"""How commands that take a tree of settings are used, where that is not by a file of them."""
 
 
-def _settings_of(command: str) -> type:
-    if command == "adapt":
-        return AdaptSettings
-    from noiseda.comparison.matrix import CompareSettings
-
-    return CompareSettings
+def _settings_of(command: str) -> type[Any] | None:
+    return AdaptSettings if command == "adapt" else extensions.settings_of(COMMANDS[command]())
 
 
-def _with_preset(words: Sequence[str], kind: str, leaf: Parser) -> list[str]:
+def _presets(command: str) -> dict[str, Path]:
+    """What a name after ``--config`` stands for."""
+    settings = _settings_of(command)
+    return presets() if settings in (None, AdaptSettings) else extensions.presets_of(settings)
+
+
+def _with_preset(words: Sequence[str], known: Mapping[str, Path], leaf: Parser) -> list[str]:
     """Put the file of a preset in the place of its name, after ``--config``, and check that the file can be read."""
     found, paths = list(words), wording.path_names(leaf)
     for index, word in enumerate(found):
@@ -290,9 +282,9 @@ def _with_preset(words: Sequence[str], kind: str, leaf: Parser) -> list[str]:
         value = value if equals else found[index + 1]
         if not value:
             raise UserError(f"--config must be a file of settings, or a preset, not {value!r}")
-        path = Path(value) if os.path.exists(value) else presets(kind).get(value)  # of any length
+        path = Path(value) if os.path.exists(value) else known.get(value)  # of any length
         if path is None:
-            near = wording.nearest(value, known := presets(kind))
+            near = wording.nearest(value, known)
             shown = value if len(value) < _LONG else shortened(value)
             raise UserError(f"--config {shown}: no such file, and no such preset (there are {', '.join(known)}){near}")
         tree = flatten(read_settings(path))
@@ -330,22 +322,10 @@ def in_full(words: Sequence[str], command: str) -> list[str]:
 def _call(command: str, arguments: dict[str, Any]) -> object:
     if command == "adapt":
         return _adapted(AdaptSettings(**arguments))
-    if command == "compare":
-        return _compared(**arguments)
+    if (settings := _settings_of(command)) is not None:
+        return COMMANDS[command]()(settings(**arguments))
     result = COMMANDS[command]()(**arguments)
     return str(result) if command in ("restore", "export", "networks", "hub pull", "data pack") else result
-
-
-def _compared(**arguments: Any) -> object:  # noqa: ANN401
-    from noiseda.comparison import harness
-    from noiseda.comparison.matrix import CompareSettings
-
-    settings = CompareSettings(**arguments)
-    if settings.dry_run:
-        return harness.plan_of(settings)
-    report = harness.compare(settings)
-    print(report)
-    return report
 
 
 def _adapted(settings: AdaptSettings) -> str:
