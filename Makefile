@@ -19,7 +19,7 @@ help: ## Show this list.
 
 setup: $(INSTALLED) ## Make .venv and install noiseda into it (once; again when its requirements change).
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml research/pyproject.toml constraints.txt
 	@command -v $(PYTHON) > /dev/null \
 		|| { echo "error: $(PYTHON) not found; noiseda needs Python 3.11 or newer (make PYTHON=... names it)" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -28,7 +28,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 		|| { echo "error: $(PYTHON) cannot make virtual environments; on Debian: apt install python3-venv" >&2; exit 1; }
 	@echo "installing noiseda into $(VENV) (PyTorch is large: this takes a few minutes, once)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' -e research
 	@touch $@
 
 quickstart: setup ## Adapt to a simulated camera, restore, measure: pictures and figures in runs/quickstart, in minutes.

@@ -24,8 +24,8 @@ def prepare() -> None:
     """Import what the commands need, so that no case's time counts it."""
     import torch
 
+    import noiseda.assessment.judge
     import noiseda.cli
-    import noiseda.comparison.judge
     import noiseda.data.check
     import noiseda.evaluation.report
     import noiseda.inference.export

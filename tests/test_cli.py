@@ -132,12 +132,6 @@ def test_refusals_of_settings_files(text, message, refused, tmp_path):
     assert message.format(file=file) in refused("adapt", "--config", str(file))
 
 
-def test_refusals_of_what_lies_deep_in_a_matrix(refused, tmp_path):
-    (file := tmp_path / "mine.yaml").write_text("simulated: {a: {clean: x, count: many}}")
-    said = refused("compare", "--config", str(file))
-    assert f"'count' in 'simulated' in {file} must be a whole number, not 'many'" in said
-
-
 def test_hyphens_and_underscores_are_the_same_and_a_switch_needs_no_value():
     for words in (["--max-megapixels", "9", "--overwrite"], ["--max_megapixels=9", "--overwrite", "true"]):
         command, arguments = cli.parse(["restore", "w", "in", "out", *words])

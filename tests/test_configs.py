@@ -13,7 +13,7 @@ import yaml
 from noiseda import cli
 from noiseda.config import AdaptSettings
 from noiseda.images import Picture, write
-from noiseda.settings_file import flatten, presets, to_tree
+from noiseda.settings_file import flatten, to_tree
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 PARTIAL = {"gentle"}
@@ -150,10 +150,12 @@ def test_the_paper_presets_are_the_papers(name, task, rate):
         assert settings.degradation.kind == ("pairs" if task == "derain" else None)
 
 
-def test_a_wheel_carries_the_presets(tmp_path):
+def test_a_wheel_carries_the_presets_and_nothing_of_research(tmp_path):
     code = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=CONFIGS.parent, check=True)
     (wheel,) = tmp_path.glob("*.whl")
-    held = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("noiseda/configs/")}
-    matrices = [f"matrices/{name}" for name in presets("matrices")]
-    assert held == {f"noiseda/configs/{name}.yaml" for name in [*PRESETS, *PARTIAL, *matrices]}
+    files = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in files} == {"noiseda", "noiseda-0.1.0.dist-info"}
+    assert not [name for name in files if "research" in name or "matrices" in name]
+    held = {name for name in files if name.startswith("noiseda/configs/")}
+    assert held == {f"noiseda/configs/{name}.yaml" for name in [*PRESETS, *PARTIAL]}

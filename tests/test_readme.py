@@ -1,6 +1,8 @@
 """What the documents promise: their commands parse, their Python compiles, their links lead somewhere."""
 
 import ast
+import dataclasses
+import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -10,9 +12,14 @@ import pytest
 import noiseda
 from noiseda import cli
 from noiseda.config import AdaptSettings
+from noiseda_research.comparison.matrix import CompareSettings
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "research").rglob("*.md")),
+]
 
 
 def name(path):
@@ -85,6 +92,81 @@ def test_flags_that_are_named_exist(path):
             for flag in re.findall(r"--\w[\w.-]*", code):
                 full, *_ = cli.in_full([flag.rstrip(".")], "adapt")
                 assert full in known or flag.endswith("."), f"{name(path)}: {flag}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_links_into_pages_of_results_meet_a_heading(path):
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", path.read_text(encoding="utf-8")):
+        page = path.parent / target if target else path
+        if "results" in page.name or page.parent.name == "results":
+            assert anchor in anchors(page), f"{name(path)}: {target}#{anchor}"
+
+
+def anchors(page):
+    """The headings of a page as links name them."""
+    found = re.findall(r"^#+ (.*)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+def indented(path):
+    """The words of the command lines in a document's indented blocks, those included that a quote leads on."""
+    waiting = ""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        waiting += f"{line.strip()}\n".replace("\\\n", " ") if line.startswith("    ") else ""
+        try:
+            words = shlex.split(waiting)
+        except ValueError:
+            continue
+        if words and not line.endswith("\\"):
+            yield words
+            waiting = ""
+
+
+REMOVED = {"late-neighbor2neighbor-tried"}
+"""Rows of something that was replaced; the diary says at which commit they can still be run."""
+
+COMPARISONS = [
+    pytest.param(words[1:], id=f"{name(path)}-{number}")
+    for path in DOCUMENTS
+    for number, words in enumerate(indented(path))
+    if words[:2] == ["noiseda", "compare"]
+]
+
+
+@pytest.mark.parametrize("words", COMPARISONS)
+def test_every_table_can_still_be_made(words):
+    """The rows and sets that a comparison's command names are in its matrix."""
+    command, arguments = cli.parse([word.replace("[...]", "[]") for word in words])
+    assert command == "compare"
+    settings = CompareSettings(**arguments)
+    dataclasses.replace(settings, only=[row for row in settings.only if row not in REMOVED]).check()
+
+
+def test_there_are_tables_to_make():
+    assert len(COMPARISONS) > 30
+
+
+def test_modules_that_are_named_exist():
+    named = {
+        module
+        for path in DOCUMENTS
+        for module in re.findall(r"python -m ((?:bench|fuzz|noiseda_research)[\w.]*)", path.read_text(encoding="utf-8"))
+    }
+    assert {"bench.training", "noiseda_research.studies.verdicts"} <= named
+    for module in named - {"noiseda_research.studies.NAME"}:
+        assert importlib.util.find_spec(module), module
+
+
+def test_the_users_page_of_results_copies_the_diary():
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    diary = (ROOT / "research" / "results" / "2026-11-27.md").read_text(encoding="utf-8")
+    cells = {cell.strip() for line in diary.splitlines() if line.startswith("|") for cell in line.split("|")}
+    rows = re.findall(r"^\|.*\|$(?!\n\|---)", page, re.MULTILINE)
+    figures = [cell.strip() for line in rows for cell in line.split("|") if re.search(r"\d", cell)]
+    assert len(figures) > 100
+    assert not [figure for figure in figures if figure not in cells and figure.split(",")[0] not in cells]
+    assert len(page.splitlines()) <= 150
+    assert max(map(len, page.splitlines())) <= 120
 
 
 def test_make_targets_that_are_named_exist():

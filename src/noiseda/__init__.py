@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         DegradationSettings,
         PredictorSettings,
         RestorerSettings,
+        Task,
         TrainingSettings,
     )
     from noiseda.config import ObjectiveSettings as NoiseSpaceSettings
@@ -40,10 +41,14 @@ if TYPE_CHECKING:
     from noiseda.data.drawn import Sample
     from noiseda.data.photographs import photographs
     from noiseda.diffusion import Denoiser, NoisePredictor, Schedule
-    from noiseda.errors import UserError
+    from noiseda.errors import Interrupted, UserError
     from noiseda.evaluation.report import evaluate
+    from noiseda.images import Picture, find_images, from_uint8, to_uint8
+    from noiseda.images import read as read_image
+    from noiseda.images import write as write_image
     from noiseda.inference import restore, restore_files
     from noiseda.restoration import Restorer, UNet, load, save_weights
+    from noiseda.settings_tree import settings_from
     from noiseda.strategy_settings import MeanTeacherSettings, Neighbor2NeighborSettings
     from noiseda.training import Plan, Summary, adapt, fit, resolve
 
@@ -56,6 +61,7 @@ __all__ = [
     "DegradationSettings",
     "Denoiser",
     "Domains",
+    "Interrupted",
     "MeanTeacher",
     "MeanTeacherSettings",
     "Neighbor2Neighbor",
@@ -64,6 +70,7 @@ __all__ = [
     "NoiseSpace",
     "NoiseSpaceSettings",
     "Objective",
+    "Picture",
     "Plan",
     "PredictorSettings",
     "Restorer",
@@ -74,6 +81,7 @@ __all__ = [
     "Sum",
     "Summary",
     "SyntheticOnly",
+    "Task",
     "Terms",
     "TrainingSettings",
     "UNet",
@@ -82,14 +90,20 @@ __all__ = [
     "adapt",
     "charbonnier",
     "evaluate",
+    "find_images",
     "fit",
+    "from_uint8",
     "load",
     "photographs",
     "ramp",
+    "read_image",
     "resolve",
     "restore",
     "restore_files",
     "save_weights",
+    "settings_from",
+    "to_uint8",
+    "write_image",
 ]
 
 telemetry.switch_off()  # before anything that has some is imported
@@ -104,6 +118,7 @@ _HOMES = {
     "DegradationSettings": ("noiseda.config", "DegradationSettings"),
     "Denoiser": ("noiseda.diffusion", "Denoiser"),
     "Domains": ("noiseda.data.batches", "Domains"),
+    "Interrupted": ("noiseda.errors", "Interrupted"),
     "MeanTeacher": ("noiseda.adaptation", "MeanTeacher"),
     "MeanTeacherSettings": ("noiseda.strategy_settings", "MeanTeacherSettings"),
     "Neighbor2Neighbor": ("noiseda.adaptation", "Neighbor2Neighbor"),
@@ -112,6 +127,7 @@ _HOMES = {
     "NoiseSpace": ("noiseda.adaptation", "NoiseSpace"),
     "NoiseSpaceSettings": ("noiseda.config", "ObjectiveSettings"),
     "Objective": ("noiseda.adaptation", "Objective"),
+    "Picture": ("noiseda.images", "Picture"),
     "Plan": ("noiseda.training", "Plan"),
     "PredictorSettings": ("noiseda.config", "PredictorSettings"),
     "Restorer": ("noiseda.restoration", "Restorer"),
@@ -122,6 +138,7 @@ _HOMES = {
     "Sum": ("noiseda.adaptation", "Sum"),
     "Summary": ("noiseda.training", "Summary"),
     "SyntheticOnly": ("noiseda.adaptation", "SyntheticOnly"),
+    "Task": ("noiseda.config", "Task"),
     "Terms": ("noiseda.adaptation", "Terms"),
     "TrainingSettings": ("noiseda.config", "TrainingSettings"),
     "UNet": ("noiseda.restoration", "UNet"),
@@ -130,14 +147,20 @@ _HOMES = {
     "adapt": ("noiseda.training", "adapt"),
     "charbonnier": ("noiseda.adaptation", "charbonnier"),
     "evaluate": ("noiseda.evaluation.report", "evaluate"),
+    "find_images": ("noiseda.images", "find_images"),
     "fit": ("noiseda.training", "fit"),
+    "from_uint8": ("noiseda.images", "from_uint8"),
     "load": ("noiseda.restoration", "load"),
     "photographs": ("noiseda.data.photographs", "photographs"),
     "ramp": ("noiseda.adaptation.ramp", "ramp"),
+    "read_image": ("noiseda.images", "read"),
     "resolve": ("noiseda.training", "resolve"),
     "restore": ("noiseda.inference", "restore"),
     "restore_files": ("noiseda.inference", "restore_files"),
     "save_weights": ("noiseda.restoration", "save_weights"),
+    "settings_from": ("noiseda.settings_tree", "settings_from"),
+    "to_uint8": ("noiseda.images", "to_uint8"),
+    "write_image": ("noiseda.images", "write"),
 }
 
 

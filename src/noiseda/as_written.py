@@ -35,7 +35,8 @@ def take(value: str, hint: Any, flag: str, expected: str) -> str:  # noqa: ANN40
         UserError: an empty path; a value that is too long, or no text.
     """
     optional = type(None) in typing.get_args(hint)
-    named = is_path(hint) or str in (hint, *typing.get_args(hint))
+    in_a_list = typing.get_origin(hint) in (list, tuple, dict)
+    named = is_path(hint) or (not in_a_list and str in (hint, *typing.get_args(hint)))
     if is_path(hint) and (not value or "\0" in value):
         raise UserError(f"{flag} must be {expected}, not {shortened(value)}")
     if value == "null" and optional:

@@ -9,14 +9,14 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import jsonargparse
 
-from noiseda import completion, help_pages, streams, wording
+from noiseda import completion, extensions, help_pages, streams, wording
 from noiseda.as_written import shortened
 from noiseda.config import AdaptSettings
 from noiseda.errors import Interrupted, UserError
@@ -52,14 +52,8 @@ def _evaluate() -> Command:
     return evaluate
 
 
-def _compare() -> Command:
-    from noiseda.comparison import compare
-
-    return compare
-
-
 def _judge() -> Command:
-    from noiseda.comparison.judge import judge
+    from noiseda.assessment.judge import judge
 
     return judge
 
@@ -111,7 +105,6 @@ COMMANDS: dict[str, Callable[[], Command]] = {
     "restore": _restore,
     "export": _export,
     "networks": _networks,
-    "compare": _compare,
     "judge": _judge,
     "evaluate": _evaluate,
     "hub push": _hub_push,
@@ -120,6 +113,7 @@ COMMANDS: dict[str, Callable[[], Command]] = {
     "data pack": _pack,
     "quickstart": _quickstart,
 }
+COMMANDS |= {name: load for name, load in extensions.installed().items() if name not in COMMANDS}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -225,6 +219,7 @@ def parse(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
         raise Answer(completion.script(" ".join(words).removeprefix("--completion")[1:], _completed()).rstrip())
     command = next((name for name in COMMANDS if list(words[: len(name.split())]) == name.split()), None)
     if command is None:
+        extensions.refuse(words)
         raise Answer(wording.overview(words, COMMANDS))
     leaf, rest = build_parser(command), words[len(command.split()) :]
     flags = rest[: rest.index("--")] if "--" in rest else rest
@@ -232,8 +227,7 @@ def parse(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
         raise Answer(page)
     if not {"-h", "--help", "--help-all"}.isdisjoint(flags):
         raise Answer(leaf.format_help().rstrip())
-    kind = _SETTINGS[command].presets if command in _SETTINGS else ""
-    arguments = understand(in_full(with_presets(rest, kind, leaf), command), leaf, rest)
+    arguments = understand(in_full(with_presets(rest, _presets(command), leaf), command), leaf, rest)
     if command == "adapt":
         check_flags(flags, arguments)
     return command, arguments
@@ -267,18 +261,33 @@ def build_parser(command: str) -> Parser:
 
 @cache
 def _built(command: str, load: Callable[[], Command]) -> Parser:
-    prog = f"noiseda {command}"
-    if command in _SETTINGS:
-        tree = _SETTINGS[command]
-        leaf = wording.parser(prog, summary(load))
-        help = f"YAML file of settings, or a preset. The presets are {', '.join(presets(tree.presets))}."
+    leaf = wording.parser(f"noiseda {command}", summary(load))
+    if (settings := _settings_of(command)) is not None:
+        help = f"YAML file of settings, or a preset. The presets are {', '.join(_presets(command))}."
         leaf.add_argument("--config", action="config", help=help)
-        leaf.add_class_arguments(tree.load(), as_group=False)
-        return wording.polish(leaf, tree.usage)
+        leaf.add_class_arguments(settings, as_group=False)
+        return wording.polish(leaf, _USAGE.get(command, "--config FILE [FLAGS]"))
     function = load()
-    leaf = wording.parser(prog, (function.__doc__ or "").split("\n")[0])
     leaf.add_function_arguments(function, as_group=False, as_positional=True)
     return wording.polish(leaf)
+
+
+_USAGE = {"adapt": "--real PATH (--clean PATH | --pairs PATH) [--config FILE] [FLAGS]"}
+"""How commands that take a tree of settings are used, where that is not by a file of them."""
+
+
+def _settings_of(command: str) -> type[Any] | None:
+    """The class whose fields are a command's flags; None where its parameters are."""
+    if command == "adapt":
+        return AdaptSettings
+    load = COMMANDS[command]
+    return extensions.settings_of(load()) if isinstance(load, extensions.Extension) else None
+
+
+def _presets(command: str) -> dict[str, Path]:
+    """What a name after ``--config`` stands for."""
+    settings = _settings_of(command)
+    return presets() if settings in (None, AdaptSettings) else extensions.presets_of(settings)
 
 
 def _adapt_settings() -> type:
@@ -287,38 +296,18 @@ def _adapt_settings() -> type:
     return AdaptSettings
 
 
-def _compare_settings() -> type:
-    from noiseda.comparison.matrix import CompareSettings
-
-    return CompareSettings
-
-
-@dataclass(frozen=True)
-class _Tree:
-    """How a command that takes a tree of settings is used, where its presets lie, and what imports the tree's class."""
-
-    usage: str
-    presets: str
-    load: Callable[[], type]
-
-
-_SETTINGS = {
-    "adapt": _Tree("--real PATH (--clean PATH | --pairs PATH) [--config FILE] [FLAGS]", "", _adapt_settings),
-    "compare": _Tree("--config FILE [FLAGS]", "matrices", _compare_settings),
-}
-
-
 def _completed() -> dict[str, completion.Words]:
     """What may follow each command, for the completion of a shell."""
     found: dict[str, completion.Words] = {}
     for command, load in COMMANDS.items():
         more: dict[str, completion.Value | None] = {}
-        tree = _SETTINGS.get(command)
-        if tree is not None:
-            more["--config"] = completion.Value(tuple(presets(tree.presets)), path=True)
-        taken = parameters(load if tree is None else tree.load)
+        if isinstance(load, extensions.Extension):  # importing it would take seconds
+            found[command] = completion.words_of([], {"--config": completion.Value(path=True)})
+            continue
+        taken = parameters(_adapt_settings if command == "adapt" else load)
         if command == "adapt":
             choices = {one.name: one.choices for one in taken}
+            more |= {"--config": completion.Value(tuple(presets()), path=True)}
             more |= {"--help": completion.Value(choices["strategy"]), "--help-all": None}
             more |= {
                 "--network": completion.Value(choices["restorer.network"]),
@@ -331,22 +320,10 @@ def _completed() -> dict[str, completion.Words]:
 def _call(command: str, arguments: dict[str, Any]) -> object:
     if command == "adapt":
         return _adapted(AdaptSettings(**arguments))
-    if command == "compare":
-        return _compared(**arguments)
+    if (settings := _settings_of(command)) is not None:
+        return COMMANDS[command]()(settings(**arguments))
     result = COMMANDS[command]()(**arguments)
     return str(result) if command in ("restore", "export", "networks", "hub pull", "data pack") else result
-
-
-def _compared(**arguments: Any) -> object:  # noqa: ANN401
-    from noiseda.comparison import harness
-    from noiseda.comparison.matrix import CompareSettings
-
-    settings = CompareSettings(**arguments)
-    if settings.dry_run:
-        return harness.plan_of(settings)
-    report = harness.compare(settings)
-    print(report)
-    return report
 
 
 def _adapted(settings: AdaptSettings) -> str:

@@ -103,6 +103,10 @@ def write(picture: Picture, path: Path) -> None:
     is written as three equal channels. JPEG is 8 bits at quality 95 without chroma subsampling and has no alpha: the
     picture is laid over white.
 
+    Args:
+        picture: Pixels (1 or 3, H, W) in [0, 1], and what the file shall hold beside them.
+        path: The file.
+
     Raises:
         ImageError: Another suffix; a folder that is missing or read-only; a full disk; pixels that are not numbers.
     """
@@ -163,6 +167,9 @@ def to_uint8(pixels: Tensor) -> Tensor:
     >>> to_uint8(torch.tensor([-1.0, 0.0, 0.5, 1.0, 7.0])).tolist()
     [0, 0, 128, 255, 255]
 
+    Args:
+        pixels: Floats of any shape.
+
     Raises:
         UserError: A value is not a number (NaN); infinities are clamped.
     """
@@ -179,6 +186,9 @@ def from_uint8(samples: Tensor) -> Tensor:
 
     >>> from_uint8(torch.tensor([0, 51, 255], dtype=torch.uint8)).tolist()
     [0.0, 0.20000000298023224, 1.0]
+
+    Args:
+        samples: Integers of 8 bits.
     """
     return samples.to(torch.float32) / 255
 

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 from noiseda import wording
 from noiseda.as_written import shortened
 from noiseda.errors import UserError
-from noiseda.settings_file import flatten, presets, read_settings
+from noiseda.settings_file import flatten, read_settings
 from noiseda.wording import Parser
 
 _LONG = 1000  # characters of a name from which on its beginning alone is shown
 
 
-def with_presets(words: Sequence[str], kind: str, leaf: Parser) -> list[str]:
+def with_presets(words: Sequence[str], known: Mapping[str, Path], leaf: Parser) -> list[str]:
     """Put the file of a preset in the place of its name, after ``--config``, and check that the file can be read.
 
     Args:
         words: what comes after a command.
-        kind: of presets, as :func:`noiseda.settings_file.presets` has it.
+        known: the presets: name -> file.
         leaf: the command's parser.
 
     Raises:
@@ -36,9 +36,9 @@ def with_presets(words: Sequence[str], kind: str, leaf: Parser) -> list[str]:
         value = value if equals else found[index + 1]
         if not value:
             raise UserError(f"--config must be a file of settings, or a preset, not {value!r}")
-        path = Path(value) if os.path.exists(value) else presets(kind).get(value)  # of any length
+        path = Path(value) if os.path.exists(value) else known.get(value)  # of any length
         if path is None:
-            near = wording.nearest(value, known := presets(kind))
+            near = wording.nearest(value, known)
             shown = value if len(value) < _LONG else shortened(value)
             raise UserError(f"--config {shown}: no such file, and no such preset (there are {', '.join(known)}){near}")
         tree = flatten(read_settings(path))

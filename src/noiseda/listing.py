@@ -144,6 +144,9 @@ def some(names: list[str]) -> str:
 def find_images(folder: Path) -> list[Path]:
     """Every image file below a folder, as :func:`list_folder` finds them; a folder below it that is locked is an error.
 
+    Args:
+        folder: The folder.
+
     Raises:
         UserError: The folder is missing or is not a folder; it or one below it cannot be listed.
     """

@@ -37,15 +37,11 @@ _RESUME_FREELY = (
 )
 
 
-def presets(kind: str = "") -> dict[str, Path]:
-    """The presets that come with noiseda: name -> YAML file.
-
-    Args:
-        kind: those of ``noiseda adapt``, or "matrices" for those of ``noiseda compare``.
-    """
+def presets() -> dict[str, Path]:
+    """The presets that come with noiseda: name -> YAML file."""
     package = Path(__file__).parent
     folder = next(path for path in (package / "configs", package.parents[1] / "configs") if path.is_dir())
-    return {path.stem: path for path in sorted((folder / kind).glob("*.yaml"))}
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def to_tree(settings: object) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from noiseda.extensions import Extension
+
 Node = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
 
 
@@ -120,6 +122,9 @@ def _alias(module: str, name: str) -> tuple[str, ast.expr] | None:
 
 def _loaded(load: Callable[[], object]) -> tuple[str, Node]:
     """What a function imports and returns, and the module that defines it."""
+    if isinstance(load, Extension):
+        found = _found(load.point.module, load.point.attr)
+        return found or (load.point.module, ast.parse(f"def {load.point.name}(): pass").body[0])  # type: ignore[return-value]
     match _found(load.__module__, load.__name__):
         case _, ast.FunctionDef(body=[*_, ast.ImportFrom() as imported, ast.Return(value=ast.Name(id=name))]):
             target = _among([imported], name)
@@ -165,5 +170,5 @@ def _file(module: str) -> Path | None:
     return path / "__init__.py" if path.is_dir() else path.with_name(f"{path.name}.py")
 
 
-_OURS = ("noiseda",)
+_OURS = ("noiseda", "noiseda_research")
 """Packages whose source is read; what others define is no path and has no choices."""

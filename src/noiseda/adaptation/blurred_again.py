@@ -2,7 +2,7 @@
 
 A photograph x is blurred by a kernel k that is found in x itself (:mod:`noiseda.data.kernels`). Restored and blurred
 again it is k * f(x), and the nearer that is to x, the nearer is f(x) to the truth in all that the blur lets through: of
-the rest it says nothing. How well it ranks restorers is measured by ``bench.verdicts`` (docs/results.md).
+the rest it says nothing. How well it ranks restorers is measured by the study ``verdicts`` (docs/results.md).
 """
 
 from __future__ import annotations

@@ -172,3 +172,13 @@ def _some(messages: list[str], separator: str, limit: int = 4) -> str:
 def _contents(folder: Path) -> str:
     names = sorted(f"{path.name}/" if path.is_dir() else path.name for path in folder.iterdir())
     return _some(names, ", ") if names else "nothing"
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """Indices of ``wanted`` of ``count`` things, evenly spread.
+
+    >>> spread(10, 3), spread(2, 5)
+    ([1, 5, 8], [0, 1])
+    """
+    wanted = min(count, wanted)
+    return [(2 * index + 1) * count // (2 * wanted) for index in range(wanted)]

@@ -1,6 +1,6 @@
 """What photographs went through, told from all of them together: empirical Bayes over candidates and strengths.
 
-One photograph tells little (``python -m bench.matching``): two in three are known by the right candidate, and how
+One photograph tells little (the study ``matching``): two in three are known by the right candidate, and how
 strong its noise is to a factor of two or three in variance. But the photographs of one folder come from few cameras. So
 what is sought is not each photograph's degradation but how often each occurs, which makes all of their looks likely.
 

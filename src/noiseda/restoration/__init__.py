@@ -4,6 +4,15 @@ from noiseda.restoration.catalogue import build as build_restorer
 from noiseda.restoration.contract import Restorer
 from noiseda.restoration.introduce import teach_spandrel
 from noiseda.restoration.unet import UNet
-from noiseda.restoration.weights import load, read_metadata, save_weights
+from noiseda.restoration.weights import load, read_metadata, save_weights, task_of
 
-__all__ = ["Restorer", "UNet", "build_restorer", "load", "read_metadata", "save_weights", "teach_spandrel"]
+__all__ = [
+    "Restorer",
+    "UNet",
+    "build_restorer",
+    "load",
+    "read_metadata",
+    "save_weights",
+    "task_of",
+    "teach_spandrel",
+]

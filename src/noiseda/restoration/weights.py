@@ -9,10 +9,12 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
 
+from noiseda.config import Task
 from noiseda.errors import UserError, WeightsError
 from noiseda.precision import FULL
 from noiseda.restoration.catalogue import NETWORKS
@@ -104,6 +106,15 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
             f"(has {shown(str(sorted(metadata)[:20]), 300)})"
         )
     return metadata
+
+
+def task_of(path: str | os.PathLike[str]) -> Task:
+    """What a network was trained to restore, as its file says; noise where it does not say.
+
+    Raises:
+        WeightsError: as :func:`read_metadata`.
+    """
+    return cast(Task, read_metadata(path).get("task", "denoise"))
 
 
 def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Restorer:

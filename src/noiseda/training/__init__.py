@@ -3,8 +3,22 @@
 from noiseda.errors import Interrupted
 from noiseda.training.cost import Description, describe
 from noiseda.training.fitting import fit
+from noiseda.training.journal import read_log
 from noiseda.training.plan import Evidence, Plan, resolve
+from noiseda.training.provenance import provenance
 from noiseda.training.run import adapt
 from noiseda.training.ship import Summary
 
-__all__ = ["Description", "Evidence", "Interrupted", "Plan", "Summary", "adapt", "describe", "fit", "resolve"]
+__all__ = [
+    "Description",
+    "Evidence",
+    "Interrupted",
+    "Plan",
+    "Summary",
+    "adapt",
+    "describe",
+    "fit",
+    "provenance",
+    "read_log",
+    "resolve",
+]

@@ -1,0 +1,1 @@
+"""Measurements of one question each, behind the figures of research/results: ``python -m noiseda_research.studies.NAME``."""

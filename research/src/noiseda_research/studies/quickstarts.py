@@ -1,0 +1,43 @@
+"""Table of several quickstarts, from their ``summary.json``.
+
+for seed in 0 1 2; do noiseda quickstart --out runs/quickstart-$seed --seed $seed; done
+python -m noiseda_research.studies.quickstarts runs/quickstart-0 runs/quickstart-1 runs/quickstart-2
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from pathlib import Path
+
+
+def main(folders: list[str]) -> None:
+    """Print the table: a line each, then mean and standard deviation."""
+    summaries = [json.loads((Path(folder) / "summary.json").read_text()) for folder in folders]
+    print("| seed | input | synthetic | adapted | adapted - synthetic | SSIM synthetic | SSIM adapted | seconds |")
+    print("|---" * 8 + "|")
+    rows = []
+    for summary in summaries:
+        psnr, ssim = summary["psnr"], summary["ssim"]
+        gain = psnr["adapted"] - psnr["synthetic"]
+        row = [psnr["input"], psnr["synthetic"], psnr["adapted"], gain, ssim["synthetic"], ssim["adapted"]]
+        rows.append(row)
+        print(f"| {summary['seed']} | {_cells(row)} | {summary['seconds']['total']:.0f} |")
+    if len(rows) > 1:
+        columns = list(zip(*rows, strict=True))
+        print(f"| **mean** | {_cells([statistics.mean(column) for column in columns])} | |")
+        print(f"| standard deviation | {_cells([statistics.stdev(column) for column in columns])} | |")
+    made_by = [
+        f"{s['made_by']['commit']}, {s['made_by']['threads']} thread(s), torch {s['made_by']['torch']}"
+        for s in summaries
+    ]
+    print("\n".join(dict.fromkeys(made_by)))
+
+
+def _cells(values: list[float]) -> str:
+    return " | ".join(f"{value:.{digits}f}" for value, digits in zip(values, (2, 2, 2, 2, 4, 4), strict=True))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,5 +1,0 @@
-"""One harness for all rivals: strategies x data sets x seeds, the same network, data, steps and batch for each."""
-
-from noiseda.comparison.harness import compare
-
-__all__ = ["compare"]
