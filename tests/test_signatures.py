@@ -13,7 +13,7 @@ from noiseda.completion import flag
 
 
 def loader(command):
-    return cli._SETTINGS[command].load if command in cli._SETTINGS else cli.COMMANDS[command]
+    return cli._adapt_settings if command == "adapt" else cli.COMMANDS[command]
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)

@@ -261,13 +261,15 @@ def build_parser(command: str) -> Parser:
 
 @cache
 def _built(command: str, load: Callable[[], Command]) -> Parser:
-    leaf = wording.parser(f"noiseda {command}", summary(load))
+    prog = f"noiseda {command}"
     if (settings := _settings_of(command)) is not None:
+        leaf = wording.parser(prog, summary(load))
         help = f"YAML file of settings, or a preset. The presets are {', '.join(_presets(command))}."
         leaf.add_argument("--config", action="config", help=help)
         leaf.add_class_arguments(settings, as_group=False)
         return wording.polish(leaf, _USAGE.get(command, "--config FILE [FLAGS]"))
     function = load()
+    leaf = wording.parser(prog, (function.__doc__ or "").split("\n")[0])
     leaf.add_function_arguments(function, as_group=False, as_positional=True)
     return wording.polish(leaf)
 
@@ -301,10 +303,9 @@ def _completed() -> dict[str, completion.Words]:
     found: dict[str, completion.Words] = {}
     for command, load in COMMANDS.items():
         more: dict[str, completion.Value | None] = {}
-        if isinstance(load, extensions.Extension):  # importing it would take seconds
-            found[command] = completion.words_of([], {"--config": completion.Value(path=True)})
-            continue
         taken = parameters(_adapt_settings if command == "adapt" else load)
+        if isinstance(load, extensions.Extension):  # which presets there are, only importing it would tell
+            more |= {"--config": completion.Value(path=True)}
         if command == "adapt":
             choices = {one.name: one.choices for one in taken}
             more |= {"--config": completion.Value(tuple(presets()), path=True)}

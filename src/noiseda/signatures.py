@@ -56,6 +56,8 @@ def parameters(load: Callable[[], object]) -> list[Parameter]:
     if isinstance(node, ast.ClassDef):
         return list(_settings(module, node, ""))
     assert isinstance(node, ast.FunctionDef)
+    if (tree := _tree(module, node)) is not None:
+        return list(_settings(*tree, ""))
     named, usual = node.args, [*node.args.defaults, *node.args.kw_defaults]
     taken = [*named.args, *named.kwonlyargs]
     defaults = [*[None] * (len(taken) - len(usual)), *usual]
@@ -63,6 +65,15 @@ def parameters(load: Callable[[], object]) -> list[Parameter]:
         _parameter(module, argument.arg, argument.annotation, default, positional=default is None)
         for argument, default in zip(taken, defaults, strict=True)
     ]
+
+
+def _tree(module: str, node: ast.FunctionDef) -> tuple[str, ast.ClassDef] | None:
+    """The class whose fields are the flags of a function that takes ``settings`` alone."""
+    match [*node.args.args, *node.args.kwonlyargs]:
+        case [ast.arg(arg="settings", annotation=ast.Name(id=name))]:
+            found = _found(module, name)
+            return (found[0], found[1]) if found and isinstance(found[1], ast.ClassDef) else None
+    return None
 
 
 def _settings(module: str, node: ast.ClassDef, prefix: str) -> Iterator[Parameter]:

@@ -23,6 +23,7 @@ from noiseda.images import find_images, list_folder, read
 from noiseda.inference import restore_tensor
 from noiseda.precision import FULL
 from noiseda.restoration import Restorer, load, task_of
+from noiseda.tasks import TASKS
 from noiseda.training import verdict as two_witnesses
 
 
@@ -95,7 +96,7 @@ def judge(
         list_folder(folder).warn()
     deep = depth_of(paths, white)
     task = task_of(adapted)
-    if clean is None and task != "denoise":
+    if clean is None and not TASKS[task].estimates_risk:
         raise UserError(f"{adapted} is for --task {task}, and judged on clean photographs too: give --clean DIR")
     if clean is not None:
         told = _two_witnesses(task, networks, paths, find_images(clean), str(baseline), photographs, seed, deep)
