@@ -53,6 +53,19 @@ def overwrite(data: bytes, chance: random.Random) -> bytes:
     return data[:start] + filling + data[end:]
 
 
+def zero_hole(data: bytes, chance: random.Random) -> bytes:
+    """Zeros in place of some sectors behind the header."""
+    start = chance.randrange(min(len(data), 600), len(data) + 1)
+    length = chance.choice((40, 100, 512, 2048, 4096))
+    return data[:start] + bytes(min(length, len(data) - start)) + data[start + length :]
+
+
+def zero_tail(data: bytes, chance: random.Random) -> bytes:
+    """Zeros to the end, as a download leaves them that broke off in a file of full length; sometimes more of them."""
+    start = chance.randrange(len(data))
+    return data[:start] + bytes(len(data) - start + chance.choice((0, 0, 1, 4096)))
+
+
 def insert(data: bytes, chance: random.Random) -> bytes:
     """Bytes that do not belong there."""
     place = chance.randrange(len(data) + 1)
@@ -209,7 +222,9 @@ def _block(data: bytes, chance: random.Random) -> tuple[int, int]:
     return start, min(len(data), start + chance.choice((1, 4, 64, 512, 2048)))
 
 
-ANY: tuple[Mutation, ...] = (flip, spoil_header, cut, overwrite, insert, remove, append, rewrite_number)
+ANY: tuple[Mutation, ...] = (
+    flip, spoil_header, cut, overwrite, zero_hole, zero_tail, insert, remove, append, rewrite_number
+)  # fmt: skip
 """For files of any format."""
 
 OF_IMAGES: tuple[Mutation, ...] = (

@@ -172,6 +172,7 @@ MAKERS: dict[str, Callable[[], bytes]] = {
     "planes.tif": lambda: _by_tifffile(
         photograph(3).transpose(2, 0, 1).copy(), photometric="rgb", planarconfig="separate"
     ),
+    "large.tif": lambda: _by_tifffile(np.tile(photograph(3), (5, 6, 1)), photometric="rgb", rowsperstrip=16),
     "float.tif": lambda: _by_tifffile(photograph(1).astype(np.float32) / 255, photometric="minisblack"),
     "cmyk.tif": lambda: _by_pillow("TIFF", "CMYK"),
     "lab.tif": lambda: _by_pillow("TIFF", "LAB"),

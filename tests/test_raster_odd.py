@@ -212,6 +212,15 @@ def test_files_read_side_by_side_do_not_get_one_another_s_notes(tmp_path):
 HALF = PHOTO.nbytes // 2
 TEXT = (270, 2, 12, b"hello\0\0\0\0\0\0\0")
 COUNTS = "the lengths of its strips"
+RESOLUTION = [(tag, 5, 1, struct.pack("<II", 300, 1)) for tag in (282, 283)]
+NO_PAGE = "there is no page where it says that the next one is"
+
+
+def next_page(content, place):
+    at = 8 + PHOTO.nbytes
+    return put(content, at + 2 + 12 * int.from_bytes(content[at : at + 2], "little"), struct.pack("<I", place))
+
+
 ODD_TIFFS = {
     "padded text": ("tag ImageDescription", tiff(changed(270, TEXT))),
     "endless text": ("tag ImageDescription", tiff(changed(270, (270, 2, 5, b"hello")))),
@@ -224,6 +233,12 @@ ODD_TIFFS = {
     "no counts of many": (COUNTS, tiff(changed(279), strips=5)),
     "counts of nothing": (COUNTS, tiff(changed(279, (279, 4, 1, b"\0\0\0\0")))),
     "large counts": (COUNTS, tiff(changed(279, (279, 4, 1, b"\0\0\0\1")))),
+    "orientation 0": ("its orientation, 0, is unknown", tiff(changed(274, (274, 3, 1, b"\0\0")))),
+    "orientation 9": ("its orientation, 9, is unknown", tiff(changed(274, (274, 3, 1, b"\x09\0")))),
+    "orientation 10": ("its orientation, 10, is unknown", tiff(changed(274, (274, 3, 1, b"\x0a\0")))),
+    "unit 9": ("unit of resolution, 9, is unknown", tiff(changed(296, *RESOLUTION, (296, 3, 1, b"\x09\0")))),
+    "next page is this one": (NO_PAGE, next_page(tiff(), PHOTO.nbytes + 8)),
+    "next page beyond the end": (NO_PAGE, next_page(tiff(), 0xFFFFFFF0)),
     "one count of two": (COUNTS, tiff(changed(279, (279, 4, 1, struct.pack("<I", HALF))), strips=2)),
 }
 
@@ -244,6 +259,45 @@ def test_the_test_s_own_tiff_is_not_odd(tmp_path):
         found = raster.read(written(tmp_path, "a.tif", tiff(changed(65000, (65000, 4, 1, b"\1\0\0\0")), strips=strips)))
         np.testing.assert_array_equal(found.samples, PHOTO)
         assert found.notes == ()
+
+
+def test_an_unknown_unit_of_resolution_is_not_written_again(tmp_path):
+    found = raster.read(written(tmp_path, "a.tif", ODD_TIFFS["unit 9"][1]))
+    raster.write(found, tmp_path / "b.tif")
+    assert raster.read(tmp_path / "b.tif").notes == ()
+    with PIL.Image.open(tmp_path / "b.tif") as image:
+        assert (image.tag_v2[282], image.tag_v2[296]) == (300, 1)
+
+
+def channels(count, model):
+    """A page that has some channels, and says what they are; 24 x 80 x 12 samples fill it as three of 96 columns do."""
+    width = struct.pack("<H", PHOTO.nbytes // 80 // count)
+    lines = [(256, 3, 1, width), (258, 3, count, b"\x08\0" * count), (262, 3, 1, bytes([model, 0]))]
+    new = [*lines, (277, 3, 1, bytes([count, 0])), (279, 4, 1, struct.pack("<I", 80 * count * width[0]))]
+    return tiff(lambda old: sorted([entry for entry in old if entry[0] not in [one[0] for one in new]] + new))
+
+
+def of_type(bits, kind):
+    lines = [(258, 3, 1, bytes([bits, 0])), (262, 3, 1, b"\1\0"), (277, 3, 1, b"\1\0"), (339, 3, 1, bytes([kind, 0]))]
+    lines += [(256, 3, 1, bytes([8 * PHOTO.nbytes // 80 // bits, 0]))]
+    return tiff(lambda old: sorted([entry for entry in old if entry[0] not in [one[0] for one in lines]] + lines))
+
+
+@pytest.mark.parametrize(("said", "content"), [
+    ("has 5 channels; expected", channels(5, 2)),
+    ("has 3 channels, though its header says grey; expected", channels(3, 0)),
+    ("has 3 channels, though its header says grey; expected", channels(3, 1)),
+    ("its header says a palette, which has one channel, but it has 3$", channels(3, 3)),
+    ("its samples are 64-bit floats; expected 8- or 16-bit", of_type(64, 3)),
+    ("its samples are 64-bit complex floats; expected 8- or 16-bit", of_type(64, 6)),
+    ("its samples are 64-bit signed integers; expected 8- or 16-bit", of_type(64, 2)),
+    ("its samples are 64-bit unsigned integers; expected 8- or 16-bit", of_type(64, 1)),
+    (r"its samples have different numbers of bits \(8, 20, 0\)",
+     tiff(changed(258, (258, 3, 3, b"\x08\0\x14\0\0\0")))),
+])  # fmt: skip
+def test_samples_that_are_no_picture_are_refused_in_words_that_are_true(tmp_path, said, content):
+    with pytest.raises(ImageError, match=rf"a\.tif: (cannot be read: )?{said}"):
+        raster.read(written(tmp_path, "a.tif", content))
 
 
 SHORT = PHOTO.tobytes()[:HALF]

@@ -28,7 +28,7 @@ def plain(image: VipsImage, meaning: tiff.Photometric | None, path: Path) -> tup
     Raises:
         ImageError: The samples are not integers of 8 or 16 bits, or not grey or RGB.
     """
-    alpha = None
+    alpha, channels = None, image.bands
     if meaning is not None and meaning.kind == tiff.YCBCR and (meaning.samples, image.bands) == (3, 4):
         image = image[:3]  # libtiff's way for subsampled colours adds an alpha
     if image.hasalpha():
@@ -45,8 +45,14 @@ def plain(image: VipsImage, meaning: tiff.Photometric | None, path: Path) -> tup
     elif image.interpretation not in ("b-w", "grey16", "srgb", "rgb16", "rgb", "multiband"):
         image = image.colourspace("rgb16" if wide else "srgb")
     if image.bands not in (1, 3):
-        raise ImageError(f"{path}: has {image.bands} channels; expected grey or RGB, with or without alpha")
+        raise ImageError(f"{path}: has {_counted(channels, meaning)}; expected grey or RGB, with or without alpha")
     return image, alpha
+
+
+def _counted(channels: int, meaning: tiff.Photometric | None) -> str:
+    """How many channels an image has, and what is odd about that."""
+    grey = meaning is not None and meaning.kind in (0, 1) and meaning.samples > 1
+    return f"{channels} channels" + (", though its header says grey" if grey else "")
 
 
 def _from_lab(image: VipsImage, unsigned: bool, wide: bool) -> VipsImage:

@@ -23,7 +23,7 @@ import pyvips
 from noiseda import codecs
 from noiseda.colour_models import VipsImage
 from noiseda.errors import ImageError
-from noiseda.formats import complaints, jpeg_scans, png, tiff, tiff_mend, tiff_pages, webp
+from noiseda.formats import complaints, jpeg_scans, jpeg_zeros, png, tiff, tiff_mend, tiff_pages, tiff_samples, webp
 from noiseda.formats.pieces import Piece, Pieces
 
 T = TypeVar("T")
@@ -44,6 +44,10 @@ _LOADERS = {name: f"{name}load_source" for name in ("png", "jpeg", "tiff", "webp
 _FOLLOWS = re.compile(r"error in tile|^read gave \d+ warnings")
 """Messages that only follow from another."""
 
+
+_FILLED = "a part of its data is lost and filled with zero bytes"
+_BEFORE_END = "zero bytes before its end marker are passed over"
+_ROWS = 64
 
 _GENERAL = re.compile(r"unable to |not in a known format|do not match between|read error$")
 _SPEAKER = re.compile(r"^(?:\w*[vV]ips\w*|webp): ")
@@ -134,6 +138,13 @@ def _jpeg(file: BinaryIO, content: mmap, work: Callable[[Opened], T], whole: boo
     found = jpeg_scans.walk(content, briefly=True) if whole else None
     if found is not None and (lost := jpeg_scans.missing(found)):
         raise _Damaged(lost, [])
+    zeros = jpeg_zeros.look(content, found) if found is not None else None
+    result, odd = _jpeg_with_zeros(file, content, work, zeros) if zeros else _whole_jpeg(file, content, work)
+    return result, (*odd, *(jpeg_scans.others(found, content) if found is not None else ()))
+
+
+def _whole_jpeg(file: BinaryIO, content: mmap, work: Callable[[Opened], T]) -> tuple[T, list[str]]:
+    """Read a JPEG as it is, or else as it is mended."""
     odd: list[str] = []
     try:
         result, heard = _try("jpeg", _source(file), work)
@@ -143,30 +154,75 @@ def _jpeg(file: BinaryIO, content: mmap, work: Callable[[Opened], T], whole: boo
             raise
         pieces, odd = mended
         result, heard = _try("jpeg", _source(file, pieces), work)
-    others = jpeg_scans.others(found, content) if found is not None else []
-    return result, (*odd, *map(complaints.of_any, heard), *others)
+    return result, [*odd, *map(complaints.of_any, heard)]
+
+
+def _jpeg_with_zeros(
+    file: BinaryIO, content: mmap, work: Callable[[Opened], T], zeros: jpeg_zeros.Zeros
+) -> tuple[T, list[str]]:
+    """Read a JPEG that has long runs of zero bytes in its data, unless its pixels are made of them."""
+    if zeros.tail is not None:
+        mended = jpeg_scans.mend(zeros.shortened(), always=True)
+        try:
+            if mended is not None:
+                result, heard = _try("jpeg", _source(file, mended[0]), work)
+                return result, [*(mended[1] or [_BEFORE_END]), *map(complaints.of_any, heard)]
+        except _Damaged:
+            pass  # the zeros are part of the data, or stand for them
+        if zeros.jpeg.end is None:
+            raise _Damaged(_FILLED, [])
+    if zeros.certain:
+        raise _Damaged(_FILLED, [])
+    found = _whole_jpeg(file, content, work)
+    taller = zeros.taller()
+    mended = jpeg_scans.mend(taller, always=True) if taller is not None else None
+    if mended is not None:
+        try:
+            _try("jpeg", _source(file, mended[0]), _decode_all, shrink=8)
+        except _Damaged:
+            return found  # the data end with the picture
+        raise _Damaged(_FILLED, [])
+    return found
+
+
+def _decode_all(opened: Opened) -> None:
+    """Decode all rows, for what the decoder says."""
+    region = pyvips.Region.new(opened.image)
+    for top in range(0, opened.image.height, _ROWS):
+        region.fetch(0, top, opened.image.width, min(_ROWS, opened.image.height - top))
 
 
 def _tiff(file: BinaryIO, content: mmap, work: Callable[[Opened], T], whole: bool) -> tuple[T, tuple[str, ...]]:
     choice = tiff_pages.choose(content)
     if choice.refusal is not None:
         raise _Damaged(choice.refusal, [])
-    said = (choice.note,) if choice.note is not None else ()
+    try:
+        result, odd = _page(file, content, work, choice)
+    except _Damaged as error:
+        reason = tiff_samples.refusal(content, choice.place)
+        if reason is None:
+            raise
+        raise _Damaged(reason, [error.reason, *error.warnings]) from error.__cause__
+    return result, (*odd, *((choice.note,) if choice.note is not None else ()))
+
+
+def _page(file: BinaryIO, content: mmap, work: Callable[[Opened], T], choice: tiff_pages.Choice) -> tuple[T, list[str]]:
+    """Read a page of a TIFF as it is, or else as it is mended."""
     try:
         loading = {"page": choice.page, "subifd": choice.subifd}
         source = _source(file, _as_stored(content, choice.place))
-        return _try("tiff", source, work, choice=choice, strict=True, **loading)[0], said
+        return _try("tiff", source, work, choice=choice, strict=True, **loading)[0], []
     except _Damaged as first:
         mended = tiff_mend.mend(content, choice.place) if choice.place else first.reason
         if isinstance(mended, str):
-            raise _Damaged(mended, []) from first.__cause__
+            raise _Damaged(mended, first.warnings) from first.__cause__
         pieces, odd = mended
         try:
             result, _ = _try("tiff", _source(file, pieces), work, choice=choice, strict=True)
         except _Damaged:
             raise first from first.__cause__
         odd += filter(None, dict.fromkeys(map(complaints.of_tiff, first.warnings)))
-        return result, (*(odd or ["its directory has odd entries, which are passed over"]), *said)
+        return result, odd or ["its directory has odd entries, which are passed over"]
 
 
 def _as_stored(content: mmap, place: int) -> list[Piece] | None:

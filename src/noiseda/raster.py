@@ -22,7 +22,7 @@ from noiseda import colour_models, formats
 from noiseda.colour_models import VipsImage
 from noiseda.decoding import Opened, decode, reason_of
 from noiseda.errors import ImageError
-from noiseda.formats import exif, jpeg, png, tiff, webp
+from noiseda.formats import exif, icc, jpeg, png, tiff, webp
 from noiseda.formats.extras import Extras, Spliced
 from noiseda.storage import atomic
 
@@ -152,11 +152,13 @@ def _read(opened: Opened, path: Path, max_megapixels: float, tick: Tick | None) 
     meaning = tiff.photometric(opened.content, opened.place) if opened.format == "tiff" else None
     image, alpha = colour_models.plain(opened.image, meaning, path)
     samples = _fetch(image if alpha is None else image.bandjoin(alpha), extras.orientation, tick)
+    profile = _get(image, "icc-profile-data", extras.icc)
+    damaged = profile is not None and not icc.usable(profile)
     return Raster(
         samples,
-        icc=_get(image, "icc-profile-data", extras.icc),
+        icc=None if damaged else profile,
         extras=extras.upright(),
-        notes=extras.left_out,
+        notes=(*extras.left_out, *(["its ICC profile is damaged or incomplete and was left out"] if damaged else [])),
         format=opened.format,
         page=opened.page,
         pages=opened.pages,

@@ -11,7 +11,7 @@ _COLOURS = frozenset({"iCCP", "gAMA", "cHRM", "sRGB", "cICP", "mDCV", "cLLI", "s
 _TIFF: Sequence[tuple[str, str]] = (
     (r'ASCII value for tag "(.+?)" ', "the text of its tag {} does not end as it should"),
     (r"tags are not sorted", "its tags are not in order"),
-    (r"(?:Strip|Tile)ByteCounts", ""),
+    (r"(?:Strip|Tile)ByteCounts|IFD looping", ""),
     (r'"([^"]+)".*(?:ignored|count|type)', "its tag {} is damaged and passed over"),
     (r"(?:Unknown field|tag) .*?(\d+)", "its tag {} is unknown and passed over"),
 )

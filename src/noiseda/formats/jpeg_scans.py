@@ -15,9 +15,9 @@ from noiseda.formats.ifd import Buffer
 from noiseda.formats.jpeg_segments import ALONE, APP0, COMMENT, EOI, SOS, Segment, segments
 from noiseda.formats.pieces import Piece
 
-_DHT, _APP14 = 0xC4, 0xEE
-_FRAMES = frozenset({*range(0xC0, 0xD0)} - {_DHT, 0xC8, 0xCC})
-_SEQUENTIAL, _PROGRESSIVE = frozenset({0xC0, 0xC1, 0xC9}), frozenset({0xC2, 0xCA})
+DHT, _APP14 = 0xC4, 0xEE
+_FRAMES = frozenset({*range(0xC0, 0xD0)} - {DHT, 0xC8, 0xCC})
+SEQUENTIAL, _PROGRESSIVE = frozenset({0xC0, 0xC1, 0xC9}), frozenset({0xC2, 0xCA})
 _SWALLOWED = re.compile(rb"\xff[\xc0-\xfe]")
 """What looks like a marker inside a header of numbers."""
 
@@ -100,10 +100,14 @@ def missing(jpeg: Jpeg) -> str | None:
     return None
 
 
-def mend(jpeg: Jpeg) -> tuple[list[Piece], list[str]] | None:
+def mend(jpeg: Jpeg, *, always: bool = False) -> tuple[list[Piece], list[str]] | None:
     """The same picture with headers that no decoder stumbles over.
 
     Only what leaves the pixels alone is put right: a decoder that still complains has met damage.
+
+    Args:
+        jpeg: The structure of the file, with the end of all data.
+        always: Whether a file of which nothing is odd is put together, too.
 
     Returns:
         What the mended file is made of, and what was odd, in sentences; None where nothing is to be mended.
@@ -130,7 +134,7 @@ def mend(jpeg: Jpeg) -> tuple[list[Piece], list[str]] | None:
         before = segment
     if jpeg.end is None:
         odd["its end marker is missing, but all of its pixels are there"] = None
-    return ([*pieces, b"\xff\xd9"], list(odd)) if odd else None
+    return ([*pieces, b"\xff\xd9"], list(odd)) if odd or always else None
 
 
 def others(jpeg: Jpeg, file: Buffer) -> list[str]:
@@ -158,14 +162,14 @@ def _scan(scan: Segment) -> tuple[list[int], tuple[int, int, int]]:
 
 def _is_only(scan: Segment, frame: Segment | None) -> bool:
     """Whether a scan holds all there is of the components of a frame."""
-    whole = frame is not None and frame.marker in _SEQUENTIAL
+    whole = frame is not None and frame.marker in SEQUENTIAL
     return whole and frame is not None and len(_scan(scan)[0]) == frame.payload[5]
 
 
 def _put_right(segment: Segment, frame: Segment) -> tuple[bytes, str | None]:
     """The payload of a segment without what is odd in it, and what that was."""
     payload = segment.payload
-    if segment.marker == SOS and payload and frame.marker in _SEQUENTIAL:
+    if segment.marker == SOS and payload and frame.marker in SEQUENTIAL:
         start = 1 + 2 * payload[0]
         if payload[start : start + 3] != b"\0\x3f\0" and len(payload) == start + 3:
             return payload[:start] + b"\0\x3f\0", "the header of its scan has wrong numbers, which have no use here"
@@ -185,7 +189,7 @@ def _has_codes(jpeg: Jpeg) -> bool:
     known: set[int] = set()
     for segment in jpeg.segments:
         at, payload = 0, segment.payload
-        while segment.marker == _DHT and at + 17 <= len(payload):
+        while segment.marker == DHT and at + 17 <= len(payload):
             known.add(payload[at])
             at += 17 + sum(payload[at + 1 : at + 17])
         if segment.marker == SOS and jpeg.frame is not None and jpeg.frame.marker in (0xC0, 0xC1):

@@ -58,6 +58,9 @@ def read(content: Buffer, place: int = 0) -> Extras:
     if 50706 in main:
         left_out.append("it is a DNG; what describes the raw samples was left out")
         main = {tag: value for tag, value in main.items() if tag not in _DNG or tag in _NOT_DNG}
+    unit = main.get(_RESOLUTION[2])
+    if isinstance(unit, tuple) and unit[2][:2] not in (b"\1\0", b"\2\0", b"\3\0"):
+        main[_RESOLUTION[2]] = (3, 1, b"\1\0")  # none: in the new file, too, an unknown one would be odd
     blocks = [_bytes(main.pop(tag, None)) for tag in (_XMP, _IPTC, _PHOTOSHOP, _ICC)]
     resolution = _resolution(content, at, layout)
     colour = _colour(content, at, layout)

@@ -41,6 +41,9 @@ _BESIDE = frozenset({700, 33723, 34377, 34675})
 _SINGLE = {274: 3, 282: 5, 283: 5, 296: 3}
 """Orientation and resolution, with the type of their only value."""
 
+_KNOWN = {274: ("orientation", range(1, 9)), 296: ("unit of resolution", range(1, 4))}
+"""Tags that have a few values only, by their names."""
+
 _COUNTS = "the lengths of its strips are missing or wrong, but all of its pixels are there"
 _MOST = 1 << 20
 """Strips or tiles."""
@@ -60,7 +63,11 @@ def mend(file: Buffer, place: int) -> tuple[list[Piece], list[str]] | str:
     page = directory(file, layout, place, _COUNTED) or Page(place)
     size = len(file)
     fields: dict[int, Field] = {}
+    odd = _following(file, layout, place)
     for entry in page.entries:
+        if (strange := _strange(file, layout, entry)) is not None:
+            odd.append(strange)
+            continue
         beside = entry.tag in _BESIDE or (_SINGLE.get(entry.tag), 1) == (entry.kind, entry.count)
         if beside or entry.tag in _PIXELS:
             known = fields.setdefault(entry.tag, entry)
@@ -71,12 +78,27 @@ def mend(file: Buffer, place: int) -> tuple[list[Piece], list[str]] | str:
     if isinstance(counts, str):
         return counts
     tag = TILE_BYTES if page.values.get(TILES) else STRIP_BYTES
-    odd = [] if tuple(counts) == page.values.get(tag) else [_COUNTS]
+    odd += [] if tuple(counts) == page.values.get(tag) else [_COUNTS]
     lines = {number: bytes(file[field.entry : field.entry + layout.entry]) for number, field in fields.items()}
     anew = _write(layout, lines, counts, tag, size)
     head = 4 if layout.wide == 4 else 8
     first = layout.write(size + size % 2, layout.wide)
     return [(0, head), first, (head + layout.wide, size), b"\0" * (size % 2), anew], odd
+
+
+def _following(file: Buffer, layout: Layout, place: int) -> list[str]:
+    """What is odd about where the next page should be."""
+    _, after = ifd.next_directory(file, place, layout) or (0, 0)
+    if after and (after == place or not ifd.is_whole(file, after, layout)):
+        return ["there is no page where it says that the next one is"]
+    return []
+
+
+def _strange(file: Buffer, layout: Layout, entry: Field) -> str | None:
+    """What is odd about the value of a tag that says nothing of the pixels."""
+    name, known = _KNOWN.get(entry.tag, ("", range(0)))
+    values = numbers(file, layout, entry) if name and entry.kind == 3 and entry.count == 1 else ()
+    return f"its {name}, {values[0]}, is unknown and passed over" if values and values[0] not in known else None
 
 
 def _write(layout: Layout, lines: dict[int, bytes], counts: list[int], tag: int, size: int) -> bytes:
