@@ -14,7 +14,8 @@ import torch
 from PIL import ImageCms
 from rich.console import Console
 
-from noiseda import images
+import noiseda
+from noiseda import cli, images
 from noiseda.errors import ImageError, UserError, WeightsError
 from noiseda.formats import Extras
 from noiseda.images import Picture, read, write
@@ -22,7 +23,7 @@ from noiseda.inference import files, restore_files, restore_tensor
 from noiseda.inference.plan import plan
 from noiseda.inference.progress import Progress
 from noiseda.restoration import Restorer, UNet, save_weights
-from tests.restoration.networks import Doubling
+from tests.restoration.networks import Doubling, enlarging
 
 
 class Brighten(Restorer):
@@ -333,6 +334,22 @@ def test_a_folder_through_super_resolution(photos, tmp_path, monkeypatch):
     ((path, reason),) = report.skipped
     assert path.name == "large.png"
     assert "restored, 2 times as high and wide, it has 0.0 megapixels" in reason
+
+
+@pytest.mark.parametrize("backend", ["eager", "onnxruntime"])
+def test_a_published_network_for_super_resolution_from_the_command_line(tmp_path, backend, monkeypatch):
+    monkeypatch.setattr("pooch.os_cache", lambda name: tmp_path / "cache")
+    torch.manual_seed(0)
+    torch.save({"params_ema": enlarging().state_dict()}, weights := tmp_path / "theirs.pth")
+    (tmp_path / "in").mkdir()
+    write(Picture(draw(3, 90, 70)), tmp_path / "in" / "a.png")
+    words = ["restore", str(weights), str(tmp_path / "in"), str(tmp_path / "out"), "--tile", "64", "--overlap", "32"]
+    assert cli.main([*words, "--backend", backend]) == 0
+    expected = noiseda.restore(noiseda.load(weights), read(tmp_path / "in" / "a.png").pixels, tile=64, overlap=32)
+    found = read(tmp_path / "out" / "a.png").pixels
+    assert found.shape == (3, 180, 140)
+    torch.testing.assert_close(found, expected, atol=0.51 / 255 + 1e-4, rtol=0)
+    assert cli.main([*words, "--backend", backend]) == 0  # nothing left to do
 
 
 def test_dark_files_of_16_bits_are_divided_by_the_white_level_of_a_network_that_enlarges(tmp_path):

@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional
 
 from noiseda.restoration import Restorer, build_restorer
+from noiseda.restoration.foreign import registry, theirs
 from noiseda.restorer_settings import RestorerSettings
 
 SMALL = {
@@ -26,6 +27,12 @@ SMALL = {
 def built(name: str, channels: int = 3) -> Restorer:
     """A small one with random weights."""
     return build_restorer(RestorerSettings(network=name, channels=channels, **SMALL[name]))
+
+
+def enlarging(scale: int = 2, channels: int = 3) -> nn.Module:
+    """A small ESRGAN with random weights, as others publish them."""
+    registry()
+    return theirs("ESRGAN")(in_nc=channels, out_nc=channels, num_filters=4, num_blocks=1, scale=scale).eval()
 
 
 class Doubling(Restorer):
