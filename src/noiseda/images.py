@@ -10,13 +10,14 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL.Image
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -32,6 +33,8 @@ __all__ = [
     "Listing",
     "Picture",
     "canvas",
+    "enlarged",
+    "enlarged_integers",
     "find_images",
     "fits",
     "from_integers",
@@ -48,6 +51,9 @@ __all__ = [
     "write",
 ]
 
+
+_REACH = 3
+"""Pixels, at most, from which a bicubic interpolation takes its values on each side."""
 
 log = logging.getLogger(__name__)
 _said: set[tuple[Path, str]] = set()
@@ -121,29 +127,38 @@ def write(picture: Picture, path: Path) -> None:
     raster.write(Raster(np.ascontiguousarray(samples), **picture.carried()), path)
 
 
-def canvas(source: Raster, path: Path) -> Raster:
+def canvas(source: Raster, path: Path, scale: int = 1) -> Raster:
     """Where the restored pixels of an image are laid, to be written to a file of this name.
 
-    That is the image itself where the file can hold its bits and its alpha: rows of it may be replaced as soon as they
-    are not needed any more.
+    That is the image itself where it keeps its size and the file can hold its bits and its alpha: rows of it may be
+    replaced as soon as they are not needed any more.
+
+    Args:
+        source: The image.
+        path: The file.
+        scale: How many times as high and wide it becomes. Blocks of the file that state its size state the new one.
 
     Raises:
         ImageError: The suffix names no format.
     """
     bits, flat = _holds(path, source.bits)
     bands = source.channels if flat else source.samples.shape[2]
-    if (bits, bands) == (source.bits, source.samples.shape[2]):
+    if (scale, bits, bands) == (1, source.bits, source.samples.shape[2]):
         return source
-    samples = np.empty((*source.samples.shape[:2], bands), np.uint16 if bits == 16 else np.uint8)
-    return Raster(samples, **source.carried())
+    height, width = (side * scale for side in source.samples.shape[:2])
+    samples = np.empty((height, width, bands), np.uint16 if bits == 16 else np.uint8)
+    target = Raster(samples, **source.carried())
+    return target if scale == 1 else replace(target, extras=source.extras.resized(height, width))
 
 
 def lay(pixels: Tensor, top: int, source: Raster, target: Raster) -> None:
     """Quantise rows of restored pixels into a :func:`canvas`, with the image's own alpha (or laid over white).
 
+    The alpha of an image that becomes larger is :func:`enlarged`, strip by strip as the pixels are.
+
     Args:
         pixels: (C, h, W) in [0, 1], on the CPU.
-        top: Which row of the image is their first.
+        top: Which row of the canvas is their first; of a larger one, at the edge of a pixel of the image.
         source: The image.
         target: Its canvas.
 
@@ -151,9 +166,48 @@ def lay(pixels: Tensor, top: int, source: Raster, target: Raster) -> None:
         UserError: A value is not a number (NaN).
     """
     rows = slice(top, top + pixels.shape[1])
-    alpha = torch.from_numpy(source.samples[rows, :, source.channels :]).permute(2, 0, 1)
+    scale = target.samples.shape[0] // source.samples.shape[0]
+    mask = source.samples[:, :, source.channels :]
+    alpha = torch.from_numpy(mask[rows]).permute(2, 0, 1) if scale == 1 else _strip(mask, rows, scale)
     flat = target.samples.shape[2] == target.channels
     target.samples[rows] = _integers(pixels, alpha if alpha.numel() else None, source.bits, target.bits, flat)
+
+
+def enlarged(pixels: Tensor, scale: int) -> Tensor:
+    """Enlarge images by bicubic interpolation, as Pillow and MATLAB have it (Keys' kernel, a = -0.5).
+
+    >>> enlarged(torch.ones(1, 2, 3), 2).shape
+    torch.Size([1, 4, 6])
+
+    Args:
+        pixels: (C, H, W) or (B, C, H, W) in [0, 1].
+        scale: how many times as high and wide they become.
+
+    Returns:
+        float32 in [0, 1].
+    """
+    if scale == 1:
+        return pixels
+    batch = pixels.to(torch.float32) if pixels.ndim == 4 else pixels.to(torch.float32)[None]
+    # Antialiasing changes nothing when images grow, but for a: without it, torch takes -0.75.
+    found = F.interpolate(batch, scale_factor=scale, mode="bicubic", antialias=True).clamp_(0, 1)
+    return found if pixels.ndim == 4 else found[0]
+
+
+def enlarged_integers(samples: Tensor, scale: int) -> Tensor:
+    """The same for uint8 or uint16 over their whole range."""
+    found = enlarged(from_integers(samples), scale)
+    return to_uint16(found) if samples.dtype is torch.uint16 else to_uint8(found)
+
+
+def _strip(mask: NDArray[Any], rows: slice, scale: int) -> Tensor:
+    """Some rows of an enlarged mask, (H, W, 0 or 1) -> (0 or 1, h, W * scale), without enlarging the others."""
+    if not mask.shape[2]:
+        return torch.from_numpy(mask[:0]).permute(2, 0, 1)
+    first = max(rows.start // scale - _REACH, 0)
+    last = -(-rows.stop // scale) + _REACH
+    near = torch.from_numpy(mask[first:last]).permute(2, 0, 1)
+    return enlarged_integers(near, scale)[:, rows.start - first * scale : rows.stop - first * scale]
 
 
 def from_samples(samples: NDArray[Any]) -> Tensor:

@@ -116,6 +116,36 @@ def test_pairs_are_checked_for_partners_and_sizes(tmp_path: Path) -> None:
     assert "target/2.png is 100x90" in report.problems[1].message
 
 
+def test_targets_that_are_all_larger_by_one_factor_are_no_problem(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, row in (("1", 0), ("2", 50)):
+        with_target(tmp_path, name, row, factor=2)
+    report = check_folder(tmp_path, patch=32)
+    assert report.ok
+    assert report.pairs == 2
+    assert "targets are 2 times as large as inputs" in capsys.readouterr().out
+
+
+def test_targets_that_are_larger_by_several_factors_are_a_problem(tmp_path: Path) -> None:
+    for name, row, factor in (("1", 0, 2), ("2", 30, 2), ("3", 60, 1)):
+        with_target(tmp_path, name, row, factor)
+    report = check_folder(tmp_path, patch=32)
+    assert kinds(report) == ["mismatch"]
+    assert "target/3.png is 50x40, not 2 times as large, as most targets are" in report.problems[0].message
+    with_target(tmp_path, "4", 90, factor=1)  # two of each
+    report = check_folder(tmp_path, patch=32)
+    assert ["1.png" in problem.message or "2.png" in problem.message for problem in report.problems] == [True, True]
+
+
+def with_target(folder: Path, name: str, row: int, factor: int) -> None:
+    """A pair of another photograph each, of 50 x 40 pixels and so many times more."""
+    small = PHOTOGRAPH[row : row + 40, :50]
+    for half, image in (("input", small), ("target", 255 - small.repeat(factor, 0).repeat(factor, 1))):
+        (folder / half).mkdir(exist_ok=True)
+        Image.fromarray(image).save(folder / half / f"{name}.png")
+
+
 def test_an_ambiguous_set_is_a_problem_and_is_read_all_the_same(tmp_path: Path) -> None:
     for row, name in enumerate(("blur", "sharp", "lq", "gt")):
         save(tmp_path / name / "1.png", 60 * row)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from noiseda.data.folders import PAIRED_NAMES, check_sizes, pair_by_stem, paired_folder
+from noiseda.data.folders import PAIRED_NAMES, check_sizes, growth, pair_by_stem, paired_folder
 from noiseda.errors import UserError
 
 
@@ -52,6 +52,23 @@ def test_unequal_sizes_name_both_files_and_sizes(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a/1\.png is 20x10 but .*b/1\.png is 20x12"):
         pair_by_stem(tmp_path / "a", tmp_path / "b")
     check_sizes([(tmp_path / "a/1.png", tmp_path / "a/1.png")])
+
+
+def test_targets_may_be_larger_by_one_whole_factor_where_that_is_asked_for(tmp_path: Path) -> None:
+    draw(tmp_path / "a/1.png", tmp_path / "a/2.png")
+    draw(tmp_path / "b/1.png", tmp_path / "b/2.png", size=(60, 30))
+    pairs = pair_by_stem(tmp_path / "a", tmp_path / "b", grown=True)
+    assert growth(pairs) == 3
+    assert growth([(x, x) for x, _ in pairs]) == 1
+    with pytest.raises(UserError, match="must have the same size"):
+        pair_by_stem(tmp_path / "a", tmp_path / "b")
+    draw(tmp_path / "b/2.png", size=(40, 20))
+    with pytest.raises(UserError, match=r"same factor in all pairs: .*b/2\.png is 2 times .*b/1\.png is 3 times as"):
+        pair_by_stem(tmp_path / "a", tmp_path / "b", grown=True)
+    for size in ((10, 5), (40, 30), (41, 20)):  # smaller; unlike in height and width; no whole number
+        draw(tmp_path / "b/2.png", size=size)
+        with pytest.raises(UserError, match=rf"a/2\.png is 20x10 but .*b/2\.png is {size[0]}x{size[1]}"):
+            growth(pairs)
 
 
 @pytest.mark.parametrize(("inputs", "targets"), PAIRED_NAMES)

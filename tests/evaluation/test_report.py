@@ -17,6 +17,8 @@ from noiseda.evaluation.perceptual import BACKBONE
 from noiseda.evaluation.protocols import PROTOCOLS
 from noiseda.evaluation.report import compare, evaluate
 from noiseda.images import Picture, write
+from noiseda.inference.files import restore_jobs
+from tests.restoration.networks import Doubling
 
 PHOTOGRAPH = skimage.data.coffee()
 
@@ -179,6 +181,47 @@ def test_sizes_that_differ_are_named_with_both_files(folders: tuple[Path, Path])
     for pair in ((restored, target), (restored / "a.png", target / "a.png")):
         with pytest.raises(UserError, match=r"restored/a\.png is 70x64 but .*target/a\.png is 80x64"):
             evaluate(*pair)
+
+
+def test_inputs_of_super_resolution_are_enlarged_to_their_targets_and_the_report_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, row in (("a", 0), ("b", 100)):
+        target = PHOTOGRAPH[row : row + 64, :80]
+        save(tmp_path / "target" / f"{name}.png", target)
+        save(tmp_path / "input" / f"{name}.png", target[::2, ::2])
+    report = evaluate(tmp_path / "input", tmp_path / "target", out=tmp_path / "out")
+    assert report.enlarged == 2
+    assert "Targets are 2 times as large as the images" in " ".join(capsys.readouterr().out.split())
+    assert json.loads((tmp_path / "out/metrics.json").read_text())["enlarged"] == {
+        "by": 2, "how": "bicubic interpolation",
+    }  # fmt: skip
+    for name, row in report.rows.items():
+        x = Image.open(tmp_path / "input" / name)
+        planes = [
+            Image.fromarray(np.asarray(plane, np.float32)).resize((80, 64), Image.Resampling.BICUBIC)
+            for plane in x.split()
+        ]
+        enlarged = np.round(np.clip(np.stack(planes, axis=2), 0, 255)).astype(np.uint8)
+        expected = peak_signal_noise_ratio(load(tmp_path / "target" / name), enlarged)
+        assert row["psnr"] == pytest.approx(expected, abs=0.01)
+    save(tmp_path / "target/b.png", PHOTOGRAPH[:96, :120])
+    with pytest.raises(UserError, match="the same factor in all pairs"):
+        evaluate(tmp_path / "input", tmp_path / "target")
+
+
+def test_super_resolution_is_measured_at_the_size_of_the_targets(tmp_path: Path) -> None:
+    """Restored by a network of scale 2 they have that size, and nothing is enlarged."""
+    target = PHOTOGRAPH[:64, :80]
+    save(tmp_path / "target/a.png", target)
+    save(tmp_path / "input/a.png", target[::2, ::2])
+    jobs = [(tmp_path / "input/a.png", tmp_path / "restored/a.png")]
+    restore_jobs(Doubling(), jobs, tile=32, overlap=8, precision="fp32", max_megapixels=1)
+    after = evaluate(tmp_path / "restored", tmp_path / "target")
+    assert after.enlarged == 1
+    assert after.to_dict()["enlarged"] is None
+    expected = peak_signal_noise_ratio(target, load(tmp_path / "restored/a.png"))
+    assert after.rows["a.png"]["psnr"] == pytest.approx(expected)
 
 
 def test_what_cannot_be_compared_is_an_error(folders: tuple[Path, Path], tmp_path: Path) -> None:

@@ -88,6 +88,22 @@ def test_width_and_height_change_places_with_a_quarter_turn():
     assert (kept[0xA002], kept[0xA003]) == (4000, 70_000)
 
 
+@pytest.mark.parametrize("order", ["II", "MM"])
+def test_a_new_size_is_stated_wherever_one_was(order):
+    made = PIL.Image.Exif()
+    made.endian = "<" if order == "II" else ">"
+    made[0x0100], made[0x0101], made[0x010F] = 40000, 30, "ACME"
+    made.get_ifd(0x8769)[0xA002], made.get_ifd(0x8769)[0xA003] = 40000, 30
+    before = made.tobytes().removeprefix(exif.PREFIX)
+    after = exif.resized(before, 60, 80000)  # more than a short holds
+    assert (len(before), before[:2].decode()) == (len(after), order)
+    found = parsed(after)
+    assert (found[0x0100], found[0x0101], found[0x010F]) == (80000, 60, "ACME")
+    assert dict(found.get_ifd(0x8769)) == {0xA002: 80000, 0xA003: 60}
+    assert exif.resized(block(1), 60, 80) == block(1)  # nothing is invented
+    assert exif.resized(b"no block", 60, 80) == b"no block"
+
+
 def with_block(content, data):
     """What becomes of a TIFF file's bytes."""
     with tempfile.TemporaryFile() as file:

@@ -15,7 +15,8 @@ from noiseda.errors import UserError, WeightsError
 from noiseda.inference import export as exporting
 from noiseda.inference.export import HALF_TOLERANCE, TOLERANCE, export
 from noiseda.restoration import load, read_metadata, save_weights
-from tests.restoration.networks import built
+from noiseda.restoration.foreign import theirs
+from tests.restoration.networks import built, enlarging
 
 SIZES = [(64, 64), (45, 70), (17, 130)]
 
@@ -229,3 +230,37 @@ def test_grey_images_go_through_a_grey_network(tmp_path):
     np.testing.assert_allclose(by_onnxruntime(made.path, images), expected(path, images), atol=1e-5)
     assert "Not by noiseda" in made.card.read_text()
     assert "grey images, (1, 1, H, W)" in made.card.read_text()
+
+
+@pytest.mark.parametrize("format", ["onnx", "pt2", "spandrel"])
+def test_a_network_that_enlarges_is_exported_with_its_scale(tmp_path, format):
+    torch.manual_seed(0)
+    torch.save(enlarging(4).state_dict(), path := tmp_path / "large.pth")
+    made = export(path, format=format, out=tmp_path / "new")
+    assert (made.size, made.scale) == (None, 4)
+    assert made.difference <= TOLERANCE
+    assert ", enlarges them by 4)" in str(made).splitlines()[0]
+    text = made.card.read_text()
+    for said in (
+        "# Super-resolution by 4 with ESRGAN", "tags: [super-resolution", "restored, 4 times as high and wide",
+        "Enlarges images by 4 (its scale): what it returns is (1, 3, 4 H, 4 W)",
+    ):  # fmt: skip
+        assert said in text, said
+    if format == "onnx":
+        images = torch.rand(1, 3, 19, 40)
+        torch.testing.assert_close(by_onnxruntime(made.path, images), expected(path, images), atol=1e-5, rtol=0)
+
+
+def test_what_is_padded_inside_is_cropped_to_the_larger_size(tmp_path):
+    """SwinIR takes windows of 8: its graph is of one size, and 20 x 30 lies between two."""
+    torch.manual_seed(0)
+    swin = theirs("SwinIR")(
+        in_chans=3, embed_dim=12, depths=[2] * 4, num_heads=[2] * 4, window_size=8, upsampler="pixelshuffledirect",
+        upscale=2,
+    )  # fmt: skip
+    torch.save(swin.state_dict(), path := tmp_path / "large.pth")
+    made = export(path, format="onnx", size=(20, 30), out=tmp_path / "new")
+    images = torch.rand(1, 3, 20, 30)
+    restored = by_onnxruntime(made.path, images)
+    assert restored.shape == (1, 3, 40, 60)
+    torch.testing.assert_close(restored, expected(path, images), atol=1e-5, rtol=0)

@@ -14,7 +14,8 @@ import torch
 from PIL import ImageCms
 from rich.console import Console
 
-from noiseda import images
+import noiseda
+from noiseda import cli, images
 from noiseda.errors import ImageError, UserError, WeightsError
 from noiseda.formats import Extras
 from noiseda.images import Picture, read, write
@@ -22,6 +23,7 @@ from noiseda.inference import files, restore_files, restore_tensor
 from noiseda.inference.plan import plan
 from noiseda.inference.progress import Progress
 from noiseda.restoration import Restorer, UNet, save_weights
+from tests.restoration.networks import Doubling, enlarging
 
 
 class Brighten(Restorer):
@@ -276,6 +278,89 @@ def test_a_file_holds_what_the_tensor_holds(tmp_path, network, channels, suffixe
     assert (restored := target.read_bytes()) == expected.read_bytes()
     write(picture, expected)
     assert restored != expected.read_bytes()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("suffixes", [(".png", ".png"), (".tif", ".tif"), (".png", ".jpg"), (".tif", ".webp")])
+@pytest.mark.parametrize(("bits", "alpha"), [(8, True), (16, False), (16, True)])
+def test_super_resolution_gives_a_larger_file_with_all_it_carried(tmp_path, channels, suffixes, bits, alpha):
+    source, target, expected = tmp_path / f"in{suffixes[0]}", tmp_path / f"out{suffixes[1]}", tmp_path / "as.png"
+    samples = torch.randint(0, 2**bits, (channels + 1, 150, 90), generator=torch.Generator().manual_seed(0))
+    mask = samples[-1:].to(torch.uint16 if bits == 16 else torch.uint8) if alpha else None
+    write(Picture(samples[:-1] / (2**bits - 1), alpha=mask, bits=bits, extras=Extras(resolution=(3.0, 4.0))), source)
+    model, picture = Doubling(), read(source)
+    report = settled(model, [(source, target)])
+    assert (len(report.restored), report.megapixels) == (1, 300 * 180 / 1e6)
+    pixels = restore_tensor(model, picture.pixels, tile=64, overlap=16, precision="fp32")
+    whole = None if picture.alpha is None else images.enlarged_integers(picture.alpha, 2)
+    expected = expected.with_suffix(suffixes[1])
+    write(replace(picture, pixels=pixels, alpha=whole), expected)
+    assert target.read_bytes() == expected.read_bytes()
+    if alpha and suffixes[1] == ".png" and bits == 8:
+        shown = PIL.Image.fromarray(mask[0].numpy().astype(np.float32)).resize((180, 300), PIL.Image.Resampling.BICUBIC)
+        np.testing.assert_allclose(read(target).alpha[0], np.clip(shown, 0, 255), atol=0.501)
+
+
+def test_the_image_that_was_read_is_not_written_over_where_it_grows(tmp_path):
+    """Tiles overlap: rows of what is restored must not take the place of rows that are still to be read."""
+    write(Picture(draw(3, 200, 50)), tmp_path / "a.png")
+    settled(Doubling(), [(tmp_path / "a.png", tmp_path / "b.png")], tile=32, overlap=8)
+    whole = images.to_uint8(restore_tensor(Doubling(), read(tmp_path / "a.png").pixels, tile=None)).int()
+    assert (images.to_uint8(read(tmp_path / "b.png").pixels).int() - whole).abs().max() <= 1  # halves round either way
+
+
+def test_a_turned_photograph_that_grows_states_its_new_size(tmp_path):
+    block = PIL.Image.Exif()
+    block[0x0112], block[0x010F] = 6, "ACME"
+    block.get_ifd(0x8769).update({0xA002: 150, 0xA003: 100})
+    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:ImageWidth="100" tiff:ImageLength="150"/></x:xmpmeta>'
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    pixels = draw(3, 100, 150).mul(255).byte().permute(1, 2, 0).numpy()
+    PIL.Image.fromarray(pixels).save(tmp_path / "a.jpg", exif=block, xmp=packet, icc_profile=profile, quality=95)
+    settled(Doubling(), [(tmp_path / "a.jpg", tmp_path / "b.jpg")])
+    found = PIL.Image.open(tmp_path / "b.jpg")
+    assert (found.size, found.info["icc_profile"]) == ((200, 300), profile)
+    assert (found.getexif()[0x0112], found.getexif()[0x010F]) == (1, "ACME")
+    assert dict(found.getexif().get_ifd(0x8769)) == {0xA002: 200, 0xA003: 300}
+    assert b'tiff:ImageWidth="200" tiff:ImageLength="300"' in found.info["xmp"]
+
+
+def test_a_folder_through_super_resolution(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "load", lambda path, device: Doubling())
+    write(Picture(draw(3, 100, 120)), photos / "large.png")
+    report = restore_files(Path("w"), str(photos), tmp_path / "out", max_megapixels=0.03)
+    assert below(tmp_path / "out") == ["a.png", "grey ü.png", "trip/b.tif"]
+    assert [read(target).pixels.shape for _, target in report.restored] == [(3, 80, 100), (1, 60, 40), (3, 140, 180)]
+    ((path, reason),) = report.skipped
+    assert path.name == "large.png"
+    assert "restored, 2 times as high and wide, it has 0.0 megapixels" in reason
+
+
+@pytest.mark.parametrize("backend", ["eager", "onnxruntime"])
+def test_a_published_network_for_super_resolution_from_the_command_line(tmp_path, backend, monkeypatch):
+    monkeypatch.setattr("pooch.os_cache", lambda name: tmp_path / "cache")
+    torch.manual_seed(0)
+    torch.save({"params_ema": enlarging().state_dict()}, weights := tmp_path / "theirs.pth")
+    (tmp_path / "in").mkdir()
+    write(Picture(draw(3, 90, 70)), tmp_path / "in" / "a.png")
+    words = ["restore", str(weights), str(tmp_path / "in"), str(tmp_path / "out"), "--tile", "64", "--overlap", "32"]
+    assert cli.main([*words, "--backend", backend]) == 0
+    expected = noiseda.restore(noiseda.load(weights), read(tmp_path / "in" / "a.png").pixels, tile=64, overlap=32)
+    found = read(tmp_path / "out" / "a.png").pixels
+    assert found.shape == (3, 180, 140)
+    torch.testing.assert_close(found, expected, atol=0.51 / 255 + 1e-4, rtol=0)
+    assert cli.main([*words, "--backend", backend]) == 0  # nothing left to do
+
+
+def test_dark_files_of_16_bits_are_divided_by_the_white_level_of_a_network_that_enlarges(tmp_path):
+    write(Picture(draw(3, 40, 50) * 0.06, bits=16), tmp_path / "a.png")
+    dark = Doubling()
+    dark.white_level = 4095
+    for name, model in (("plain", Doubling()), ("dark", dark)):
+        settled(model, [(tmp_path / "a.png", tmp_path / f"{name}.png")])
+    plain, divided = (read(tmp_path / f"{name}.png").pixels * 65535 for name in ("plain", "dark"))
+    assert plain.shape == (3, 80, 100)
+    assert (plain - divided).abs().max() <= 1.01  # it is linear
 
 
 def test_a_turned_photograph_is_restored_upright(tmp_path):

@@ -10,7 +10,9 @@ from torch import nn
 
 import noiseda
 from noiseda.errors import ImageError, UserError
+from noiseda.inference import restore_tensor
 from noiseda.restoration import UNet
+from tests.restoration.networks import Doubling
 
 SHAPE = (24, 31)  # neither is a number of channels
 
@@ -180,3 +182,49 @@ def test_a_network_that_answers_with_no_numbers_is_named():
 def test_an_unknown_precision_is_named():
     with pytest.raises(UserError, match="fp32 or bf16"):
         noiseda.restore(Darker(), draw(3, 8, 8), precision="fp16")
+
+
+# --- larger ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((3, 20, 30), (3, 40, 60)),
+        ((2, 1, 20, 30), (2, 1, 40, 60)),
+        ((20, 30), (40, 60)),
+    ],
+)
+def test_super_resolution_gives_a_larger_tensor(shape, expected):
+    given = draw(*shape)
+    found = noiseda.restore(Doubling(), given)
+    assert (tuple(found.shape), found.dtype) == (expected, given.dtype)
+    colour = given.reshape(-1, shape[-3] if len(shape) > 2 else 1, 20, 30)
+    assert torch.equal(found.reshape(len(colour), -1, 40, 60), restore_tensor(Doubling(), colour))
+
+
+def test_super_resolution_gives_larger_arrays_with_channels_last_too():
+    given = integers(20, 30, 4, dtype=torch.uint8).numpy()
+    found = noiseda.restore(Doubling(), given)
+    assert (found.shape, found.dtype) == ((40, 60, 4), np.uint8)
+    assert noiseda.restore(Doubling(), given[None]).shape == (1, 40, 60, 4)
+    first = noiseda.restore(Doubling(), given.transpose(2, 0, 1))
+    assert np.array_equal(first.transpose(1, 2, 0), found)
+    alpha = Image.fromarray(given[:, :, 3].astype(np.float32)).resize((60, 40), Image.Resampling.BICUBIC)
+    np.testing.assert_allclose(found[:, :, 3], np.clip(alpha, 0, 255), atol=0.501)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "LA", "RGBA", "I;16"])
+def test_super_resolution_gives_a_larger_pillow_image(mode):
+    given = Image.new(mode, (30, 20))
+    given.info["comment"] = "kept"
+    found = noiseda.restore(Doubling(), given)
+    assert (found.mode, found.size, found.info) == (mode, (60, 40), {"comment": "kept"})
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.uint16])
+def test_alpha_of_any_type_is_enlarged(dtype):
+    opaque = 1 if dtype.is_floating_point else 65535
+    found = noiseda.restore(Doubling(), torch.full((4, 9, 9), opaque).to(dtype))
+    assert (found.dtype, tuple(found.shape)) == (dtype, (4, 18, 18))
+    torch.testing.assert_close(found[3].double(), torch.full((18, 18), opaque).double(), atol=1e-6, rtol=0)

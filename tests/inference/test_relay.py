@@ -107,6 +107,24 @@ def test_no_more_is_held_than_fits(jobs, monkeypatch, limit, aside, most):
     assert len(list(jobs[0][1].parent.iterdir())) == 5
 
 
+@pytest.mark.parametrize(("limit", "most"), [(5999, 1), (6000, 2)])
+def test_what_becomes_larger_takes_more_room(jobs, monkeypatch, limit, most):
+    """600 pixels that were read, and 4 x 600 that are to be written."""
+    monkeypatch.setattr(relay, "_IN_FLIGHT", limit)
+    watched = Watched(monkeypatch)
+    relay.relay(jobs, same, lambda *_: None, max_megapixels=1, scale=2)
+    assert watched.most <= most
+    assert len(list(jobs[0][1].parent.iterdir())) == 5
+
+
+def test_what_would_become_too_large_is_skipped_before_it_is_decoded(jobs, monkeypatch):
+    monkeypatch.setattr(raster, "read", lambda *_, **__: pytest.fail("decoded"))
+    told = []
+    relay.relay(jobs, same, lambda job, outcome: told.append(str(outcome)), max_megapixels=0.002, scale=2)
+    assert len(told) == 5
+    assert "restored, 2 times as high and wide, it has 0.0 megapixels, more than the 0.002" in told[0]
+
+
 def test_skipped_images_make_room_too(jobs, monkeypatch):
     monkeypatch.setattr(relay, "_IN_FLIGHT", 1)
     jobs[1][0].write_bytes(jobs[1][0].read_bytes()[:-20])  # its header is whole

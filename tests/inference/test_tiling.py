@@ -12,6 +12,7 @@ from torch import nn
 from noiseda.errors import UserError
 from noiseda.inference.tiling import Tiler, _cuts, inferring, restore_tensor
 from noiseda.restoration import UNet
+from tests.restoration.networks import Doubling
 
 
 def draw(*shape, seed=0):
@@ -39,18 +40,18 @@ class Halving(nn.Module):
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.integers(1, 4000), st.integers(2, 40), st.floats(0, 0.5), st.sampled_from([16, 32]))
-def test_windows_sum_to_one_and_neighbours_share_the_overlap(length, size, share, grid):
+@given(st.integers(1, 4000), st.integers(2, 40), st.floats(0, 0.5), st.sampled_from([16, 32]), st.integers(1, 4))
+def test_windows_sum_to_one_and_neighbours_share_the_overlap(length, size, share, grid, scale):
     tile = size * grid + length % grid
     overlap = int(share * tile)
-    cuts = _cuts(length, tile, overlap, grid)
-    total = torch.zeros(length)
+    cuts = _cuts(length, tile, overlap, grid, scale)
+    total = torch.zeros(length * scale)
     for start, stop, window in cuts:
         assert stop - start <= tile
         assert start % grid == 0
         assert window.min() >= 0
-        total[start:stop] += window
-    torch.testing.assert_close(total, torch.ones(length), atol=1e-6, rtol=0)
+        total[start * scale : stop * scale] += window
+    torch.testing.assert_close(total, torch.ones(length * scale), atol=1e-6, rtol=0)
     assert (cuts[0][0], cuts[-1][1]) == (0, length)
     assert all(before[1] - after[0] >= overlap for before, after in itertools.pairwise(cuts))
 
@@ -191,6 +192,79 @@ def test_shapes_that_are_no_images(shape):
 def test_a_network_that_changes_the_shape_is_named():
     with pytest.raises(UserError, match="expected the same shape"):
         restore_tensor(nn.AvgPool2d(2), draw(3, 8, 8))
+
+
+def test_a_network_that_enlarges_gives_in_tiles_what_it_gives_on_the_whole_image():
+    net, pixels = Doubling().eval(), draw(2, 3, 150, 201)
+    tiled = restore_tensor(net, pixels, tile=64, overlap=16)
+    assert tiled.shape == (2, 3, 300, 402)
+    with torch.inference_mode():
+        torch.testing.assert_close(tiled, net(pixels).clamp(0, 1), atol=1e-6, rtol=0)
+    assert torch.equal(restore_tensor(net, pixels[0], tile=64, overlap=16), tiled[0])
+
+
+@pytest.mark.parametrize(("channels", "wanted"), [(1, 3), (3, 1)])
+def test_grey_and_colour_through_a_network_that_enlarges(channels, wanted):
+    net, pixels = Doubling(wanted).eval(), draw(channels, 90, 70)
+    restored = restore_tensor(net, pixels, tile=64, overlap=16)
+    with torch.inference_mode():
+        expected = Doubling(channels).eval()(pixels[None])[0].clamp(0, 1)
+    torch.testing.assert_close(restored, expected, atol=1e-6, rtol=0)
+
+
+def test_an_enlarged_image_is_within_its_white_level_too():
+    net, pixels = Doubling().eval(), draw(3, 20, 20) * 0.06
+    plain = restore_tensor(net, pixels)
+    net.white_level = 4095
+    torch.testing.assert_close(restore_tensor(net, pixels), plain, atol=1e-6, rtol=0)  # it is linear
+
+
+def _part(pixels, top, bottom, left, right):
+    return pixels[:, :, top:bottom, left:right]
+
+
+def test_progress_of_a_network_that_enlarges_ends_at_the_whole():
+    told, pixels = [], draw(1, 3, 100, 90)
+    tiler = Tiler(Doubling(), tile=64, overlap=16)
+    with inferring(tiler.model):
+        rows = list(tiler.rows(lambda *sides: _part(pixels, *sides), pixels.shape, "fp32", told.append))
+    assert told == sorted(told)
+    assert told[-1] == pytest.approx(1)
+    assert [top for top, _ in rows] == [0, rows[0][1].shape[2]]
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+def test_a_network_that_enlarges_otherwise_than_it_states_is_named(scale):
+    net = Doubling()
+    net.scale = scale
+    net.forward = lambda images: net.restore(images)
+    words = "expected the same shape" if scale == 1 else r"expected \(1, 3, 24, 24\), since it states a scale of 3"
+    with pytest.raises(UserError, match=words):
+        restore_tensor(net, draw(3, 8, 8))
+
+
+@pytest.mark.parametrize("scale", [0, 1.5, "2"])
+def test_a_scale_that_is_no_whole_number_is_named(scale):
+    net = nn.Identity()
+    net.scale = scale
+    with pytest.raises(UserError, match="expected a whole number of 1 and more"):
+        restore_tensor(net, draw(3, 8, 8))
+
+
+def test_a_gpu_without_room_enlarges_in_smaller_tiles():
+    class Cramped(Doubling):
+        def restore(self, images):
+            if images.shape[-1] > 40:
+                raise torch.OutOfMemoryError
+            return super().restore(images)
+
+    pixels, shrunk = draw(1, 3, 60, 100), []
+    tiler = Tiler(Cramped().eval(), tile=64, overlap=16, shrunk=lambda *sides: shrunk.append(sides))
+    with inferring(tiler.model):
+        rows = [rows for _, rows in tiler.rows(lambda *sides: _part(pixels, *sides), pixels.shape, "fp32")]
+    assert shrunk == [(64, 32)]
+    expected = restore_tensor(Doubling().eval(), pixels, tile=None)
+    torch.testing.assert_close(torch.cat(rows, dim=2), expected, atol=1e-6, rtol=0)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -1,6 +1,7 @@
 """Weights files of other people: what is recognised, and what is refused and why."""
 
 import importlib
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from noiseda.errors import UserError, WeightsError
 from noiseda.restoration import foreign, load, save_weights
 from noiseda.restoration.foreign import recognise, theirs
 from noiseda.restoration.introduce import teach_spandrel
-from tests.restoration.networks import built
+from tests.restoration.networks import built, enlarging
 
 spandrel = importlib.import_module("spandrel")
 
@@ -64,11 +65,30 @@ def test_it_can_be_trained_from_a_file(tmp_path):
     assert all(weight.grad is not None for weight in network.parameters())
 
 
-def _enlarging():
-    return theirs("SwinIR")(
+def test_a_network_that_enlarges_states_its_scale_and_gives_what_spandrel_gives(tmp_path):
+    """SwinIR pads inside to windows; ESRGAN by 2 takes blocks of pixels apart."""
+    swin = theirs("SwinIR")(
         in_chans=3, embed_dim=12, depths=[2] * 4, num_heads=[2] * 4, window_size=8, upsampler="pixelshuffledirect",
-        upscale=2,
+        upscale=3,
     )  # fmt: skip
+    for scale, network in ((2, enlarging(2)), (4, enlarging(4)), (3, swin)):
+        torch.save(network.state_dict(), path := tmp_path / f"by {scale}.pth")
+        loaded, images = load(path), torch.rand(1, 3, 21, 34)
+        assert loaded.scale == scale
+        with torch.inference_mode():
+            restored = loaded(images)
+            assert restored.shape == (1, 3, 21 * scale, 34 * scale)
+            expected = spandrel.ModelLoader().load_from_file(path)(images)
+        torch.testing.assert_close(restored.clamp(0, 1), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("told", [{"purpose": "FaceSR", "scale": 8}, {"purpose": "Inpainting"}])
+def test_networks_for_faces_or_with_masks_are_refused(monkeypatch, told):
+    descriptor = SimpleNamespace(architecture=SimpleNamespace(id="Theirs"), **told)
+    known = SimpleNamespace(load=lambda state: descriptor)
+    monkeypatch.setattr(foreign, "registry", lambda: known)
+    with pytest.raises(WeightsError, match=rf"the network Theirs for {told['purpose']}; noiseda takes"):
+        recognise({"weight": torch.zeros(1)}, "it")
 
 
 def _attentive():
@@ -81,7 +101,6 @@ def _attentive():
 @pytest.mark.parametrize(
     ("network", "words"),
     [
-        (_enlarging, ["SwinIR", "SR by 2", "its own size"]),
         (_attentive, ["GRL", "cannot be adapted", "windows"]),
         (lambda: nn.Sequential(nn.Conv2d(3, 3, 3)), ["0.weight", "of no network"]),
         (

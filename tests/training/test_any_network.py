@@ -1,8 +1,10 @@
 """Adaptation of every network of the catalogue, and of weights files of other people."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,9 +16,10 @@ from noiseda.inference import restore_files
 from noiseda.restoration import load, read_metadata
 from noiseda.restoration.catalogue import NETWORKS
 from noiseda.training import adapt
-from noiseda.training.assemble import build_objective, build_optimizer, start_of
+from noiseda.training.assemble import build_objective, build_optimizer, check_baseline, start_of
 from noiseda.training.cost import describe
-from tests.restoration.networks import SMALL, built
+from noiseda.training.fitting import fit
+from tests.restoration.networks import SMALL, Doubling, built, enlarging
 from tests.training.photographs import small
 
 
@@ -98,6 +101,28 @@ def test_grey_weights_ask_for_grey_images(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--weights .*1 channel.*--restorer\.channels 1"):
         start_of(RestorerSettings(weights=tmp_path / "grey.pth"))
     assert start_of(RestorerSettings(weights=tmp_path / "grey.pth", channels=1)).channels == 1
+
+
+def test_a_network_that_enlarges_is_not_adapted(where: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    torch.save(enlarging().state_dict(), large := tmp_path / "large.pth")
+    said = (
+        f"{large} enlarges images by 2; noiseda adapts networks that keep their size (noiseda restore takes this one)"
+    )
+    for flag, restorer in (
+        ("weights", RestorerSettings(weights=large)),
+        ("restorer.start", RestorerSettings(network="unet-tiny", start=large)),
+    ):
+        with pytest.raises(UserError, match=re.escape(f"--{flag} {said}")):
+            start_of(restorer)
+    with pytest.raises(UserError, match=re.escape(f"--baseline {said}")):
+        check_baseline(replace(small(where), baseline=large))
+    words = ["adapt", "--clean", str(where / "clean"), "--real", str(where / "real"), "--weights", str(large)]
+    assert cli.main([*words, "--out", str(tmp_path / "run")]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run" / "restorer.safetensors").exists()
+    model = Doubling()
+    with pytest.raises(UserError, match="the network Doubling enlarges images by 2"):
+        fit(model, SimpleNamespace(restorer=model), lambda random: None, out=tmp_path)  # refused before it is used
 
 
 @pytest.mark.parametrize(

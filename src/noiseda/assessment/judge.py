@@ -25,6 +25,7 @@ from noiseda.precision import FULL
 from noiseda.restoration import Restorer, load, task_of
 from noiseda.tasks import TASKS
 from noiseda.training import verdict as two_witnesses
+from noiseda.training.as_trained import check_keeps_size
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ def judge(
         raise UserError(f"--photographs must be at least 2, not {photographs}")
     networks = [load(path) for path in (adapted, baseline)]
     white = networks[0].white_level
+    for path, network in zip((adapted, baseline), networks, strict=True):
+        check_keeps_size(network, str(path))
     for network in networks:  # their images are divided by it already
         network.white_level = FULL
     paths = find_images(real)

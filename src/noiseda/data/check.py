@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from rich.progress import track
 
 from noiseda.data.check_shards import check_shards
 from noiseda.data.findings import CheckReport, Finding, read_image
-from noiseda.data.folders import find_halves, match
+from noiseda.data.folders import find_halves, match, times
 from noiseda.data.shards import find_shards
 from noiseda.errors import UserError
 from noiseda.images import SUFFIXES, Listing, Picture, list_folder
@@ -19,6 +20,8 @@ from noiseda.images import SUFFIXES, Listing, Picture, list_folder
 
 def check_folder(folder: Path, *, patch: int = 64, max_megapixels: float = 200.0) -> CheckReport:
     """Read every image of a folder, and report the broken, duplicate, mismatched and tiny ones.
+
+    The targets of a paired set may be 2, 3 or more times as large as the inputs, the same for all pairs; that is said.
 
     Args:
         folder: Folder of images, searched recursively; a paired set (input/ and target/) has its pairs checked too. Or
@@ -63,7 +66,8 @@ def check_folder(folder: Path, *, patch: int = 64, max_megapixels: float = 200.0
 
 
 def _compare_pairs(halves: list[tuple[Path, Path]], sizes: dict[Path, tuple[int, int]], report: CheckReport) -> None:
-    """Every image of a paired set needs one partner, of its size."""
+    """Every image of a paired set needs one partner, of its size, or so many times as large as those of all pairs."""
+    found: list[tuple[Path, Path]] = []
     for inputs, targets in halves:
         try:
             pairs, lonely = match(inputs, targets, prefixed=True)
@@ -72,10 +76,23 @@ def _compare_pairs(halves: list[tuple[Path, Path]], sizes: dict[Path, tuple[int,
             continue
         report.pairs = (report.pairs or 0) + len(pairs)
         report.problems += [Finding("mismatch", message) for message in lonely]
-        for first, second in pairs:
-            if first in sizes and second in sizes and sizes[first] != sizes[second]:
-                (h1, w1), (h2, w2) = sizes[first], sizes[second]
-                report.problems.append(Finding("mismatch", f"{first} is {w1}x{h1} but {second} is {w2}x{h2}"))
+        found += [pair for pair in pairs if pair[0] in sizes and pair[1] in sizes]
+    factors = [times(sizes[first], sizes[second]) for first, second in found]
+    usual = _most(factors)
+    for (first, second), factor in zip(found, factors, strict=True):
+        if factor != usual:
+            (h1, w1), (h2, w2) = sizes[first], sizes[second]
+            unlike = f", not {usual} times as large, as most targets are" if usual > 1 else ""
+            report.problems.append(Finding("mismatch", f"{first} is {w1}x{h1} but {second} is {w2}x{h2}{unlike}"))
+    if usual > 1:
+        message = f"targets are {usual} times as large as inputs (noiseda evaluate takes them, noiseda adapt does not)"
+        report.notes.append(Finding("larger targets", message))
+
+
+def _most(factors: list[int | None]) -> int:
+    """The most frequent whole factor, the smallest of several that are equally so; 1 where there is none."""
+    counts = Counter(factor for factor in factors if factor is not None)
+    return max(sorted(counts), key=lambda factor: counts[factor], default=1)
 
 
 def _compare_contents(groups: list[list[Path]], targets: list[Path], report: CheckReport) -> None:

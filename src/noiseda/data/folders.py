@@ -21,7 +21,7 @@ PAIRED_NAMES: tuple[tuple[str, str], ...] = (
 """The names that the two halves of a paired set go by: (degraded, target)."""
 
 
-def pair_by_stem(inputs: Path, targets: Path) -> list[tuple[Path, Path]]:
+def pair_by_stem(inputs: Path, targets: Path, *, grown: bool = False) -> list[tuple[Path, Path]]:
     """Pair the images of two folders by their path inside the folder, without the suffix.
 
     ``inputs/a/1.jpg`` belongs to ``targets/a/1.png``. Both folders are searched recursively.
@@ -29,6 +29,7 @@ def pair_by_stem(inputs: Path, targets: Path) -> list[tuple[Path, Path]]:
     Args:
         inputs: folder of one half, such as the degraded images.
         targets: folder of the other half.
+        grown: whether targets may be a whole number of times as high and wide, the same for all (:func:`growth`).
 
     Returns:
         (input, target) for every image, sorted by name.
@@ -36,7 +37,7 @@ def pair_by_stem(inputs: Path, targets: Path) -> list[tuple[Path, Path]]:
     Raises:
         UserError: naming the images that have no partner, share a stem, or differ in size from their partner.
     """
-    return _checked(*match(inputs, targets))
+    return _checked(*match(inputs, targets), grown=grown)
 
 
 def paired_folder(folder: Path) -> list[tuple[Path, Path]]:
@@ -118,6 +119,47 @@ def check_sizes(pairs: Iterable[tuple[Path, Path]]) -> None:
         raise UserError(f"images of a pair must have the same size: {_some(different, '; ')}")
 
 
+def times(first: tuple[int, int], second: tuple[int, int]) -> int | None:
+    """How many times as high and wide the second image is, given (height, width) of both; None where it is not whole.
+
+    >>> times((20, 30), (40, 60)), times((20, 30), (40, 61))
+    (2, None)
+    """
+    factor = second[0] // first[0]
+    return factor if factor and (first[0] * factor, first[1] * factor) == second else None
+
+
+def growth(pairs: Iterable[tuple[Path, Path]]) -> int:
+    """How many times as high and wide as their inputs all targets are, from the files' headers: 1, or more.
+
+    A file that cannot be read is passed over: whoever reads it will say so.
+
+    Raises:
+        UserError: naming pairs that differ in size, but not by a whole number, or not by the same one in all.
+    """
+    found: dict[int, tuple[Path, Path]] = {}
+    different = []
+    for first, second in pairs:
+        try:
+            (h1, w1), (h2, w2) = read_size(first), read_size(second)
+        except ImageError:
+            continue
+        factor = times((h1, w1), (h2, w2))
+        if factor is None:
+            different.append(f"{first} is {w1}x{h1} but {second} is {w2}x{h2}")
+        else:
+            found.setdefault(factor, (first, second))
+    if different:
+        raise UserError(
+            "images of a pair must have the same size, or targets be a whole number of times as large: "
+            f"{_some(different, '; ')}"
+        )
+    if len(found) > 1:
+        named = [f"{second} is {factor} times as large as {first}" for factor, (first, second) in sorted(found.items())]
+        raise UserError(f"targets must be larger by the same factor in all pairs: {_some(named, '; ')}")
+    return next(iter(found), 1)
+
+
 def _halves_of(folder: Path) -> list[tuple[Path, Path]]:
     both = [(folder / inputs, folder / targets) for inputs, targets in PAIRED_NAMES]
     return [(inputs, targets) for inputs, targets in both if isdir(inputs) and isdir(targets)]
@@ -156,10 +198,13 @@ def _as_in(left: Iterable[str], right: Iterable[str]) -> dict[str, str]:
     return {key: renamed.get(key, key) for key in right}
 
 
-def _checked(pairs: list[tuple[Path, Path]], lonely: list[str]) -> list[tuple[Path, Path]]:
+def _checked(pairs: list[tuple[Path, Path]], lonely: list[str], *, grown: bool = False) -> list[tuple[Path, Path]]:
     if lonely:
         raise UserError(f"images are paired by name without suffix: {_some(lonely, '; ')}")
-    check_sizes(pairs)
+    if grown:
+        growth(pairs)
+    else:
+        check_sizes(pairs)
     return pairs
 
 

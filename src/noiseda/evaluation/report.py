@@ -17,11 +17,11 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from noiseda.data.folders import check_sizes, pair_by_stem
+from noiseda.data.folders import growth, pair_by_stem
 from noiseda.errors import UserError
 from noiseda.evaluation.perceptual import Lpips
 from noiseda.evaluation.protocols import PROTOCOLS, Protocol, ProtocolName, comparable
-from noiseda.images import list_folder, read, read_bits
+from noiseda.images import enlarged, list_folder, read, read_bits
 from noiseda.storage import atomic, spelt
 
 Score = float | str
@@ -44,6 +44,9 @@ class Report:
 
     lpips: Mapping[str, object] | None = None
     """What LPIPS was computed with, if it was."""
+
+    enlarged: int = 1
+    """By how much the images were enlarged before they were measured: their targets are so many times as large."""
 
     @property
     def mean(self) -> dict[str, Score]:
@@ -68,6 +71,7 @@ class Report:
             "images": len(self.rows),
             "identical": self.identical,
             "protocol": self.protocol.settings,
+            "enlarged": {"by": self.enlarged, "how": "bicubic interpolation"} if self.enlarged > 1 else None,
             "lpips": self.lpips,
             "source": dict(self.source),
             "versions": {name: _version(name) for name in packages},
@@ -113,6 +117,12 @@ class Report:
         console.print(table)
         deep = " Measured at 16 bits, as all files have them." if self.protocol.bits == 16 else ""
         console.print(self.protocol.sentence + deep, markup=False, highlight=False)
+        if self.enlarged > 1:
+            console.print(
+                f"Targets are {self.enlarged} times as large as the images: these were enlarged by bicubic "
+                "interpolation before they were measured.",
+                highlight=False,
+            )
         if self.identical:
             console.print(f"{len(self.identical)} identical to the target: left out of the mean PSNR")
         for column, value in mean.items():
@@ -134,6 +144,9 @@ def evaluate(
 
     Images are matched by their path inside the folder without the suffix; one without a partner is an error.
 
+    Targets may be 2, 3 or more times as high and wide, the same for all: the images are then the inputs of
+    super-resolution. They are enlarged by bicubic interpolation, and the report says so.
+
     Args:
         restored: Folder of restored images, or one image.
         target: Folder of their targets, or one image.
@@ -147,7 +160,7 @@ def evaluate(
         The scores.
 
     Raises:
-        UserError: Something is missing, has no partner, or differs in size; the message names it.
+        UserError: Something is missing, has no partner, or differs in size otherwise; the message names it.
     """
     console = Console()
     pairs = _pairs(Path(restored), Path(target))  # from Python, texts will do
@@ -190,9 +203,10 @@ def compare(
 
     Raises:
         ImageError: A file cannot be read.
-        UserError: The two images of a pair differ in size, or are too small for the protocol.
+        UserError: The two images of a pair differ in size, other than by one whole factor for all pairs, or are too
+            small for the protocol.
     """
-    check_sizes(pairs.values())
+    scale = growth(pairs.values())
     distance = _distance(weights_dir) if lpips else None
     rows: dict[str, dict[str, Score]] = {}
     if all(read_bits(path) == 16 for pair in pairs.values() for path in pair):
@@ -201,6 +215,7 @@ def compare(
         pairs.items(), description=protocol.name, console=progress, disable=progress is None, transient=True
     ):
         x, y = (read(path, max_megapixels=max_megapixels).pixels for path in (restored, target))
+        x = enlarged(x, scale)
         try:
             rows[name] = dict(protocol.score(x, y))
         except UserError as error:
@@ -212,7 +227,7 @@ def compare(
                 rows[name]["lpips"] = distance(*comparable(x, y, protocol.bits))
             except UserError as error:
                 rows[name]["lpips"] = f"{_UNAVAILABLE}{error}"
-    return Report(protocol, rows, lpips=distance.settings if isinstance(distance, Lpips) else None)
+    return Report(protocol, rows, lpips=distance.settings if isinstance(distance, Lpips) else None, enlarged=scale)
 
 
 _TITLES = {"psnr": "PSNR dB", "ssim": "SSIM", "psnr_best_shift": "best shift dB", "lpips": "LPIPS"}
@@ -228,7 +243,7 @@ def _pairs(restored: Path, target: Path) -> dict[str, tuple[Path, Path]]:
         raise UserError(f"give two folders or two files: {folder} is a folder and {file} is a file")
     if restored.is_file():
         return {restored.name: (restored, target)}
-    pairs = pair_by_stem(restored, target)
+    pairs = pair_by_stem(restored, target, grown=True)
     if not pairs:
         raise UserError(f"{restored} and {target} hold no images")
     return {pair[0].relative_to(restored).as_posix(): pair for pair in pairs}

@@ -21,6 +21,7 @@ _ORIENTATION = 0x0112
 _EXIF = 0x8769
 _THUMBNAIL = 0x0201  # where it stands; the next tag: its length
 _SIDES = {0xA002: 0xA003, 0xA003: 0xA002}  # width and height of the picture, in the Exif directory
+_WIDTHS, _HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)  # in the main and in the Exif directory
 _COUNTING = {1: 1, 3: 2, 4: 4, 6: 1, 8: 2, 9: 4}  # types of whole numbers -> bytes
 
 
@@ -89,6 +90,37 @@ def oriented(block: bytes, *, sideways: bool) -> bytes:
         patched[following[0] : following[0] + word] = b"\0" * word
         _wipe_thumbnail(block, patched, following[1], layout)
     return bytes(patched)
+
+
+def resized(block: bytes, height: int, width: int) -> bytes:
+    """The same block, patched in place: where it states the height and the width of the picture, these ones.
+
+    A block that is no TIFF file is returned as it is.
+
+    Args:
+        block: From its TIFF header on.
+        height: In pixels.
+        width: In pixels.
+    """
+    try:
+        layout, at = ifd.header(block)
+    except ValueError:
+        return block
+    patched = bytearray(block)
+    for directory in (at, *_inner(block, at, layout)):
+        for field in ifd.fields(block, directory, layout):
+            if field.tag in (*_WIDTHS, *_HEIGHTS) and field.kind in _COUNTING and field.count == 1:
+                # As a long in any case: a short may be too small for what grew.
+                length = height if field.tag in _HEIGHTS else width
+                value = layout.write(4, 2) + layout.write(1, layout.wide) + layout.write(length, 4)
+                patched[field.entry + 2 : field.entry + 2 + len(value)] = value
+    return bytes(patched)
+
+
+def _inner(block: bytes, at: int, layout: Layout) -> list[int]:
+    """Where the Exif directory stands, as the main one at an offset says; none or one."""
+    found = [field for field in ifd.fields(block, at, layout) if field.tag == _EXIF]
+    return [_counted(block, field, layout) for field in found if field.kind in _COUNTING and field.count == 1][:1]
 
 
 def _wipe_thumbnail(block: bytes, patched: bytearray, at: int, layout: Layout) -> None:

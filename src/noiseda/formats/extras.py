@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from noiseda.formats import xmp
 from noiseda.formats.colour import Colour
-from noiseda.formats.exif import oriented
+from noiseda.formats.exif import oriented, resized
 
 Buffer: TypeAlias = "bytes | mmap"
 
@@ -64,6 +64,14 @@ class Extras:
             xmp=self.xmp and xmp.upright(self.xmp),
             resolution=self.resolution and (self.resolution[::-1] if sideways else self.resolution),
             native=tuple(block for block in self.native if not (sideways and block[0] == DENSITY)),
+        )
+
+    def resized(self, height: int, width: int) -> Extras:
+        """The same for an image of another size: every block that states its size states this one."""
+        return replace(
+            self,
+            exif=self.exif and resized(self.exif, height, width),
+            xmp=self.xmp and xmp.resized(self.xmp, height, width),
         )
 
 

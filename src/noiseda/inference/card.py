@@ -32,24 +32,28 @@ def card(weights: Path, model: Restorer, path: Path, size: tuple[int, int] | Non
     task = about.get("task", "")
     network = next((one for one in NETWORKS.values() if one.architecture == model.architecture), None)
     licence = "not known to noiseda" if network is None else network.licence
+    kind = "super-resolution" if model.scale > 1 else "image-restoration"
+    tags = [kind, "domain-adaptation", task or "restoration", model.architecture.lower()]
+    title = NAMES.get(task, "Image restoration" if model.scale == 1 else f"Super-resolution by {model.scale}")
+    what = "restored" if model.scale == 1 else f"restored, {model.scale} times as high and wide"
     lines = [
         "---",
         "library_name: noiseda",
         "pipeline_tag: image-to-image",
-        f"tags: [image-restoration, domain-adaptation, {task or 'restoration'}, {model.architecture.lower()}]",
+        f"tags: [{', '.join(tags)}]",
         "---",
         "",
-        f"# {NAMES.get(task, 'Image restoration')} with {model.architecture}",
+        f"# {title} with {model.architecture}",
         "",
-        f"`{path.name}`: a network that takes an image and returns it restored, adapted to real photographs with "
-        "noiseda."
+        f"`{path.name}`: a network that takes an image and returns it {what}, adapted to real photographs with noiseda."
         if about.get("strategy", "synthetic") != "synthetic"
-        else f"`{path.name}`: a network that takes an image and returns it restored.",
+        else f"`{path.name}`: a network that takes an image and returns it {what}.",
         "",
         "## Use",
         "",
         f"- Takes and returns {'RGB' if model.channels == 3 else 'grey'} images, (1, {model.channels}, H, W), "
         f"values in [0, 1]{'' if size is None else f', H = {size[0]} and W = {size[1]}'}.",
+        *_enlarges(model),
         *_range(model.white_level),
         f"- {parameters(model):,} parameters, {'half' if half else 'single'} precision.",
         "",
@@ -71,6 +75,14 @@ def card(weights: Path, model: Restorer, path: Path, size: tuple[int, int] | Non
         "",
     ]
     return "\n".join(lines)
+
+
+def _enlarges(model: Restorer) -> list[str]:
+    """What shape comes out, where it is another."""
+    if model.scale == 1:
+        return []
+    sides = f"{model.scale} H, {model.scale} W"
+    return [f"- Enlarges images by {model.scale} (its scale): what it returns is (1, {model.channels}, {sides})."]
 
 
 def _range(white: int) -> list[str]:

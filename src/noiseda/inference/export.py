@@ -59,6 +59,7 @@ class Exported:
         least: the smallest side of an image that it takes, where that is any.
         difference: the largest from torch that was seen, in [0, 1].
         checked: sizes of the images that it was compared on.
+        scale: how many times as high and wide what it returns is.
     """
 
     path: Path
@@ -67,11 +68,13 @@ class Exported:
     least: int
     difference: float
     checked: list[tuple[int, int]]
+    scale: int = 1
 
     def __str__(self) -> str:
         """In a few lines."""
         least = f" from {self.least} pixels a side" if self.least > 1 else ""
         takes = f"images of {'any size' + least if self.size is None else '{} x {} pixels alone'.format(*self.size)}"
+        takes += f", enlarges them by {self.scale}" if self.scale > 1 else ""
         sizes = ", ".join(f"{height} x {width}" for height, width in self.checked)
         return (
             f"exported network: {self.path} (takes {takes})\n"
@@ -134,7 +137,7 @@ def export(
     except OSError as error:
         raise UserError(f"cannot write to --out {folder}: {error.strerror or error}") from error
     least = model.smallest if format in ("onnx", "pt2") else 1  # readers of weights pad
-    return Exported(path, described, taken, least, difference, checked)
+    return Exported(path, described, taken, least, difference, checked, model.scale)
 
 
 def _check(weights: Path, format: Target, size: tuple[int, int] | None, half: bool, new: list[Path]) -> None:
@@ -164,7 +167,7 @@ class Whole(nn.Module):
         self.restorer, self.size = restorer, size
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) in [0, 1] -> the same."""
+        """(B, C, H, W) in [0, 1] -> the same, (B, C, H * scale, W * scale)."""
         height, width = images.shape[-2:] if self.size is None else self.size
         if self.size is not None:
             down, right = self.restorer.padded(height, width)
@@ -176,7 +179,8 @@ class Whole(nn.Module):
             padded = images.index_select(2, _mirrored(height, down)).index_select(3, _mirrored(width, right))
         restored = self.restorer.restore(padded)
         if padded is not images:  # no slice, which asks whether there is anything to cut
-            restored = restored.index_select(2, torch.arange(height)).index_select(3, torch.arange(width))
+            rows, columns = (torch.arange(side * self.restorer.scale) for side in (height, width))
+            restored = restored.index_select(2, rows).index_select(3, columns)
         return restored.clamp(0, 1)
 
 

@@ -91,6 +91,9 @@ def restore_files(
     that cannot be restored is skipped with a warning and listed in the report. What a folder holds that is not taken
     is counted and named there, too; so are folders below it that cannot be listed.
 
+    With a network for super-resolution, an output is ``scale`` times as high and wide as its input; alpha is enlarged
+    by bicubic interpolation, and EXIF and XMP state the new size.
+
     A run that was stopped is taken up where it ended, by the same command: outputs that are there and unchanged, of
     inputs that are unchanged, made with the same weights and settings, are left alone. A hidden file in the output
     folder, ``.noiseda-restored.jsonl``, keeps account of that; for a single image there is none. One run at a time
@@ -108,7 +111,7 @@ def restore_files(
         backend: What computes the network: eager (torch), compiled (torch.compile), onnxruntime (fp32 on the CPU), or
             auto: onnxruntime for large jobs on CPUs without bf16, else eager.
         format: Format of the outputs: keep (that of each input), png, jpg, tif or webp.
-        max_megapixels: Larger images are skipped, before they are decoded.
+        max_megapixels: Images that are larger, or would be once they are restored, are skipped before they are decoded.
         overwrite: Replace outputs that exist already, and restore all images again; an input is never overwritten.
         skip_existing: Leave every output that exists already as it is, whatever it was made with.
 
@@ -206,7 +209,8 @@ def restore_jobs(
     began = time.perf_counter()
     with progress(len(jobs)) as show:
         run = _Run(model, jobs, (tile, overlap), precision, show)
-        relay(jobs, run.restore, run.done, max_megapixels=max_megapixels, aside=aside, account=account)
+        scale = run.tiler.scale
+        relay(jobs, run.restore, run.done, max_megapixels=max_megapixels, aside=aside, account=account, scale=scale)
     return replace(run.report, seconds=time.perf_counter() - began, megapixels=run.pixels / 1e6)
 
 
@@ -224,7 +228,7 @@ class _Run:
     def restore(self, job: Job, source: Raster, settle: Settle) -> Raster:
         """Replace the pixels of an image by restored ones, from top to bottom."""
         self.path, self.settle = job[0], settle
-        target = images.canvas(source, job[1])
+        target = images.canvas(source, job[1], self.tiler.scale)
         # The 8 significant bits of bf16 would show.
         precision = "fp32" if self.precision == "auto" and source.bits == 16 else self.precision
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from noiseda.config import Precision
 from noiseda.errors import ImageError, UserError
-from noiseda.images import to_uint8, to_uint16
-from noiseda.inference.tiling import Model, restore_tensor
+from noiseda.images import enlarged, enlarged_integers, to_uint8, to_uint16
+from noiseda.inference.tiling import Model, restore_tensor, scale_of
 
 AnyImage = TypeVar("AnyImage", Tensor, NDArray[Any], PIL.Image.Image)
 
@@ -36,7 +36,8 @@ def restore(
     """Restore one image, or a batch of equal size, as :func:`noiseda.inference.restore_tensor` does.
 
     Values are floats in [0, 1], or integers of 8 or 16 bits over their whole range. What is returned has the type, the
-    shape and the order of axes of what was given. A channel of alpha is returned as it was.
+    shape and the order of axes of what was given; with a network for super-resolution it is ``scale`` times as high
+    and wide. A channel of alpha is returned as it was, or enlarged by bicubic interpolation.
 
     Args:
         model: Network, as :func:`noiseda.load` gives it.
@@ -58,15 +59,17 @@ def restore(
     if precision not in ("auto", "fp32", "bf16"):
         raise UserError(f"precision must be auto, fp32 or bf16, not {precision!r}")
 
+    scale = scale_of(model)
+
     def restored(batch: Tensor) -> Tensor:
-        """(B, C, H, W) of the image's own type -> the same; an even number of channels ends with alpha."""
+        """(B, C, H, W) of the image's own type -> the same, grown; an even number of channels ends with alpha."""
         exact: Precision = "fp32" if precision == "auto" and batch.dtype is torch.uint16 else precision
         opaque = batch.shape[1] - (batch.shape[1] % 2 == 0)
         found = restore_tensor(model, _pixels(batch)[:, :opaque], tile=tile, overlap=overlap, precision=exact)
         if not bool(found.isfinite().all()):
             raise UserError("the network's output holds values that are not numbers (NaN) or infinite")
         back = _BACK[batch.dtype](found) if batch.dtype in _BACK else found.to(batch.dtype)
-        return back if opaque == batch.shape[1] else torch.cat([back, batch[:, opaque:]], dim=1)
+        return back if opaque == batch.shape[1] else torch.cat([back, _grown(batch[:, opaque:], scale)], dim=1)
 
     if isinstance(image, Tensor):
         return _tensor(image, restored)
@@ -87,7 +90,8 @@ def _tensor(image: Tensor, restored: _Restored) -> Tensor:
         hint = f"; where its channels are last, give image.permute({order})" if last else ""
         raise UserError(f"expected a tensor (C, H, W), (B, C, H, W) or (H, W), C = 1, 3 or 4, not {shape}{hint}")
     batch = image.detach().reshape(*_ones(4 - len(shape)), *shape)
-    return restored(batch).reshape(shape)
+    found = restored(batch)
+    return found.reshape(*shape[:-2], *found.shape[-2:])
 
 
 def _array(image: NDArray[Any], restored: _Restored) -> NDArray[Any]:
@@ -104,8 +108,10 @@ def _array(image: NDArray[Any], restored: _Restored) -> NDArray[Any]:
     values = torch.from_numpy(np.array(image, dtype=image.dtype.newbyteorder("="), order="C", copy=True, subok=False))
     batch = values.reshape(*_ones(4 - len(shape)), *shape)
     if last:
-        return restored(batch.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).reshape(shape).contiguous().numpy()
-    return restored(batch).reshape(shape).numpy()
+        found = restored(batch.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return found.reshape(*shape[:-3], *found.shape[-3:]).contiguous().numpy()
+    found = restored(batch)
+    return found.reshape(*shape[:-2], *found.shape[-2:]).numpy()
 
 
 def _pillow(image: PIL.Image.Image, restored: _Restored) -> PIL.Image.Image:
@@ -118,9 +124,17 @@ def _pillow(image: PIL.Image.Image, restored: _Restored) -> PIL.Image.Image:
     except (OSError, SyntaxError, ValueError) as error:  # it is read only now
         raise ImageError(f"the Pillow image cannot be read: {error}") from error
     batch = torch.from_numpy(samples.reshape(1, *samples.shape[:2], -1)).permute(0, 3, 1, 2)
-    found = PIL.Image.fromarray(restored(batch).permute(0, 2, 3, 1).reshape(samples.shape).contiguous().numpy())
+    back = restored(batch).permute(0, 2, 3, 1)[0]
+    found = PIL.Image.fromarray(back.reshape(*back.shape[:2], *samples.shape[2:]).contiguous().numpy())
     found.info = dict(image.info)
     return found
+
+
+def _grown(alpha: Tensor, scale: int) -> Tensor:
+    """A channel of alpha, (B, 1, H, W), as large as what is restored."""
+    if scale == 1:
+        return alpha
+    return enlarged_integers(alpha, scale) if alpha.dtype in _BACK else enlarged(alpha, scale).to(alpha.dtype)
 
 
 def _pixels(batch: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ class OnnxRestorer(Restorer):
     """A restorer whose arithmetic is ONNX Runtime's, on the CPU, in float32.
 
     Args:
-        graph: the network as ONNX, (B, C, H, W) -> the same.
+        graph: the network as ONNX, (B, C, H, W) -> (B, C, H * scale, W * scale).
         original: the network it was made of.
     """
 
@@ -33,7 +33,7 @@ class OnnxRestorer(Restorer):
         import onnxruntime
 
         super().__init__()
-        self.channels, self.stride = original.channels, original.stride
+        self.channels, self.scale, self.stride = original.channels, original.scale, original.stride
         self.smallest, self.square = original.smallest, original.square
         self.white_level = original.white_level
         options = onnxruntime.SessionOptions()
@@ -42,7 +42,7 @@ class OnnxRestorer(Restorer):
         self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
     def restore(self, images: Tensor) -> Tensor:
-        """Restore images whose sides are multiples of ``stride``; (B, C, H, W) -> (B, C, H, W)."""
+        """Restore images whose sides are multiples of ``stride``; (B, C, H, W) -> (B, C, H * scale, W * scale)."""
         (restored,) = self._session.run(None, {"images": images.contiguous().numpy()})
         return torch.from_numpy(restored)
 

@@ -62,6 +62,7 @@ def relay(
     max_megapixels: float,
     aside: bool = True,
     account: Account | None = None,
+    scale: int = 1,
 ) -> None:
     """Read, restore and write images.
 
@@ -71,15 +72,16 @@ def relay(
         jobs: Inputs and outputs.
         restore: What becomes of an image; an ImageError skips it.
         done: Told of each job.
-        max_megapixels: Larger images are skipped.
+        max_megapixels: Larger images are skipped, be it before or after they are restored.
         aside: Read the next image and write the last one meanwhile, in threads of their own. Without it, one step comes
             after the other.
         account: Keeps account of the outputs.
+        scale: How many times as high and wide an image becomes.
 
     Raises:
         UserError: An output cannot be written (no room, no right): the other outputs would fail just so.
     """
-    with _Relay(restore, done, max_megapixels, account).running() as stages:
+    with _Relay(restore, done, max_megapixels, account, scale).running() as stages:
         reads: deque[Future[Raster]] = deque()
         upcoming = iter(jobs)
         for job in jobs:
@@ -95,8 +97,11 @@ class _Stopped(Exception):  # noqa: N818 (not an error: how the work of a thread
 
 
 class _Relay:
-    def __init__(self, restore: Restore, done: Done, max_megapixels: float, account: Account | None) -> None:
+    def __init__(
+        self, restore: Restore, done: Done, max_megapixels: float, account: Account | None, scale: int
+    ) -> None:
         self.restore, self.done, self.max_megapixels, self.account = restore, done, max_megapixels, account
+        self.scale = scale
         self.gate = _Gate(_IN_FLIGHT)
         self.reader, self.writer = ThreadPoolExecutor(1, "reader"), ThreadPoolExecutor(1, "writer")
         self.writing: tuple[Job, Future[Written]] | None = None
@@ -145,8 +150,19 @@ class _Relay:
     def read(self, path: Path) -> Raster:
         """What the reader does."""
         height, width = raster.read_size(path)
-        self.gate.enter(path, height * width)
+        pixels = height * width
+        if self.scale > 1:
+            self._check_grown(path, pixels * self.scale**2)
+            pixels += pixels * self.scale**2  # what is restored cannot take the place of what was read
+        self.gate.enter(path, pixels)
         return raster.read(path, max_megapixels=self.max_megapixels, tick=self.gate.check)
+
+    def _check_grown(self, path: Path, pixels: int) -> None:
+        if pixels > self.max_megapixels * 1e6:
+            raise ImageError(
+                f"{path}: restored, {self.scale} times as high and wide, it has {pixels / 1e6:.1f} megapixels, more "
+                f"than the {self.max_megapixels:g} that --max-megapixels allows"
+            )
 
     def write(self, job: Job, restored: Raster) -> Written:
         """What the writer does."""

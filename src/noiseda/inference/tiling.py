@@ -15,9 +15,10 @@ from noiseda.images import fits
 from noiseda.precision import FULL, autocast
 
 Model: TypeAlias = Callable[[Tensor], Tensor]
-"""What restores a tile, (B, C, h, w) in [0, 1] -> same shape: a network, or anything that computes what one would. Its
-attributes ``channels`` (what C is) and ``stride`` (see :class:`noiseda.restoration.Restorer`) are heeded where it has
-them, and tiles come on the device of its parameters where it has some."""
+"""What restores a tile, (B, C, h, w) in [0, 1] -> (B, C, h * scale, w * scale): a network, or anything that computes
+what one would. Its attributes ``channels`` (what C is), ``scale`` (1 by default) and ``stride`` (see
+:class:`noiseda.restoration.Restorer`) are heeded where it has them. Tiles come on the device of its parameters where it
+has some."""
 
 Cut: TypeAlias = Callable[[int, int, int, int], Tensor]
 """(top, bottom, left, right) -> that part of an image, (B, C, h, w) in [0, 1]."""
@@ -35,12 +36,15 @@ def restore_tensor(
     overlap: int = 64,
     precision: Precision = "auto",
 ) -> Tensor:
-    """Restore one image or a batch of equal size with a network that keeps height and width.
+    """Restore one image or a batch of equal size.
 
     A side longer than ``tile`` is cut into tiles that share at least ``overlap`` pixels with their neighbours. Halfway
     through a shared zone the weight passes from one tile to the next along a raised cosine over half of ``overlap``,
     and the weights sum to one everywhere: ``out = sum_k w_k G(x_k)``. So a network that sees no further than a quarter
     of ``overlap`` gives what it gives on the whole image; one that sees further is blended without a seam.
+
+    A network with a ``scale`` gives an image that is so many times as high and wide. Tiles and overlap are counted in
+    pixels of the input; the weights are taken at the pixels of the output.
 
     Where the network has a white level (``--white_level``) and no value goes beyond it, the image is divided by it and
     what is restored is multiplied by it again.
@@ -49,26 +53,27 @@ def restore_tensor(
     each colour by itself.
 
     Args:
-        model: Network (B, C, H, W) -> same shape, [0, 1]. Its attributes ``channels`` (what C is) and ``stride`` (see
-            :class:`noiseda.restoration.Restorer`) are heeded where it has them. It runs in evaluation mode on the
-            device of its weights, and gets its mode back.
+        model: Network (B, C, H, W) -> (B, C, H * scale, W * scale), [0, 1]. Its attributes ``channels`` (what C is),
+            ``scale`` and ``stride`` (see :class:`noiseda.restoration.Restorer`) are heeded where it has them. It runs
+            in evaluation mode on the device of its weights, and gets its mode back.
         pixels: (C, H, W) or (B, C, H, W), [0, 1], C = 1 or 3.
         tile: Side of a tile in pixels; None restores the whole image at once, which takes memory.
         overlap: Least number of pixels that neighbouring tiles share.
         precision: ``bf16`` runs under automatic mixed precision; ``auto`` does so where the processor has it.
 
     Returns:
-        float32 in [0, 1], of the shape and on the device of ``pixels``.
+        float32 in [0, 1], on the device of ``pixels``, and of their shape, but ``scale`` times as high and wide.
 
     Raises:
-        UserError: A tile, overlap or shape that cannot work, or a network that changes the shape of its input.
+        UserError: A tile, overlap or shape that cannot work, or a network that gives another shape.
     """
     tiler = Tiler(model, tile=tile, overlap=overlap)
     if pixels.ndim not in (3, 4) or pixels.shape[-3] not in (1, 3) or 0 in pixels.shape:
         raise UserError(f"expected an image (1 or 3, H, W) or a batch of them, not {tuple(pixels.shape)}")
     batch = pixels.unsqueeze(0) if pixels.ndim == 3 else pixels
     # Made outside of inference mode, so that the caller may use the result in training too.
-    restored = torch.empty(batch.shape, dtype=torch.float32, device=batch.device)
+    shape = (*batch.shape[:2], *(side * tiler.scale for side in batch.shape[2:]))
+    restored = torch.empty(shape, dtype=torch.float32, device=batch.device)
 
     white = getattr(model, "white_level", FULL)
     share = white / FULL if white < FULL and fits([batch], white) else 1.0
@@ -80,7 +85,7 @@ def restore_tensor(
     with inferring(model):
         for top, rows in tiler.rows(cut, batch.shape, precision):
             restored[:, :, top : top + rows.shape[2]] = rows if share == 1 else rows * share
-    return restored.reshape(pixels.shape)
+    return restored[0] if pixels.ndim == 3 else restored
 
 
 def check_tiling(tile: int | None, overlap: int, grid: int = _GRID) -> None:
@@ -98,6 +103,9 @@ class Tiler:
 
     Two rows of tiles are held at a time, whatever the size of the image.
 
+    Attributes:
+        scale: how many times as high and wide the restored image is.
+
     Args:
         model: What restores a tile.
         tile: Side of a tile in pixels; None restores whole images.
@@ -112,7 +120,7 @@ class Tiler:
     def __init__(
         self, model: Model, *, tile: int | None, overlap: int, shrunk: Callable[[int, int], object] | None = None
     ) -> None:
-        self.grid = max(_GRID, int(getattr(model, "stride", 1)))
+        self.grid, self.scale = max(_GRID, int(getattr(model, "stride", 1))), scale_of(model)
         check_tiling(tile, overlap, self.grid)
         self.model, self.tile, self.overlap, self.shrunk = model, tile, overlap, shrunk
 
@@ -125,7 +133,8 @@ class Tiler:
     ) -> Iterator[tuple[int, Tensor]]:
         """Restore an image (or a batch of equal size) from top to bottom, as :func:`restore_tensor` says.
 
-        Rows that were given back are not read again, so that they may replace those of the image.
+        Rows of the image that became those that were given back are not read again, so that these may replace them
+        where the scale is 1.
 
         Args:
             cut: Gives any part of the image.
@@ -134,10 +143,11 @@ class Tiler:
             advance: Called after each tile with the share of the image that is restored, up to 1.
 
         Yields:
-            (top, rows): where they begin, and (B, C, h, W) float32 in [0, 1] on the image's device.
+            (top, rows): where they begin in the restored image, and (B, C, h, W * scale) float32 in [0, 1] on the
+            image's device.
 
         Raises:
-            UserError: The network changes the shape of its input.
+            UserError: The network gives another shape.
             torch.OutOfMemoryError: The GPU's memory does not suffice for the smallest tile.
         """
         batch, channels, height, width = shape
@@ -152,13 +162,14 @@ class Tiler:
         for top, rows in self._blended(fitting, height, width, precision, advance):
             if channels == 1 and wanted == 3:
                 rows = rows.mean(dim=1, keepdim=True)
-            yield top, rows.reshape(batch, channels, -1, width).clamp_(0, 1)
+            yield top, rows.reshape(batch, channels, -1, width * self.scale).clamp_(0, 1)
 
     def _blended(
         self, cut: Cut, height: int, width: int, precision: Precision, advance: Callable[[float], object] | None = None
     ) -> Iterator[tuple[int, Tensor]]:
         """``sum_k w_k G(x_k)``, each row once no further tile reaches it."""
-        strips, columns = (_cuts(side, self.tile, self.overlap, self.grid) for side in (height, width))
+        scale, pixels = self.scale, height * width * self.scale**2
+        strips, columns = (_cuts(side, self.tile, self.overlap, self.grid, scale) for side in (height, width))
         ends = [*(start for start, _, _ in strips[1:]), height]
         unfinished: Tensor | None = None
         done = 0.0
@@ -167,18 +178,18 @@ class Tiler:
             for left, right, column_window in columns:
                 restored = self._tile(cut(top, bottom, left, right), precision)
                 if total is None:
-                    total = restored.new_zeros((*restored.shape[:2], bottom - top, width))
+                    total = restored.new_zeros((*restored.shape[:2], (bottom - top) * scale, width * scale))
                     if unfinished is not None:
                         total[:, :, : unfinished.shape[2]] = unfinished
                     unfinished = None
                 window = (row_window[:, None] * column_window).to(total.device)
-                total[:, :, :, left:right] += window * restored
-                done += float(window.sum()) / (height * width)
+                total[:, :, :, left * scale : right * scale] += window * restored
+                done += float(window.sum()) / pixels
                 if advance is not None:
                     advance(min(done, 1.0))
             assert total is not None
-            yield top, total[:, :, : end - top]
-            unfinished = total[:, :, end - top :]
+            yield top * scale, total[:, :, : (end - top) * scale]
+            unfinished = total[:, :, (end - top) * scale :]
 
     def _tile(self, tile: Tensor, precision: Precision) -> Tensor:
         """G(x) of one tile; where the memory does not suffice, blended from smaller ones."""
@@ -213,10 +224,10 @@ class Tiler:
         given = torch.empty(tile.shape, device=device, memory_format=torch.channels_last).copy_(tile)
         with autocast(precision, device):
             restored = self.model(given)
-        if restored.shape != tile.shape:
-            raise UserError(
-                f"the network turned {tuple(tile.shape)} into {tuple(restored.shape)}; expected the same shape"
-            )
+        expected = (*tile.shape[:2], *(side * self.scale for side in tile.shape[2:]))
+        if restored.shape != expected:
+            wanted = "the same shape" if self.scale == 1 else f"{expected}, since it states a scale of {self.scale}"
+            raise UserError(f"the network turned {tuple(tile.shape)} into {tuple(restored.shape)}; expected {wanted}")
         return restored.float().to(tile.device)
 
 
@@ -234,8 +245,24 @@ def inferring(model: Model) -> Iterator[None]:
             module.training = mode
 
 
-def _cuts(length: int, tile: int | None, overlap: int, grid: int = _GRID) -> list[tuple[int, int, Tensor]]:
+def scale_of(model: Model) -> int:
+    """How many times as high and wide what a network restores becomes.
+
+    Raises:
+        UserError: It states something else than a whole number of at least 1.
+    """
+    stated = getattr(model, "scale", 1)
+    if not isinstance(stated, int) or stated < 1:
+        raise UserError(f"the network states a scale of {stated!r}; expected a whole number of 1 and more")
+    return stated
+
+
+def _cuts(
+    length: int, tile: int | None, overlap: int, grid: int = _GRID, scale: int = 1
+) -> list[tuple[int, int, Tensor]]:
     """Cut [0, length) into about equally spaced tiles: (start, stop, window), where the windows sum to one everywhere.
+
+    A window has ``scale`` values for each pixel of its tile: those of the restored tile.
 
     There are as few tiles as their greatest side allows, and they are no longer than it takes.
 
@@ -243,7 +270,7 @@ def _cuts(length: int, tile: int | None, overlap: int, grid: int = _GRID) -> lis
     is S_{k-1} - S_k, with S_{-1} = 1 and the last S = 0: their sum telescopes to 1.
     """
     if tile is None or length <= tile:
-        return [(0, length, torch.ones(length))]
+        return [(0, length, torch.ones(length * scale))]
     count = -(-(length - overlap) // (tile - overlap))
     shorter = grid * -(-(length + (count - 1) * overlap) // (count * grid))
     tile = min(tile, max(shorter, 2 * overlap, 2 * grid))
@@ -251,14 +278,15 @@ def _cuts(length: int, tile: int | None, overlap: int, grid: int = _GRID) -> lis
     pieces = -(-steps // ((tile - overlap) // grid))
     starts = [grid * round(k * steps / pieces) for k in range(pieces + 1)]
     stops = [start + tile for start in starts[:-1]] + [length]
-    position = torch.arange(length, dtype=torch.float64) + 0.5
+    position = (torch.arange(length * scale, dtype=torch.float64) + 0.5) / scale
+    width = max(overlap / 2, 1 / scale)  # of a step: at least a pixel of the output
     ramps = [
-        0.5 - 0.5 * torch.cos(torch.pi * ((position - (start + stop) / 2) / max(overlap / 2, 1) + 0.5).clamp(0, 1))
+        0.5 - 0.5 * torch.cos(torch.pi * ((position - (start + stop) / 2) / width + 0.5).clamp(0, 1))
         for start, stop in zip(starts[1:], stops[:-1], strict=True)
     ]
     ramps = [torch.ones_like(position), *ramps, torch.zeros_like(position)]
     return [
-        (start, stop, (ramps[k] - ramps[k + 1])[start:stop].float())
+        (start, stop, (ramps[k] - ramps[k + 1])[start * scale : stop * scale].float())
         for k, (start, stop) in enumerate(zip(starts, stops, strict=True))
     ]
 

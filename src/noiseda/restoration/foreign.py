@@ -46,6 +46,9 @@ FLOAT32 = ("KBNet",)
 TILES = {"SwinIR": (128, 16)}
 """Architecture -> tiles in which it is faster: 2.7 times on two cores, on a crop of PolyU 0.0001 dB off."""
 
+PURPOSES = ("Restoration", "SR")
+"""What spandrel calls networks that take any image: to restore it in its own size, or to enlarge it."""
+
 NOISE_LEVEL = 15 / 255
 """What networks that ask for the strength of the noise are told, as by spandrel."""
 
@@ -54,14 +57,14 @@ class Foreign(Restorer):
     """A network that spandrel recognised, behind the contract.
 
     Args:
-        descriptor: spandrel's, of a network of scale 1 that returns as many channels as it takes.
+        descriptor: spandrel's, of a network that returns as many channels as it takes.
     """
 
     def __init__(self, descriptor: Any) -> None:  # noqa: ANN401 (spandrel's)
         super().__init__()
         self.network: nn.Module = descriptor.model
         self.architecture = descriptor.architecture.id
-        self.channels = descriptor.output_channels
+        self.channels, self.scale = descriptor.output_channels, int(descriptor.scale)
         needs = descriptor.size_requirements
         self.stride, self.smallest, self.square = needs.multiple_of, max(1, needs.minimum), needs.square
         self.separate = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.network.modules())
@@ -77,7 +80,7 @@ class Foreign(Restorer):
             parameter.requires_grad_(not name.startswith(idle))
 
     def restore(self, images: Tensor) -> Tensor:
-        """Restore images whose sides are what the network asks for; (B, C, H, W) -> (B, C, H, W)."""
+        """Restore images whose sides are what the network asks for; (B, C, H, W) -> (B, C, H * scale, W * scale)."""
         if self.architecture in FLOAT32:
             with torch.autocast(images.device.type, enabled=False):
                 restored: Tensor = self._call(self.network, images.float())
@@ -123,11 +126,12 @@ def recognise(state: Mapping[str, Tensor], source: object) -> Foreign:
         source: what they are of, for the errors: a file, say.
 
     Returns:
-        The network with these weights, ready to be trained; all its weights are float32.
+        The network with these weights, ready to be trained; all its weights are float32. It states its scale, which
+        is more than 1 for super-resolution.
 
     Raises:
-        WeightsError: where no architecture has such weights, some are missing or too many, the network enlarges or
-            needs more than an image, or cannot be trained here.
+        WeightsError: where no architecture has such weights, some are missing or too many, the network needs more
+            than an image or restores faces alone, or cannot be trained here.
     """
     known = registry()
     canonical = importlib.import_module("spandrel").canonicalize_state_dict(dict(state))
@@ -147,11 +151,10 @@ def recognise(state: Mapping[str, Tensor], source: object) -> Foreign:
     name = descriptor.architecture.id
     if name in REFUSED:
         raise WeightsError(f"{source} holds the network {name}, which cannot be adapted: {REFUSED[name]}")
-    if not hasattr(descriptor, "scale") or descriptor.scale != 1 or descriptor.purpose == "SR":
-        scale = f" by {descriptor.scale}" if hasattr(descriptor, "scale") else ""
+    if not hasattr(descriptor, "scale") or descriptor.purpose not in PURPOSES:
         raise WeightsError(
-            f"{source} holds the network {name} for {descriptor.purpose}{scale}; noiseda adapts networks that restore "
-            "an image in its own size"
+            f"{source} holds the network {name} for {descriptor.purpose}; noiseda takes networks that restore or "
+            "enlarge any image, and need nothing beside it"
         )
     channels = descriptor.input_channels, descriptor.output_channels
     if channels not in ((1, 1), (3, 3)):

@@ -130,7 +130,8 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Re
         device: where the network shall live.
 
     Returns:
-        The network in evaluation mode: (B, C, H, W) in [0, 1] -> the same shape.
+        The network in evaluation mode: (B, C, H, W) in [0, 1] -> the same shape, or ``scale`` times as high and wide
+        where it is one for super-resolution.
 
     Raises:
         WeightsError: when the file is missing, truncated, holds more than weights, is of no known network, or does not

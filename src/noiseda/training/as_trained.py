@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from noiseda.errors import UserError
 from noiseda.precision import FULL
 from noiseda.restoration import Restorer, load
 
@@ -17,3 +18,20 @@ def load_as_trained(path: Path) -> Restorer:
     network = load(path)
     network.white_level = FULL
     return network
+
+
+def check_keeps_size(network: Restorer, what: str) -> None:
+    """Check that a network restores images in their own size, as all that trains and judges it takes for granted.
+
+    Args:
+        network: the network.
+        what: what holds it, for the error.
+
+    Raises:
+        UserError: it enlarges them.
+    """
+    if network.scale != 1:
+        raise UserError(
+            f"{what} enlarges images by {network.scale}; noiseda adapts networks that keep their size (noiseda restore "
+            "takes this one)"
+        )

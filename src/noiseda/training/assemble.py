@@ -33,6 +33,7 @@ from noiseda.images import SUFFIXES, find_images, read
 from noiseda.precision import FULL
 from noiseda.restoration import Restorer, build_restorer, load
 from noiseda.tasks import MATCHED, PAIRS, TASKS
+from noiseda.training.as_trained import check_keeps_size
 from noiseda.training.beside import notes_of
 from noiseda.training.journal import say
 from noiseda.training.optimizer import Adam
@@ -317,6 +318,7 @@ def start_of(settings: RestorerSettings) -> Restorer:
     if settings.weights is not None:
         with _flag("weights"):
             given = load(settings.weights)
+            check_keeps_size(given, str(settings.weights))
         if given.channels != settings.channels:
             raise UserError(
                 f"--weights {settings.weights} restores images of {given.channels} channel(s): it needs "
@@ -328,6 +330,7 @@ def start_of(settings: RestorerSettings) -> Restorer:
         return restorer
     with _flag("restorer.start"):
         given = load(settings.start)
+        check_keeps_size(given, str(settings.start))
     found, asked = (
         {name: tuple(weight.shape) for name, weight in network.tensors().items()} for network in (given, restorer)
     )
@@ -392,7 +395,7 @@ def check_baseline(settings: AdaptSettings) -> None:
     """
     if settings.baseline is not None:
         with _flag("baseline"):
-            load(settings.baseline)
+            check_keeps_size(load(settings.baseline), str(settings.baseline))
 
 
 def build_optimizer(objective: Objective[Any], settings: TrainingSettings) -> torch.optim.Optimizer:

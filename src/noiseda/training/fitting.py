@@ -16,7 +16,7 @@ from noiseda.data.drawn import DrawnBatches, Sample
 from noiseda.errors import UserError
 from noiseda.precision import lay_out, memory_format
 from noiseda.restoration import Restorer
-from noiseda.training.as_trained import load_as_trained
+from noiseda.training.as_trained import check_keeps_size, load_as_trained
 from noiseda.training.assemble import build_optimizer, files_of
 from noiseda.training.claim import claim_objects
 from noiseda.training.ema import MovingAverage
@@ -67,11 +67,13 @@ def fit(
 
     Raises:
         ValueError: the objective trains another network.
-        UserError: a loss that is no longer finite, a full disk, a folder that holds another run.
+        UserError: a network that enlarges images, a loss that is no longer finite, a full disk, a folder that holds
+            another run.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
     """
     if objective.restorer is not model:
         raise ValueError("the objective trains another network: build it around the model that is handed in")
+    check_keeps_size(model, f"the network {type(model).__name__}")
     training, folder = training or TrainingSettings(), Path(out)
     name = type(objective).__name__
     claim_objects(folder, {"objective": name, "seed": seed, "training": training})
