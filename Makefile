@@ -12,7 +12,7 @@ INSTALLED := $(VENV)/.installed
 # Threads that wait spin briefly, then sleep: ever spinning ones slow each other down on machines with few cores.
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: help setup quickstart check test fuzz bench clean
+.PHONY: help setup quickstart check test test-slow fuzz bench clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,11 +41,15 @@ check: setup ## Lint, formatting, types, layers.
 	$(BIN)/lint-imports
 
 # The networks of the tests are tiny: one thread each is fastest, and leaves room for the processes some of them start.
-test: export OMP_NUM_THREADS ?= 1
+test test-slow: export OMP_NUM_THREADS ?= 1
 # Real photographs, which may not be part of the project: tests that need them are skipped where this folder is absent.
-test: export NOISEDA_DATA ?= $(abspath $(wildcard ../shared/data))
-test: check ## All that continuous integration runs: check, then pytest.
-	$(BIN)/python -m pytest
+test test-slow: export NOISEDA_DATA ?= $(abspath $(wildcard ../shared/data))
+PYTEST = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+test: check ## Check, then the tests, but for the slow ones (about 6 minutes on two cores).
+	$(PYTEST) -m "not slow"
+
+test-slow: setup ## The slow tests: several processes, kills, real photographs, every network.
+	$(PYTEST) -m slow
 
 fuzz: setup ## Broken images, weights, shards, nonsense flags and kills: 730 cases, always the same (5 minutes on two cores).
 	$(BIN)/python -m fuzz

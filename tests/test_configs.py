@@ -15,6 +15,8 @@ from noiseda.config import AdaptSettings
 from noiseda.images import Picture, write
 from noiseda.settings_file import flatten, to_tree
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = Path(__file__).parents[1] / "configs"
 PARTIAL = {"gentle"}
 """Laid over another."""

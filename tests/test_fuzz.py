@@ -190,6 +190,7 @@ def test_a_few_cases_of_each_kind(worker, kind, numbers, tmp_path):
         assert outcome.what
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed(tmp_path):
     outcome = kills.try_here(Case("kills", 4), tmp_path / "lane" / "case")
     assert outcome.verdict == "accepted", outcome.why

@@ -16,6 +16,8 @@ from noiseda.errors import UserError
 from noiseda.quickstart import NOTE, quickstart, write_data
 from noiseda.restoration import load, read_metadata
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["astronaut", "cat", "coffee", "motorcycle", "rocket"]
 SOURCES = {
     "astronaut": skimage.data.astronaut,

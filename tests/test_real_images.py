@@ -17,6 +17,7 @@ from noiseda.cli import main
 
 DATA = Path(os.environ.get("NOISEDA_DATA", "") or "unset")
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.real,
     pytest.mark.skipif(
         not DATA.is_dir(),

@@ -82,6 +82,7 @@ def watched(tmp_path: Path) -> Iterator[list[str]]:
     assert trace.read_text() == ""
 
 
+@pytest.mark.slow
 def test_no_command_opens_a_socket_or_writes_into_the_home_folder(tmp_path: Path, watched: list[str]) -> None:
     folder(tmp_path / "clean", CLEAN)
     folder(tmp_path / "real", REAL)

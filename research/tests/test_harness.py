@@ -17,6 +17,8 @@ from noiseda_research.comparison import runs
 from noiseda_research.comparison.harness import compare, plan_of
 from noiseda_research.comparison.matrix import cells
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def alone(matrix):

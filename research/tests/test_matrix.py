@@ -94,6 +94,7 @@ def test_a_set_may_use_fewer_images_and_another_start(matrix):
 
 
 @pytest.mark.parametrize("name", CompareSettings.presets())
+@pytest.mark.slow
 def test_shipped_matrices_hold_up(name, tmp_path):
     """Every cell's settings parse and pass their own check, and a set's oracle exists."""
     command, given = cli.parse(["compare", "--config", name, "--data", str(tmp_path)])

@@ -31,6 +31,7 @@ def run(model, seed, y_syn):
     return model(batch, draws)
 
 
+@pytest.mark.slow
 def test_the_noise_is_as_strong_as_brightness_asks_for():
     """The restorer starts as the identity: its error is the noise that was put on."""
     model = strategy(strength=(1.0, 1.0))

@@ -90,6 +90,7 @@ def test_bad_input_is_named(place, tmp_path):
 
 
 @pytest.mark.parametrize("task", ["derain", "deblur"])
+@pytest.mark.slow
 def test_networks_for_rain_and_blur_are_judged_as_a_run_does(task, place, tmp_path):
     """Of blur, a network that leaves photographs as they are is better than one that makes them darker."""
     sharp = photographs()[0]
@@ -112,6 +113,7 @@ def test_networks_for_rain_and_blur_are_judged_as_a_run_does(task, place, tmp_pa
     assert ("under rain of our own" in told.because) == (task == "derain")
 
 
+@pytest.mark.slow
 def test_clean_photographs_are_a_second_witness(place, capsys, monkeypatch):
     monkeypatch.setattr(matching.simulate, "__defaults__", (4,))
     (place / "clean").mkdir(exist_ok=True)

@@ -9,6 +9,8 @@ from noiseda.inference import backends, onnx_runtime, restore_files, restore_ten
 from noiseda.inference.backends import WORTH_PREPARING, choose, prepare
 from noiseda.restoration import Restorer, UNet, load, save_weights
 
+pytestmark = pytest.mark.slow
+
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 JOB = {"device": CPU, "precision": "auto", "megapixels": 0.0}
 

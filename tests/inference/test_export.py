@@ -65,6 +65,7 @@ def test_onnx_takes_images_of_any_size(files, tmp_path, name):
         torch.testing.assert_close(by_onnxruntime(made.path, images), expected(files[name], images), atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_onnx_of_windows_takes_the_size_that_is_asked_for_alone(files, tmp_path):
     made = export(files["swinir"], format="onnx", out=tmp_path, size=(40, 56))
     assert made.size == (40, 56)

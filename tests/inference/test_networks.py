@@ -16,6 +16,7 @@ def test_the_padding_that_it_tells_is_the_networks_own(name):
     assert (network.stride, network.smallest, network.square) == (told.stride, told.smallest, told.square)
 
 
+@pytest.mark.slow
 def test_a_line_for_every_network(monkeypatch, capsys):
     few = {name: SMALL.get(name, size) for name, size in SIZES.items()}  # as quick to count
     monkeypatch.setattr(listing, "SIZES", few | {"unet-paper": SIZES["unet-paper"]})

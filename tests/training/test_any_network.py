@@ -16,11 +16,14 @@ from noiseda.inference import restore_files
 from noiseda.restoration import load, read_metadata
 from noiseda.restoration.catalogue import NETWORKS
 from noiseda.training import adapt
-from noiseda.training.assemble import build_objective, build_optimizer, check_baseline, start_of
+from noiseda.training.assemble import build_objective, build_optimizer, check_baseline
 from noiseda.training.cost import describe
 from noiseda.training.fitting import fit
+from noiseda.training.start import start_of
 from tests.restoration.networks import SMALL, Doubling, built, enlarging
 from tests.training.photographs import small
+
+pytestmark = pytest.mark.slow
 
 
 def settings_for(where: Path, name: str, **changes: object) -> AdaptSettings:

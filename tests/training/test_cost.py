@@ -12,6 +12,7 @@ from tests.training.photographs import as_flags, pairs, small
 PAPER = PredictorSettings(width=64, multipliers=[1, 2, 4, 8], blocks=2, stem=1, attention=True, dropout=0.2)
 
 
+@pytest.mark.slow
 def test_the_papers_sizes_cost_what_the_paper_and_its_code_say(where: Path) -> None:
     """8.56 M and 62.6 M parameters; 12.4 GMAC for a restoration; about 0.77 TFLOP a sample and step."""
     settings = small(where, restorer=RestorerSettings(width=64), predictor=PAPER, patch=128, batch=24, steps=1000)

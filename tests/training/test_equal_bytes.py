@@ -6,11 +6,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from noiseda.inference.export import export
 from noiseda.training import adapt
 from tests.training.photographs import as_flags, small
 
 
+@pytest.mark.slow
 def test_equal_runs_write_equal_weights(where: Path) -> None:
     settings = small(where, seed=3)
     here = adapt(settings).weights

@@ -223,6 +223,7 @@ def test_what_is_kept_is_measured_on_the_pairs_that_are_said(where: Path) -> Non
         assert mean == pytest.approx(getattr(summary.kept, value), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_blurred_photographs_are_held_at_the_best_shift_too(where: Path) -> None:
     """The figures of the summary again, of a task in which images move."""
     start = adapt(small(where, task="deblur", strategy="synthetic", out=where / "start"))

@@ -33,6 +33,8 @@ from noiseda.training import fitting
 from noiseda.training.ema import MovingAverage
 from noiseda.training.sharding import local
 
+pytestmark = pytest.mark.slow
+
 RANK = os.environ["RANK"]
 update = MovingAverage.update
 def stop_at_3(self, network, step):

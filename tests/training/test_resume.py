@@ -59,6 +59,7 @@ def steps_of(out: Path, kind: str = "loss") -> list[int]:
     return [int(line["step"]) for line in read_log(out / "log.jsonl") if kind in line]
 
 
+@pytest.mark.slow
 def test_a_run_killed_ten_times_at_random_ends_with_the_bits_of_an_unbroken_one(where: Path) -> None:
     pairs(where / "validation")
     whole = small(

@@ -26,6 +26,7 @@ def test_a_teacher_stays_whole(where: Path, caplog: pytest.LogCaptureFixture) ->
     assert "1 process(es) and 0 network(s) beside the restorer" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_dry_run_does_not_need_the_processes(where: Path) -> None:
     assert describe(small(where, shard=True)).parameters == describe(small(where)).parameters
 

@@ -62,6 +62,7 @@ def stop_after(step: int, monkeypatch: pytest.MonkeyPatch, settings: AdaptSettin
 
 
 @pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.slow
 def test_a_stopped_run_continues_exactly(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
@@ -76,6 +77,7 @@ def test_a_stopped_run_continues_exactly(
     assert len(list((tmp_path / "another/shards").glob("*.pixels"))) < 11
 
 
+@pytest.mark.slow
 def test_a_killed_run_continues_exactly(tmp_path: Path, server: Server) -> None:
     whole = streamed(tmp_path, server, out=tmp_path / "whole", steps=20)
     broken = replace(whole, out=tmp_path / "broken")
@@ -92,6 +94,7 @@ def test_a_killed_run_continues_exactly(tmp_path: Path, server: Server) -> None:
     assert_same_result(whole.out, broken.out)
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_cache_and_train_what_one_of_twice_the_batch_trains(
     tmp_path: Path, server: Server
 ) -> None:

@@ -53,6 +53,7 @@ def test_it_says_what_it_is_and_holds_the_restorer_alone(weights: Path) -> None:
     assert all(tensor.dtype == torch.float32 for tensor in tensors)
 
 
+@pytest.mark.slow
 def test_the_library_and_the_command_restore_where_the_adaptation_is_gone(weights: Path, tmp_path: Path) -> None:
     image = save(tmp_path / "photo.png", REAL[:40, :48])
     said = run_without(

@@ -220,6 +220,7 @@ def test_blur_is_tried_on_kernels_and_on_photographs_blurred_again(noisy: Path, 
     assert "score" in summary.validation
 
 
+@pytest.mark.slow
 def test_weights_from_before_a_teacher_are_not_chosen_for_blur(noisy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By what the witness says, they would be: it does not see what a teacher takes away."""
     steps = iter(range(100))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,7 @@ from torch import Tensor
 
 from noiseda.adaptation import Objective, build
 from noiseda.address import Location, Url
-from noiseda.config import AdaptSettings, RestorerSettings, TrainingSettings
+from noiseda.config import AdaptSettings, TrainingSettings
 from noiseda.data.batches import Domains, Images
 from noiseda.data.cache import Skipped, decode
 from noiseda.data.degradations import Degradation, degradation, kinds
@@ -31,12 +28,14 @@ from noiseda.data.stream import ShardStream
 from noiseda.errors import ImageError, UserError
 from noiseda.images import SUFFIXES, find_images, read
 from noiseda.precision import FULL
-from noiseda.restoration import Restorer, build_restorer, load
+from noiseda.restoration import load
 from noiseda.tasks import MATCHED, PAIRS, TASKS
 from noiseda.training.as_trained import check_keeps_size
 from noiseda.training.beside import notes_of
 from noiseda.training.journal import say
+from noiseda.training.named import naming
 from noiseda.training.optimizer import Adam
+from noiseda.training.start import freeze, start_of
 
 log = logging.getLogger(__name__)
 Groups = list[tuple[Path, ...]]
@@ -58,7 +57,7 @@ def list_images(settings: AdaptSettings) -> Listed:
     for flag in ("clean", "real", "reference", "pairs", "validation"):
         place = getattr(settings, flag)
         if place is not None:
-            with _flag(flag):
+            with naming(flag):
                 found[flag] = _list(flag, place)
     for flag, groups in found.items():
         if not groups:
@@ -83,15 +82,6 @@ def _list(flag: str, place: Location) -> Groups | ShardSet:
     folder = place.folder if isinstance(place, Url) else place
     assert folder is not None, "an address of another machine holds shards"
     return [*paired_folder(folder)] if paired else [(path,) for path in find_images(folder)]
-
-
-@contextmanager
-def _flag(flag: str) -> Iterator[None]:
-    """Let an error say which flag named the folder."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"--{flag} {error}") from error
 
 
 def depth(settings: AdaptSettings, groups: Listed) -> Depth:
@@ -309,84 +299,6 @@ def build_objective(settings: AdaptSettings, levels: float = 255.0) -> Objective
     return build(restorer, settings, levels)
 
 
-def start_of(settings: RestorerSettings) -> Restorer:
-    """The network that a run starts with: random weights, or those of a file, which must be of the network asked for.
-
-    Raises:
-        UserError: when a file cannot be read or holds another network; when the network cannot be built.
-    """
-    if settings.weights is not None:
-        with _flag("weights"):
-            given = load(settings.weights)
-            check_keeps_size(given, str(settings.weights))
-        if given.channels != settings.channels:
-            raise UserError(
-                f"--weights {settings.weights} restores images of {given.channels} channel(s): it needs "
-                f"--restorer.channels {given.channels}"
-            )
-        return given.train()
-    restorer = build_restorer(settings)
-    if settings.start is None:
-        return restorer
-    with _flag("restorer.start"):
-        given = load(settings.start)
-        check_keeps_size(given, str(settings.start))
-    found, asked = (
-        {name: tuple(weight.shape) for name, weight in network.tensors().items()} for network in (given, restorer)
-    )
-    if (given.architecture, found) != (restorer.architecture, asked):
-        raise UserError(
-            f"--restorer.start {settings.start} holds {_told(given)}, but --restorer.* asks for {_told(restorer)}"
-            f"{_unlike(found, asked)} (--weights takes the network of a file as it is)"
-        )
-    return given.train()
-
-
-def _told(network: Restorer) -> str:
-    arguments = ", ".join(f"{name} {value}" for name, value in network.arguments.items())
-    return f"a network {network.architecture}" + (f" of {arguments}" if arguments else "")
-
-
-def _unlike(found: dict[str, tuple[int, ...]], asked: dict[str, tuple[int, ...]]) -> str:
-    """The first weight in which two networks of the same architecture differ."""
-    for name in found | asked:
-        if found.get(name) != asked.get(name):
-            return f": {name} is {found.get(name, 'missing')}, not {asked.get(name, 'to be there')}"
-    return ""
-
-
-def freeze(restorer: Restorer, patterns: Sequence[str]) -> None:
-    """Let the weights whose names match a pattern stay as they are.
-
-    Raises:
-        UserError: when a pattern matches none, or all are matched.
-    """
-    weights = dict(restorer.named_parameters())
-    shown = [name.removeprefix("network.") for name in weights]
-    for pattern in patterns:
-        if not fnmatch.filter(shown, pattern):
-            near = ", ".join(dict.fromkeys(name.partition(".")[0] + ".*" for name in shown))
-            raise UserError(f"--restorer.freeze {pattern} matches none of the network's weights ({near})")
-    for name, weight in weights.items():
-        if any(fnmatch.fnmatchcase(name.removeprefix("network."), pattern) for pattern in patterns):
-            weight.requires_grad_(False)
-    if not any(weight.requires_grad for weight in weights.values()):
-        raise UserError(
-            f"--restorer.freeze {', '.join(patterns)} matches all of the network's weights: none could learn"
-        )
-
-
-def check_start(settings: RestorerSettings) -> None:
-    """Check that the network that is asked for can be had, and that a file of its weights holds it.
-
-    Raises:
-        UserError: when it cannot be built; when a file cannot be read, or holds another network.
-    """
-    if settings.origin is not None or not settings.network.startswith("unet"):
-        with torch.random.fork_rng(devices=[]):
-            freeze(start_of(settings), settings.freeze)
-
-
 def check_baseline(settings: AdaptSettings) -> None:
     """Check that ``--baseline`` holds a network.
 
@@ -394,7 +306,7 @@ def check_baseline(settings: AdaptSettings) -> None:
         UserError: when it cannot be read.
     """
     if settings.baseline is not None:
-        with _flag("baseline"):
+        with naming("baseline"):
             check_keeps_size(load(settings.baseline), str(settings.baseline))
 
 

@@ -22,7 +22,6 @@ from noiseda.training.assemble import (
     Listed,
     build_objective,
     check_baseline,
-    check_start,
     depth,
     files_of,
     fingerprint,
@@ -40,6 +39,7 @@ from noiseda.training.lr_schedule import LR_SCHEDULES
 from noiseda.training.plan import Evidence, Plan, resolve
 from noiseda.training.room import check_room
 from noiseda.training.ship import Summary
+from noiseda.training.start import check_start
 from noiseda.training.state import Case, Run
 from noiseda.training.together import main_first
 from noiseda.training.verdict import trial
