@@ -56,13 +56,15 @@ def overwrite(data: bytes, chance: random.Random) -> bytes:
 def zero_hole(data: bytes, chance: random.Random) -> bytes:
     """Zeros in place of some sectors behind the header."""
     start = chance.randrange(min(len(data), 600), len(data) + 1)
-    length = chance.choice((40, 100, 512, 2048, 4096))
+    length = chance.choice((40, 100, 512, 2048) if data[:2] in (b"II", b"MM") else (40, 100, 512, 2048, 4096))
     return data[:start] + bytes(min(length, len(data) - start)) + data[start + length :]
 
 
 def zero_tail(data: bytes, chance: random.Random) -> bytes:
     """Zeros to the end, as a download leaves them that broke off in a file of full length; sometimes more of them."""
     start = chance.randrange(len(data))
+    if data[:2] in (b"II", b"MM"):  # uncompressed, its zeros are black pixels, which nothing tells from real ones
+        start = max(start, len(data) - 1024)
     return data[:start] + bytes(len(data) - start + chance.choice((0, 0, 1, 4096)))
 
 

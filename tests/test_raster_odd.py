@@ -300,6 +300,14 @@ def test_samples_that_are_no_picture_are_refused_in_words_that_are_true(tmp_path
         raster.read(written(tmp_path, "a.tif", content))
 
 
+def test_an_odd_entry_of_the_colour_model_is_no_traceback(tmp_path):
+    found = raster.read(written(tmp_path, "a.tif", tiff(changed(262, (262, 1, 1, b"\2")))))
+    np.testing.assert_array_equal(found.samples, PHOTO)
+    for entry in ((262, 4, 0, b"\2\0\0\0"), (262, 2, 1, b"\2")):
+        with pytest.raises(ImageError, match=r"a\.tif: cannot be read: "):
+            raster.read(written(tmp_path, "a.tif", tiff(changed(262, entry))))
+
+
 SHORT = PHOTO.tobytes()[:HALF]
 
 

@@ -20,11 +20,8 @@ _LEAST = 32
 _LEAST_AT_END = 4
 """The same where a file ends so, and has no end marker."""
 
-_WIDE, _SPARSE = 56, 8
-"""How many coefficients a scan has at least, and how many lie between two values at most, for them to be no picture."""
-
-_KEPT = 2
-"""Zero bytes of a run at the end that may still belong to the data before it."""
+_SPARSE = 8
+"""How many coefficients lie between two values at most, for them to be no picture."""
 
 _TALLEST = 65500
 """Rows that libjpeg reads."""
@@ -47,7 +44,7 @@ class Zeros:
         """The file without that run."""
         last = self.jpeg.segments[-1]
         assert self.tail is not None
-        last = replace(last, data=(last.data[0], self.tail + _KEPT))
+        last = replace(last, data=(last.data[0], self.tail))
         return Jpeg([*self.jpeg.segments[:-1], last], self.jpeg.end)
 
     def taller(self) -> Jpeg | None:
@@ -70,6 +67,9 @@ class Zeros:
 def look(file: Buffer, jpeg: Jpeg) -> Zeros | None:
     """Look for long runs of zero bytes in the data of a file's scans; None where there is nothing to worry about.
 
+    Of several scans only the end matters: libjpeg itself says what is left over of each, and the refining ones of a
+    progressive file may hold long runs of their own.
+
     Args:
         file: The file.
         jpeg: Its structure, perhaps without the end of the data.
@@ -86,11 +86,13 @@ def look(file: Buffer, jpeg: Jpeg) -> Zeros | None:
     least = _LEAST_AT_END if jpeg.end is None else _LEAST
     length = _zeros_before(file, last.data[1], last.data[0])
     tail = last.data[1] - length if length >= least else None
-    longest = [max((length for _, length in _runs(file, *scan.data)), default=0) for scan in jpeg.scans]
-    if tail is None and not any(longest):
+    if tail is not None and file[tail - 1] == 0xFF:
+        tail += 1  # that zero belongs to the byte before it
+    single = len(jpeg.scans) == 1 and jpeg.frame is not None and jpeg.frame.marker in SEQUENTIAL
+    longest = max((length for _, length in _runs(file, *last.data)), default=0) if single else 0
+    if tail is None and not longest:
         return None
-    certain = any(8 * length > unlikely for length, unlikely in zip(longest, _unlikely(jpeg), strict=True))
-    return Zeros(jpeg, certain, tail)
+    return Zeros(jpeg, 8 * longest > _unlikely(jpeg), tail)
 
 
 def _start(scan: Segment) -> int:
@@ -118,58 +120,42 @@ def _zeros_before(file: Buffer, end: int, start: int) -> int:
     return end - start
 
 
-def _unlikely(jpeg: Jpeg) -> Iterator[float]:
-    """How many zero bits in a row the data of no picture have, scan by scan; infinity where it is not known."""
-    tables: dict[int, tuple[int, int]] = {}
-    for segment in jpeg.segments:
-        if segment.marker == DHT:
-            tables |= _first_codes(segment.payload)
-        if segment.marker == SOS and jpeg.frame is not None:
-            try:
-                yield _two_blocks(jpeg.frame, segment, tables)
-            except (KeyError, IndexError, ValueError):
-                yield float("inf")
+def _unlikely(jpeg: Jpeg) -> float:
+    """How many zero bits in a row the data of no picture have.
 
-
-def _two_blocks(frame: Segment, scan: Segment, tables: dict[int, tuple[int, int]]) -> float:
-    """The zero bits that hold two blocks, wherever they begin, with equal values all over them, one after the other.
-
-    Args:
-        frame: The frame.
-        scan: One of its scans.
-        tables: What :func:`_first_codes` gives.
+    They hold two blocks, wherever they begin, with equal values all over them, one after the other.
 
     Returns:
-        Infinity where zero bits stand for flat blocks, which a picture may have.
+        Infinity where zero bits stand for flat blocks, which a picture may have, or where the tables are not known.
     """
-    sequential = frame.marker in SEQUENTIAL
-    sampling = {frame.payload[at]: frame.payload[at + 1] for at in range(6, 6 + 3 * frame.payload[5], 3)}
-    count = scan.payload[0]
-    first, last = (0, 63) if sequential else (scan.payload[1 + 2 * count], scan.payload[2 + 2 * count])
-    if last - max(first, 1) < _WIDE or (first == 0 and not sequential):
-        return float("inf")
+    frame, scan, tables = jpeg.frame, jpeg.scans[0].payload, _first_codes(jpeg)
     full, flat = 0, 0
-    for component, pair in zip(scan.payload[1 : 1 + 2 * count : 2], scan.payload[2 : 2 + 2 * count : 2], strict=True):
-        start = sum(tables[pair >> 4]) if sequential else 0
-        length, code = tables[16 + (pair & 15)]
-        if code & 15 == 0 or code >> 4 > _SPARSE:  # the end of the block, say
-            flat += (sampling[component] >> 4) * (sampling[component] & 15) * (start + length)
-        else:
-            corrections = 0 if sequential else 63
-            full = max(full, start + -(-63 // ((code >> 4) + 1)) * (length + (code & 15)) + corrections)
+    try:
+        assert frame is not None
+        sampling = {frame.payload[at]: frame.payload[at + 1] for at in range(6, 6 + 3 * frame.payload[5], 3)}
+        for at in range(1, 1 + 2 * scan[0], 2):
+            component, pair = scan[at], scan[at + 1]
+            start, (length, code) = sum(tables[pair >> 4]), tables[16 + (pair & 15)]
+            if code & 15 == 0 or code >> 4 > _SPARSE:  # the end of the block, say
+                flat += (sampling[component] >> 4) * (sampling[component] & 15) * (start + length)
+            else:
+                full = max(full, start + -(-63 // ((code >> 4) + 1)) * (length + (code & 15)))
+    except (KeyError, IndexError):
+        return float("inf")
     return 3 * full + 2 * flat if full else float("inf")  # of a third block, the run may have the end only
 
 
-def _first_codes(payload: bytes) -> dict[int, tuple[int, int]]:
-    """Class and number of each table in a segment -> the length of its code of zero bits, and what that code means.
+def _first_codes(jpeg: Jpeg) -> dict[int, tuple[int, int]]:
+    """Class and number of each table -> the length of its code of zero bits, and what that code means.
 
     Of a code for DC, that is the length of what follows it; of one for AC, also how many zeros are passed over.
     """
     found: dict[int, tuple[int, int]] = {}
-    at = 0
-    while at + 17 < len(payload):
-        counts = payload[at + 1 : at + 17]
-        if any(counts):
-            found[payload[at]] = (next(bits for bits, count in enumerate(counts, 1) if count), payload[at + 17])
-        at += 17 + sum(counts)
+    for segment in jpeg.segments:
+        at, payload = 0, segment.payload
+        while segment.marker == DHT and at + 17 < len(payload):
+            counts = payload[at + 1 : at + 17]
+            if any(counts):
+                found[payload[at]] = (next(bits for bits, count in enumerate(counts, 1) if count), payload[at + 17])
+            at += 17 + sum(counts)
     return found

@@ -132,11 +132,12 @@ def photometric(content: Buffer, place: int = 0) -> Photometric | None:
         }
         across, down, *_ = numbers.get(530, [2, 2])
         red, green, blue = ratios.get(529, [0.299, 0.587, 0.114])
+        model = numbers[262][0]
     except (ValueError, IndexError, KeyError):
         return None
     reference = ratios.get(532, [])
     return Photometric(
-        kind=numbers[262][0],
+        kind=model,
         place=kind.place,
         order=layout.order,
         samples=numbers.get(277, [1])[0],
