@@ -18,12 +18,12 @@ import skimage.data
 import torch
 
 from bench.processes import show
-from noiseda.data.ahead import Ahead
 from noiseda.data.batches import DomainBatches, Domains
 from noiseda.data.cache import decode
 from noiseda.data.fetch import ShardCache
 from noiseda.data.noise import White
 from noiseda.data.pack import pack
+from noiseda.data.prefetch import Ahead
 from noiseda.data.shards import find_shards
 from noiseda.data.stream import ShardStream
 from noiseda.images import Picture, find_images, from_uint8, write

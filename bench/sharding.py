@@ -24,7 +24,7 @@ from noiseda.cli import presets
 from noiseda.config import AdaptSettings, PredictorSettings, RestorerSettings
 from noiseda.data.batches import Batch
 from noiseda.settings_file import read_settings
-from noiseda.training.assemble import build_objective, build_optimizer
+from noiseda.training.build import build_objective, build_optimizer
 from noiseda.training.optimizer import gradient_norm
 from noiseda.training.sharding import local, shard
 

@@ -184,7 +184,7 @@ def our_steps(case: Case) -> tuple[list[float], float, float]:
     from noiseda.images import Picture, from_uint8, write
     from noiseda.training import loop
     from noiseda.training.interrupt import StopRequest
-    from noiseda.training.journal import read_log
+    from noiseda.training.logger import read_log
     from noiseda.training.run import prepare
 
     torch.backends.cudnn.benchmark = case.searched

@@ -30,8 +30,8 @@ def prepare() -> None:
     import noiseda.evaluation.report
     import noiseda.inference.export
     import noiseda.training
-    from noiseda.restoration import foreign
+    from noiseda.restoration import spandrel_models
 
     assert noiseda.cli
     torch.set_num_threads(1)
-    foreign.registry()
+    spandrel_models.registry()

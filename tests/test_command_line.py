@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from noiseda import cli, limits, streams, wording
+from noiseda import cli, limits, streams
+from noiseda import help_text as wording
 from noiseda.config import AdaptSettings
 from noiseda.errors import UserError
 from noiseda.limits import check_numbers

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from noiseda import cli, signatures, wording
+from noiseda import cli, signatures
+from noiseda import help_text as wording
 from noiseda.as_written import is_path
 from noiseda.completion import flag
 

@@ -5,7 +5,7 @@ import torch
 
 from noiseda.images import Picture, write
 from noiseda.restoration import UNet, save_weights
-from noiseda.training.ship import snapshot
+from noiseda.training.finish import snapshot
 from noiseda_research.comparison.scores import curve
 
 

@@ -16,17 +16,18 @@ from typing import Any
 
 import jsonargparse
 
-from noiseda import completion, extensions, help_pages, streams, wording
+from noiseda import completion, extensions, help_pages, streams
+from noiseda import help_text as wording
 from noiseda.as_written import shortened
 from noiseda.config import AdaptSettings
 from noiseda.errors import Interrupted, UserError
+from noiseda.help_text import Parser
 from noiseda.in_full import in_full, with_presets
 from noiseda.limits import check_numbers
 from noiseda.plain_yaml import unmarked
 from noiseda.settings_file import presets
 from noiseda.signatures import parameters, summary
 from noiseda.strategy_flags import check_flags
-from noiseda.wording import Parser
 
 Command = Callable[..., object]
 

@@ -17,10 +17,10 @@ from itertools import pairwise
 from noiseda.as_written import shortened
 from noiseda.config import AdaptSettings, StrategyChoice
 from noiseda.errors import UserError
+from noiseda.help_text import Help, Parser
 from noiseda.settings_file import presets
 from noiseda.strategy_flags import sections_of
 from noiseda.suggestions import nearest
-from noiseda.wording import Help, Parser
 
 COMMON = (
     ("what to adapt to", (

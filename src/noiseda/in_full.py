@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from noiseda import wording
+from noiseda import help_text as wording
 from noiseda.as_written import shortened
 from noiseda.errors import UserError
+from noiseda.help_text import Parser
 from noiseda.settings_file import flatten, read_settings
-from noiseda.wording import Parser
 
 _LONG = 1000  # characters of a name from which on its beginning alone is shown
 

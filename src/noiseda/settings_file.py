@@ -18,7 +18,7 @@ LARGEST = 256 * 1024
 """Bytes of a settings file that is read: a hundred times as many as any needs."""
 
 # Settings that change how a run is observed or carried out, not what it computes: they may differ when it is resumed.
-# Of batch and accumulate, the product with the number of processes is kept (training/claim.py).
+# Of batch and accumulate, the product with the number of processes is kept (training/run_directory.py).
 _RESUME_FREELY = (
     "out",
     "cache",

@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonargparse
 
-from noiseda import wording
+from noiseda import help_text as wording
 from noiseda.config import AdaptSettings
 from noiseda.errors import UserError
 from noiseda.plain_yaml import as_read, unmarked

@@ -13,7 +13,7 @@ from noiseda.adaptation.catalogue import STRATEGIES, build
 from noiseda.config import RestorerSettings, StrategyName
 from noiseda.errors import UserError
 from noiseda.training import describe
-from noiseda.training.assemble import build_objective, build_optimizer
+from noiseda.training.build import build_objective, build_optimizer
 from tests.adaptation.examples import batch
 from tests.restoration.networks import SMALL
 from tests.training.photographs import folder, small

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from noiseda import cli
-from noiseda.adaptation.risk import Risk
 from noiseda.assessment.judge import Verdict, judge
-from noiseda.data import matching
+from noiseda.assessment.sure import Risk
 from noiseda.errors import UserError
+from noiseda.estimation import noise as matching
 from noiseda.images import Picture, write
 from noiseda.restoration import UNet, load
 from noiseda.restoration.weights import save_weights
-from tests.adaptation.test_risk import photographs
+from tests.assessment.test_sure import photographs
 
 
 @pytest.fixture(scope="module")

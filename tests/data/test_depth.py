@@ -13,18 +13,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from noiseda.adaptation.risk import RiskEstimate
+from noiseda.assessment.proxy_pairs import look_alikes
+from noiseda.assessment.sure import RiskEstimate
 from noiseda.data import unpacked
 from noiseda.data.cache import ImageStore, decode
 from noiseda.data.check import check_folder
 from noiseda.data.depth import Depth, depth_of, shown
 from noiseda.data.fetch import ShardCache
-from noiseda.data.look_alikes import look_alikes
-from noiseda.data.matching import Matched, looks_of, simulate, some
 from noiseda.data.pack import pack
 from noiseda.data.shards import find_shards
 from noiseda.data.stream import ShardStream
 from noiseda.data.unpacked import UnpackedShard, is_whole
+from noiseda.estimation.noise import Matched, looks_of, simulate, some
 from noiseda.images import FULL, Picture, from_integers, read, write
 
 SIDE = 40

@@ -15,12 +15,12 @@ from torch.utils.data import DataLoader
 
 from noiseda.address import Location, Url
 from noiseda.data import download, fetch
-from noiseda.data.ahead import Ahead
 from noiseda.data.batches import Batch, DomainBatches, Domains, generator
 from noiseda.data.cache import decode
 from noiseda.data.fetch import ShardCache
 from noiseda.data.noise import White
 from noiseda.data.pack import pack
+from noiseda.data.prefetch import Ahead
 from noiseda.data.shards import Shard, ShardSet, find_shards
 from noiseda.data.stream import ShardStream
 from noiseda.errors import UserError

@@ -15,7 +15,7 @@ from noiseda.errors import UserError, WeightsError
 from noiseda.inference import export as exporting
 from noiseda.inference.export import HALF_TOLERANCE, TOLERANCE, export
 from noiseda.restoration import load, read_metadata, save_weights
-from noiseda.restoration.foreign import theirs
+from noiseda.restoration.spandrel_models import theirs
 from tests.restoration.networks import built, enlarging
 
 SIZES = [(64, 64), (45, 70), (17, 130)]

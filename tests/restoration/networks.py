@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional
 
 from noiseda.restoration import Restorer, build_restorer
-from noiseda.restoration.foreign import registry, theirs
+from noiseda.restoration.spandrel_models import registry, theirs
 from noiseda.restorer_settings import RestorerSettings
 
 SMALL = {

@@ -6,7 +6,7 @@ import torch
 from noiseda.errors import UserError
 from noiseda.restoration import build_restorer, load, read_metadata, save_weights
 from noiseda.restoration.catalogue import NETWORKS, parameters
-from noiseda.restoration.foreign import FEATURES, IDLE, Foreign
+from noiseda.restoration.spandrel_models import FEATURES, IDLE, Foreign
 from noiseda.restorer_settings import SIZES, RestorerSettings
 from tests.restoration.networks import SMALL, built
 

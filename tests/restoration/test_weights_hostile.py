@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from noiseda.errors import UserError, WeightsError
 from noiseda.restoration import UNet, load
-from noiseda.restoration.foreign import registry, theirs
+from noiseda.restoration.spandrel_models import registry, theirs
 
 FIRST = {"unet": "down.0.0.weight", "nafnet": "intro.weight"}
 GIGABYTE = 2**30

@@ -13,7 +13,7 @@ from torch import nn
 
 from noiseda.errors import WeightsError
 from noiseda.restoration import UNet, found, load
-from noiseda.restoration.foreign import theirs
+from noiseda.restoration.spandrel_models import theirs
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from noiseda.adaptation import SyntheticOnly, Terms
-from noiseda.data import matching
+from noiseda.estimation import noise as matching
 from tests.training.photographs import CLEAN, REAL, folder, save
 
 

@@ -16,7 +16,7 @@ from noiseda.inference import restore_files
 from noiseda.restoration import load, read_metadata
 from noiseda.restoration.catalogue import NETWORKS
 from noiseda.training import adapt
-from noiseda.training.assemble import build_objective, build_optimizer, check_baseline
+from noiseda.training.build import build_objective, build_optimizer, check_baseline
 from noiseda.training.cost import describe
 from noiseda.training.fitting import fit
 from noiseda.training.start import start_of

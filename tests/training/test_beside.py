@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from noiseda.errors import UserError
-from noiseda.training.assemble import list_images
 from noiseda.training.beside import list_others
+from noiseda.training.build import list_images
 from noiseda.training.cost import describe
 from noiseda.training.run import prepare
 from tests.training.photographs import CLEAN, folder, small

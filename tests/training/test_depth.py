@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from noiseda.assessment.verdict import estimate
 from noiseda.config import DegradationSettings, RestorerSettings
-from noiseda.data import matching
 from noiseda.errors import UserError
+from noiseda.estimation import noise as matching
 from noiseda.images import FULL, Picture, from_integers, write
 from noiseda.restoration import load
 from noiseda.restoration.weights import read_metadata
 from noiseda.training import adapt
 from noiseda.training.run import prepare
-from noiseda.training.verdict import estimate
 from tests.training.photographs import folder, small
 
 SIGMA = 150.0

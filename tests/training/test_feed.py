@@ -13,11 +13,11 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from noiseda.data.ahead import Ahead
 from noiseda.data.batches import DomainBatches
+from noiseda.data.prefetch import Ahead
 from noiseda.errors import Interrupted, UserError
 from noiseda.training import adapt, checkpoints, feed, parcel
-from noiseda.training.assemble import build_objective, list_images, load_domains
+from noiseda.training.build import build_objective, list_images, load_domains
 from noiseda.training.ema import MovingAverage
 from noiseda.training.feed import Feed, Starved, lost
 from noiseda.training.interrupt import StopRequest

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from noiseda.errors import UserError
-from noiseda.training import adapt, checkpoints, ship
+from noiseda.training import adapt, checkpoints
+from noiseda.training import finish as ship
 from noiseda.training.ema import MovingAverage
-from noiseda.training.journal import Journal
+from noiseda.training.logger import Journal
 from tests.training.photographs import small
 from tests.training.test_resume import assert_same_result
 

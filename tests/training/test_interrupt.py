@@ -10,7 +10,7 @@ import pytest
 
 from noiseda.training import adapt, checkpoints
 from noiseda.training.interrupt import StopRequest
-from noiseda.training.journal import read_log
+from noiseda.training.logger import read_log
 from tests.training.photographs import as_flags, small
 
 

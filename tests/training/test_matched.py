@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from noiseda.config import AdaptSettings, DegradationSettings, RestorerSettings, Task
-from noiseda.data.matching import Matched
-from noiseda.data.population import DRAWS
 from noiseda.errors import UserError
+from noiseda.estimation.empirical_bayes import DRAWS
+from noiseda.estimation.noise import Matched
 from noiseda.strategy_settings import Neighbor2NeighborSettings
 from noiseda.training import Evidence, adapt, resolve
 from noiseda.training.cost import describe

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from noiseda.config import AdaptSettings, MeanTeacherSettings, RestorerSettings, TrainingSettings
-from noiseda.data.matching import Matched
+from noiseda.estimation.noise import Matched
 from noiseda.settings_file import flatten, from_tree, to_tree
 from noiseda.training import Evidence, resolve
 from tests.test_config import UNUSUAL

@@ -21,7 +21,7 @@ from noiseda.config import AdaptSettings, ObjectiveSettings
 from noiseda.errors import UserError
 from noiseda.settings_file import write_settings
 from noiseda.training import adapt, checkpoints
-from noiseda.training.journal import read_log
+from noiseda.training.logger import read_log
 from tests.training.photographs import REAL, as_flags, folder, pairs, small
 
 # Each process keeps what it holds when its run ends; process 1 can be asked to stop after its third step; a run can be
@@ -197,7 +197,7 @@ def test_two_processes_train_what_one_of_twice_the_batch_trains(together: Path, 
 
 
 def test_the_runs_went_somewhere_to_be_compared(together: Path) -> None:
-    from noiseda.training.assemble import build_objective
+    from noiseda.training.build import build_objective
 
     start = build_objective(run_of(together, "start", batch=4)).state_dict()
     end = last(together, "one-at-times")["strategy"]

@@ -18,9 +18,9 @@ from safetensors.torch import load_file
 from noiseda.config import AdaptSettings, ObjectiveSettings, PredictorSettings, RestorerSettings
 from noiseda.errors import Interrupted, UserError
 from noiseda.training import adapt, checkpoints
-from noiseda.training.claim import check_claim, claim
 from noiseda.training.ema import MovingAverage
-from noiseda.training.journal import read_log
+from noiseda.training.logger import read_log
+from noiseda.training.run_directory import check_claim, claim
 from tests.forks import PROCESSES
 from tests.training.photographs import folder, pairs, small
 

@@ -25,7 +25,7 @@ from noiseda.restoration import load, read_metadata
 from noiseda.settings_file import to_tree
 from noiseda.storage import atomic
 from noiseda.training import adapt, checkpoints
-from noiseda.training.journal import read_log
+from noiseda.training.logger import read_log
 from tests.training.photographs import CLEAN, REAL, pairs, save, small
 
 
@@ -87,7 +87,7 @@ def test_the_average_of_the_weights_is_what_is_shipped(where: Path) -> None:
 
 def test_the_best_scored_weights_are_shipped(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([20.0, 20.0, 30.0, 32.0, 25.0, 25.0, *[31.0] * 4])  # two pairs, three times, and for the verdict
-    monkeypatch.setattr("noiseda.training.verdict.psnr", lambda *_: torch.tensor([next(scores)]))
+    monkeypatch.setattr("noiseda.assessment.verdict.psnr", lambda *_: torch.tensor([next(scores)]))
     settings = small(where, validation=pairs(where / "validation"), validate_every=2)
     summary = adapt(settings)
     assert summary.validation == {"step": 4, "psnr": 31.0, "score": 31.0}
@@ -319,10 +319,10 @@ class Full:
 FULL = {
     "cache": ("noiseda.data.cache.atomic", "--cache .*cache cannot be written"),
     "settings": ("noiseda.settings_file.atomic", "--out .* cannot be written"),
-    "log": ("noiseda.training.journal.atomic", "the log in --out .* cannot be written"),
+    "log": ("noiseda.training.logger.atomic", "the log in --out .* cannot be written"),
     "checkpoint": ("noiseda.training.checkpoints.atomic", r"the checkpoint .*step-00000003\.pt"),
     "weights": ("noiseda.restoration.weights.atomic", r"the weights file .*restorer\.safetensors"),
-    "summary": ("noiseda.training.ship.atomic", r"cannot write .*summary\.json"),
+    "summary": ("noiseda.training.finish.atomic", r"cannot write .*summary\.json"),
 }
 
 

@@ -19,7 +19,7 @@ from noiseda.data import download
 from noiseda.data.pack import pack
 from noiseda.errors import Interrupted, UserError
 from noiseda.training import adapt
-from noiseda.training.assemble import fingerprint, list_images
+from noiseda.training.build import fingerprint, list_images
 from noiseda.training.ema import MovingAverage
 from tests.data.served import Server, served
 from tests.training.photographs import REAL, as_flags, folder, pairs, small

@@ -9,7 +9,7 @@ import torch
 from noiseda.adaptation.catalogue import STRATEGIES
 from noiseda.config import AdaptSettings
 from noiseda.data.batches import DomainBatches
-from noiseda.training.assemble import build_objective, list_images, load_domains
+from noiseda.training.build import build_objective, list_images, load_domains
 from noiseda.training.steps import Steps
 from tests.training.photographs import small
 

@@ -20,7 +20,7 @@ from noiseda.adaptation.objective import Objective, Terms, Weights, charbonnier,
 from noiseda.adaptation.ramp import ramp
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
-from noiseda.restoration.contract import pad_to_multiple
+from noiseda.restoration.base import pad_to_multiple
 from noiseda.strategy_settings import BlindSpotSettings
 
 REPLACED = 0.16

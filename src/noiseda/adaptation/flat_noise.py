@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from noiseda.adaptation.judge import Judge
+from noiseda.adaptation.frozen_reference import Judge
 from noiseda.adaptation.objective import Objective, Terms, Weights, charbonnier
 from noiseda.adaptation.ramp import ramp
 from noiseda.adaptation.real_noise import Picks, RealNoise, brightness

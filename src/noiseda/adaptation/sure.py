@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from noiseda.adaptation.judge import Judge
+from noiseda.adaptation.frozen_reference import Judge
 from noiseda.adaptation.objective import Objective, Terms, Weights, charbonnier
 from noiseda.adaptation.ramp import ramp
 from noiseda.adaptation.real_noise import Picks, RealNoise, power

@@ -11,21 +11,21 @@ from statistics import fmean
 from rich.console import Console
 from rich.text import Text
 
-from noiseda.adaptation.risk import Risk, RiskEstimate
+import noiseda.assessment.verdict as two_witnesses
+from noiseda.assessment.proxy_pairs import look_of
+from noiseda.assessment.sure import Risk, RiskEstimate
 from noiseda.config import AdaptSettings, Task
 from noiseda.data.batches import generator
 from noiseda.data.depth import Depth, depth_of, shown
 from noiseda.data.folders import spread
-from noiseda.data.look_alikes import look_of
 from noiseda.errors import UserError
 from noiseda.evaluation.interval import interval
 from noiseda.images import find_images, list_folder, read
 from noiseda.inference import restore_tensor
 from noiseda.precision import FULL
 from noiseda.restoration import Restorer, load, task_of
+from noiseda.restoration.as_trained import check_keeps_size
 from noiseda.tasks import TASKS
-from noiseda.training import verdict as two_witnesses
-from noiseda.training.as_trained import check_keeps_size
 
 
 @dataclass(frozen=True)

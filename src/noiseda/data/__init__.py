@@ -4,7 +4,6 @@ from noiseda.data.batches import DomainBatches, generator
 from noiseda.data.degradations import DEGRADATIONS, degradation
 from noiseda.data.depth import depth_of
 from noiseda.data.folders import paired_folder, spread
-from noiseda.data.kernels import MatchedBlur
 from noiseda.data.noise import White
 from noiseda.data.rain import Drops
 
@@ -12,7 +11,6 @@ __all__ = [
     "DEGRADATIONS",
     "DomainBatches",
     "Drops",
-    "MatchedBlur",
     "White",
     "degradation",
     "depth_of",

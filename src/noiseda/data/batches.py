@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 
 from noiseda.data.cache import Drawn
 from noiseda.data.degradations import Degrade
-from noiseda.data.draws import uniform
+from noiseda.data.sampling import uniform
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from noiseda.data.camera import linear_from_srgb, srgb_from_linear
-from noiseda.data.draws import Range, check_strength, log_uniform, one_thread, uniform
+from noiseda.data.sampling import Range, check_strength, log_uniform, one_thread, uniform
 
 _INSTANTS = 384  # samples of a trajectory: closer than a pixel for any plausible shake
 

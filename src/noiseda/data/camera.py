@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from noiseda.data.draws import Range, check_strength, integer, log_uniform, one_thread, uniform
+from noiseda.data.sampling import Range, check_strength, integer, log_uniform, one_thread, uniform
 from noiseda.images import jpeg
 
 Demosaic = Literal["bilinear", "malvar"]

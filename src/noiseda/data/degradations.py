@@ -16,10 +16,10 @@ from torch import Tensor
 
 from noiseda.data.blur import CameraShake, Defocus, FrameAverage
 from noiseda.data.camera import Camera, Shrunk
-from noiseda.data.draws import Range, integer
 from noiseda.data.noise import PoissonGaussian, Shot, White
 from noiseda.data.phone import Phone
 from noiseda.data.rain import Drops, Streaks
+from noiseda.data.sampling import Range, integer
 from noiseda.errors import UserError
 from noiseda.tasks import MATCHED, TASKS
 from noiseda.tasks import TaskName as Task

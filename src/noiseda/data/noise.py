@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from noiseda.data.camera import linear_from_srgb, srgb_from_linear
-from noiseda.data.draws import Range, check_strength, log_uniform, one_thread, uniform
+from noiseda.data.sampling import Range, check_strength, log_uniform, one_thread, uniform
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from noiseda.data.camera import Camera, compress
-from noiseda.data.draws import Range, check_strength, one_thread, uniform
+from noiseda.data.sampling import Range, check_strength, one_thread, uniform
 
 # BT.601, full range: luma, and the two differences of colour.
 _TO_YCC = torch.tensor([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from noiseda.data.draws import Range, check_strength, integer, one_thread, uniform
+from noiseda.data.sampling import Range, check_strength, integer, one_thread, uniform
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from noiseda.errors import UserError
 from noiseda.inference import onnx_runtime
 from noiseda.precision import in_bf16, lay_out
 from noiseda.restoration import Restorer
-from noiseda.restoration.foreign import Foreign
+from noiseda.restoration.spandrel_models import Foreign
 
 Backend: TypeAlias = Literal["auto", "eager", "compiled", "onnxruntime"]
 

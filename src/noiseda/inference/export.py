@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from noiseda.errors import UserError
 from noiseda.inference.card import card
 from noiseda.restoration import Restorer, load
-from noiseda.restoration.foreign import descriptor_of
 from noiseda.restoration.layout import laid_out
+from noiseda.restoration.spandrel_models import descriptor_of
 from noiseda.restoration.weights import metadata_of
 from noiseda.storage import atomic, spelt
 

@@ -18,9 +18,9 @@ from noiseda.errors import ImageError, UserError
 from noiseda.images import Listing
 from noiseda.inference.backends import Backend, prepare
 from noiseda.inference.ledger import Ledger
+from noiseda.inference.pipeline import Account, Job, Settle, Written, relay
 from noiseda.inference.plan import Format, plan
 from noiseda.inference.progress import Progress, progress
-from noiseda.inference.relay import Account, Job, Settle, Written, relay
 from noiseda.inference.resume import Resumed, digest_of, way_of
 from noiseda.inference.tiling import Model, Tiler, check_tiling, inferring
 from noiseda.precision import FULL, fastest
@@ -203,7 +203,7 @@ def restore_jobs(
         overlap: Least number of pixels that neighbouring tiles share.
         precision: fp32, bf16 or auto.
         max_megapixels: Larger images are skipped.
-        aside: See :func:`noiseda.inference.relay.relay`.
+        aside: See :func:`noiseda.inference.pipeline.relay`.
         account: See there.
     """
     began = time.perf_counter()

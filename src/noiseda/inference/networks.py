@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from noiseda.restoration import UNet
 from noiseda.restoration.catalogue import NETWORKS, Network, parameters
-from noiseda.restoration.foreign import EXTRA, installed
+from noiseda.restoration.spandrel_models import EXTRA, installed
 from noiseda.restorer_settings import SIZES
 
 SIDE = 128

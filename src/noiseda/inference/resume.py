@@ -16,7 +16,7 @@ from noiseda.config import Precision
 from noiseda.errors import UserError
 from noiseda.inference.backends import Backend, choose
 from noiseda.inference.ledger import Entry, Ledger, Mark, is_same, mark
-from noiseda.inference.relay import Account, Job
+from noiseda.inference.pipeline import Account, Job
 from noiseda.precision import in_bf16
 from noiseda.storage import PARTIAL
 

@@ -1,7 +1,7 @@
 """Degraded image -> restored image: the contract, the networks, and their files."""
 
+from noiseda.restoration.base import Restorer
 from noiseda.restoration.catalogue import build as build_restorer
-from noiseda.restoration.contract import Restorer
 from noiseda.restoration.introduce import teach_spandrel
 from noiseda.restoration.unet import UNet
 from noiseda.restoration.weights import load, read_metadata, save_weights, task_of

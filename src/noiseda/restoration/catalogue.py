@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from noiseda.errors import UserError
-from noiseda.restoration.contract import Restorer
-from noiseda.restoration.foreign import recognise, require, theirs
+from noiseda.restoration.base import Restorer
+from noiseda.restoration.spandrel_models import recognise, require, theirs
 from noiseda.restoration.unet import UNet
 from noiseda.restorer_settings import SIZES, RestorerSettings
 

@@ -9,9 +9,9 @@ from functools import cache
 from torch import nn
 
 from noiseda.errors import WeightsError
+from noiseda.restoration.base import Restorer
 from noiseda.restoration.contents import Contents
-from noiseda.restoration.contract import Restorer
-from noiseda.restoration.foreign import knows, recognise, unknown
+from noiseda.restoration.spandrel_models import knows, recognise, unknown
 from noiseda.restoration.stored import FLOATS, Stored, settle, shown
 from noiseda.restoration.unet import UNet
 from noiseda.restoration.wrappings import USUAL, Candidate, candidates

@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 from noiseda.errors import UserError
-from noiseda.restoration.foreign import registry
+from noiseda.restoration.spandrel_models import registry
 from noiseda.restoration.unet import UNet
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from noiseda.dims import AVERAGES, CONVOLUTIONS, LINEAR, check_dims
-from noiseda.restoration.contract import Restorer
+from noiseda.restoration.base import Restorer
 
 SLOPE = 0.2
 """Slope of LeakyReLU below zero."""

@@ -17,12 +17,12 @@ from torch import Tensor
 from noiseda.config import Task
 from noiseda.errors import UserError, WeightsError
 from noiseda.precision import FULL
+from noiseda.restoration.base import Restorer
 from noiseda.restoration.catalogue import NETWORKS
 from noiseda.restoration.contents import Contents, contents, json_of, metadata_in
-from noiseda.restoration.contract import Restorer
-from noiseda.restoration.foreign import recognise, require
 from noiseda.restoration.found import check_shapes, find
 from noiseda.restoration.layout import laid_out
+from noiseda.restoration.spandrel_models import recognise, require
 from noiseda.restoration.stored import settle, shown
 from noiseda.restoration.unet import UNet
 from noiseda.storage import atomic

@@ -2,12 +2,12 @@
 
 from noiseda.errors import Interrupted
 from noiseda.training.cost import Description, describe
+from noiseda.training.finish import Summary
 from noiseda.training.fitting import fit
-from noiseda.training.journal import read_log
+from noiseda.training.logger import read_log
 from noiseda.training.plan import Evidence, Plan, resolve
 from noiseda.training.provenance import provenance
 from noiseda.training.run import adapt
-from noiseda.training.ship import Summary
 
 __all__ = [
     "Description",

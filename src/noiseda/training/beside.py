@@ -15,7 +15,7 @@ def list_others(settings: AdaptSettings, groups: Mapping[str, Sized], *, quiet: 
 
     Args:
         settings: the run's settings.
-        groups: flag -> its images, from :func:`noiseda.training.assemble.list_images`.
+        groups: flag -> its images, from :func:`noiseda.training.build.list_images`.
         quiet: see :meth:`noiseda.listing.Listing.notes`.
     """
     flags: dict[str, list[str]] = {}

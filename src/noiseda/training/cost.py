@@ -12,11 +12,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from noiseda.config import AdaptSettings
 from noiseda.data.batches import Batch
-from noiseda.training.assemble import build_objective, check_baseline, check_degradation, list_images
 from noiseda.training.beside import list_others
-from noiseda.training.claim import check_claim
+from noiseda.training.build import build_objective, check_baseline, check_degradation, list_images
 from noiseda.training.plan import resolve
 from noiseda.training.room import check_room
+from noiseda.training.run_directory import check_claim
 from noiseda.training.start import check_start
 
 

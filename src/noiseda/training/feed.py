@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from noiseda.data.ahead import Ahead
 from noiseda.data.download import Stopped
+from noiseda.data.prefetch import Ahead
 from noiseda.errors import UserError
 from noiseda.training.interrupt import StopRequest, leave_signals
 from noiseda.training.parcel import SHARED, SPARE, Sent, free_bytes, opened, size_of

@@ -10,25 +10,25 @@ import torch
 from accelerate import Accelerator
 
 from noiseda.adaptation import Objective
+from noiseda.assessment.retention import earlier_weights, first_step
+from noiseda.assessment.verdict import Trial, with_estimate
 from noiseda.config import TrainingSettings
 from noiseda.data.batches import Batches, DomainBatches, Domains
 from noiseda.data.drawn import DrawnBatches, Sample
 from noiseda.errors import UserError
 from noiseda.precision import lay_out, memory_format
 from noiseda.restoration import Restorer
-from noiseda.training.as_trained import check_keeps_size, load_as_trained
-from noiseda.training.assemble import build_optimizer, files_of
-from noiseda.training.claim import claim_objects
+from noiseda.restoration.as_trained import check_keeps_size, load_as_trained
+from noiseda.training.build import build_optimizer, files_of
+from noiseda.training.distributed import check_same, losing_peers
 from noiseda.training.ema import MovingAverage
+from noiseda.training.finish import Summary, ship
 from noiseda.training.interrupt import StopRequest
 from noiseda.training.loop import train
 from noiseda.training.lr_schedule import LR_SCHEDULES, LrSchedule
-from noiseda.training.memory import earlier_weights, first_step
+from noiseda.training.run_directory import claim_objects
 from noiseda.training.sharding import shard
-from noiseda.training.ship import Summary, ship
 from noiseda.training.state import Case, Run, resume
-from noiseda.training.together import check_same, losing_peers
-from noiseda.training.verdict import Trial, with_estimate
 
 Data = Domains | Batches | Callable[[torch.Generator], Sample]
 """Photographs of both domains; or batches by number; or what draws one sample."""

@@ -12,22 +12,22 @@ import torch
 from torch import Tensor
 
 from noiseda.adaptation import Terms
-from noiseda.data.ahead import Ahead
+from noiseda.assessment.retention import earlier_weights, first_step
+from noiseda.assessment.verdict import Trial, standing, with_estimate
 from noiseda.data.batches import Batch, generator
+from noiseda.data.prefetch import Ahead
 from noiseda.errors import Interrupted, UserError
 from noiseda.precision import autocast, memory_format
-from noiseda.training.assemble import files_of
-from noiseda.training.claim import samples_a_step
+from noiseda.training.build import files_of
+from noiseda.training.distributed import as_first
 from noiseda.training.feed import Feed, Starved
+from noiseda.training.finish import snapshot, write_weights
 from noiseda.training.interrupt import StopRequest
-from noiseda.training.journal import Journal, say
-from noiseda.training.memory import earlier_weights, first_step
+from noiseda.training.logger import Journal, say
 from noiseda.training.optimizer import clip_gradients, gradient_norm
-from noiseda.training.ship import snapshot, write_weights
+from noiseda.training.run_directory import samples_a_step
 from noiseda.training.state import Run, advice, blown, leave, look_back, save
 from noiseda.training.steps import Steps
-from noiseda.training.together import as_first
-from noiseda.training.verdict import Trial, standing, with_estimate
 
 
 def train(run: Run, stop: StopRequest) -> None:

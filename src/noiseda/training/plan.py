@@ -7,7 +7,7 @@ from typing import cast
 
 from noiseda.config import AdaptSettings, Decay, StrategyName
 from noiseda.data.degradations import Degradation
-from noiseda.data.matching import Matched
+from noiseda.estimation.noise import Matched
 from noiseda.tasks import TASKS
 
 CHOSEN = {

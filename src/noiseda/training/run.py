@@ -10,15 +10,18 @@ from typing import Any
 from accelerate import Accelerator
 from torch import Tensor
 
+from noiseda.assessment.verdict import trial
 from noiseda.config import AdaptSettings
 from noiseda.data.batches import Domains
 from noiseda.data.cache import ImageStore, Skipped
 from noiseda.data.degradations import Degradation
 from noiseda.data.depth import Depth
+from noiseda.data.validation import load_validation
 from noiseda.precision import FULL
 from noiseda.settings_file import write_settings
 from noiseda.tasks import TASKS
-from noiseda.training.assemble import (
+from noiseda.training.beside import list_others
+from noiseda.training.build import (
     Listed,
     build_objective,
     check_baseline,
@@ -27,22 +30,19 @@ from noiseda.training.assemble import (
     fingerprint,
     list_images,
     load_domains,
-    load_validation,
     pairs_of,
     without,
 )
-from noiseda.training.beside import list_others
-from noiseda.training.claim import claim
+from noiseda.training.distributed import main_first
+from noiseda.training.finish import Summary
 from noiseda.training.fitting import accelerator_of, begin, finish
-from noiseda.training.journal import say
+from noiseda.training.logger import say
 from noiseda.training.lr_schedule import LR_SCHEDULES
 from noiseda.training.plan import Evidence, Plan, resolve
 from noiseda.training.room import check_room
-from noiseda.training.ship import Summary
+from noiseda.training.run_directory import claim
 from noiseda.training.start import check_start
 from noiseda.training.state import Case, Run
-from noiseda.training.together import main_first
-from noiseda.training.verdict import trial
 
 log = logging.getLogger(__name__)
 

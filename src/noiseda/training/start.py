@@ -10,7 +10,7 @@ import torch
 from noiseda.config import RestorerSettings
 from noiseda.errors import UserError
 from noiseda.restoration import Restorer, build_restorer, load
-from noiseda.training.as_trained import check_keeps_size
+from noiseda.restoration.as_trained import check_keeps_size
 from noiseda.training.named import naming
 
 

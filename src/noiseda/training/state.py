@@ -12,24 +12,24 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from noiseda.adaptation import Objective
+from noiseda.assessment.verdict import Trial
 from noiseda.config import TrainingSettings
 from noiseda.data.batches import Batches
 from noiseda.data.cache import Skipped
 from noiseda.data.depth import EIGHT_BITS, Depth
 from noiseda.errors import Interrupted, UserError
 from noiseda.training import checkpoints
-from noiseda.training.assemble import Listed
-from noiseda.training.blow_up import WITHIN, BlowUp
-from noiseda.training.claim import samples_a_step
+from noiseda.training.build import Listed
+from noiseda.training.divergence import WITHIN, BlowUp
 from noiseda.training.ema import MovingAverage
 from noiseda.training.feed import Starved
-from noiseda.training.journal import say
+from noiseda.training.logger import say
 from noiseda.training.lr_schedule import LrSchedule
 from noiseda.training.old_names import renamed
 from noiseda.training.plan import Plan
 from noiseda.training.provenance import provenance
+from noiseda.training.run_directory import samples_a_step
 from noiseda.training.sharding import gather, load_module, load_optimizer, local
-from noiseda.training.verdict import Trial
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from noiseda import Task, UserError, find_images, load, read_image
 from noiseda.assessment import BlurredAgain, Restore, RiskEstimate, look_alikes, look_of
-from noiseda.data import MatchedBlur, depth_of, generator, spread
+from noiseda.data import depth_of, generator, spread
+from noiseda.estimation import MatchedBlur
 from noiseda.evaluation import SIGNALS, Niqe, borrowed_pairs, borrowed_score, centre, psnr, signals
 from noiseda.inference import restore_tensor
 from noiseda.precision import FULL, fastest

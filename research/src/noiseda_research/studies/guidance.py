@@ -28,7 +28,7 @@ from noiseda.adaptation.permutation import shuffle
 from noiseda.data import DomainBatches, generator
 from noiseda.settings_file import read_settings
 from noiseda.training import checkpoints
-from noiseda.training.assemble import build_objective, list_images, load_domains
+from noiseda.training.build import build_objective, list_images, load_domains
 
 LEVELS = (20, 100, 250, 500, 750, 950)
 BATCHES = 24

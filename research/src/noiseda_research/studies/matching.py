@@ -19,9 +19,9 @@ import torch
 
 from noiseda import find_images
 from noiseda.data import DEGRADATIONS, generator
-from noiseda.data.draws import log_uniform
-from noiseda.data.matching import CANDIDATES, looks_of, middle, simulate, some
-from noiseda.data.population import nearest, occurring
+from noiseda.data.sampling import log_uniform
+from noiseda.estimation.empirical_bayes import nearest, occurring
+from noiseda.estimation.noise import CANDIDATES, looks_of, middle, simulate, some
 
 PHOTOGRAPHS, SIDE = 60, 320
 

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from noiseda.assessment.retention import blend, keep, known_pairs
 from noiseda.config import DegradationSettings, RestorerSettings
 from noiseda.data.noise import White
 from noiseda.evaluation.metrics import psnr
@@ -18,7 +19,6 @@ from noiseda.restoration import Restorer, load
 from noiseda.strategy_settings import Neighbor2NeighborSettings
 from noiseda.tasks import TASKS
 from noiseda.training import adapt
-from noiseda.training.memory import blend, keep, known_pairs
 from tests.training.photographs import CLEAN, pairs, save, small
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from scipy.stats import multivariate_t
 
-from noiseda.data import population as populations
-from noiseda.data.population import DRAWS, Likelihood, nearest, occurring, strengths
+from noiseda.estimation import empirical_bayes as populations
+from noiseda.estimation.empirical_bayes import DRAWS, Likelihood, nearest, occurring, strengths
 
 RANGES = {"mild": (1.0, 100.0), "rough": (10.0, 1000.0)}
 

@@ -4,7 +4,7 @@ import pytest
 import skimage.data
 import torch
 
-from noiseda.adaptation.blurred_again import BlurredAgain
+from noiseda.assessment.reblur import BlurredAgain
 from noiseda.data.blur import exposed, shake_kernel
 from noiseda.errors import UserError
 

@@ -2,7 +2,7 @@
 
 Clean photographs are degraded by every candidate at many strengths; what the noise of flat places looks like is summed
 up in a few figures, for these as for the real photographs; how often each candidate and strength occurs among the real
-ones is told from all of them together (:mod:`noiseda.data.population`).
+ones is told from all of them together (:mod:`noiseda.estimation.empirical_bayes`).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from noiseda.config import DegradationSettings
 from noiseda.data.batches import generator as keyed
 from noiseda.data.degradations import DEGRADATIONS, Degradation, uncompressed
 from noiseda.data.depth import EIGHT_BITS, Depth, shown
-from noiseda.data.draws import Range, integer, log_uniform, one_thread
-from noiseda.data.population import RULES, occurring
+from noiseda.data.sampling import Range, integer, log_uniform, one_thread
 from noiseda.errors import ImageError, UserError
+from noiseda.estimation.empirical_bayes import RULES, occurring
 from noiseda.images import read
 from noiseda.precision import FULL
 from noiseda.storage import atomic

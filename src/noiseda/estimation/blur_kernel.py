@@ -21,9 +21,9 @@ from torch import Tensor
 
 from noiseda.data.blur import exposed, shake_kernel
 from noiseda.data.camera import linear_from_srgb
-from noiseda.data.draws import Range, integer, one_thread
-from noiseda.data.matching import middle, some
+from noiseda.data.sampling import Range, integer, one_thread
 from noiseda.errors import UserError
+from noiseda.estimation.noise import middle, some
 from noiseda.precision import FULL
 from noiseda.storage import atomic
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from noiseda.adaptation.risk import RiskEstimate
+from noiseda.assessment.sure import RiskEstimate
 from noiseda.errors import UserError
 
 

@@ -1,8 +1,9 @@
 """How well a restorer's photographs, blurred again as they were, match the blurred ones: told from these alone.
 
-A photograph x is blurred by a kernel k that is found in x itself (:mod:`noiseda.data.kernels`). Restored and blurred
-again it is k * f(x), and the nearer that is to x, the nearer is f(x) to the truth in all that the blur lets through: of
-the rest it says nothing. How well it ranks restorers is measured by the study ``verdicts`` (docs/results.md).
+A photograph x is blurred by a kernel k that is found in x itself (:mod:`noiseda.estimation.blur_kernel`). Restored and
+blurred again it is k * f(x), and the nearer that is to x, the nearer is f(x) to the truth in all that the blur lets
+through: of the rest it says nothing. How well it ranks restorers is measured by the study ``verdicts``
+(docs/results.md).
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from noiseda.adaptation.risk import Restore, Risk
+from noiseda.assessment.sure import Restore, Risk
 from noiseda.data.blur import convolve
 from noiseda.data.camera import linear_from_srgb
-from noiseda.data.kernels import LOOKED_AT, kernel_of
-from noiseda.data.matching import middle
 from noiseda.errors import UserError
+from noiseda.estimation.blur_kernel import LOOKED_AT, kernel_of
+from noiseda.estimation.noise import middle
 
 
 class BlurredAgain:

@@ -9,18 +9,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from noiseda.adaptation.risk import Risk
+from noiseda.assessment.sure import Risk
+from noiseda.assessment.verdict import Standing, Trial, Witness, estimate, judge, trial, trial_of, verdict, witness_of
 from noiseda.config import AdaptSettings, DegradationSettings, RestorerSettings
-from noiseda.data.kernels import MatchedBlur
-from noiseda.data.matching import Matched
 from noiseda.errors import UserError
+from noiseda.estimation.blur_kernel import MatchedBlur
+from noiseda.estimation.noise import Matched
 from noiseda.evaluation.metrics import psnr
 from noiseda.restoration import UNet
 from noiseda.strategy_settings import MeanTeacherSettings, Neighbor2NeighborSettings
 from noiseda.training import adapt
 from noiseda.training.cost import describe
-from noiseda.training.journal import read_log
-from noiseda.training.verdict import Standing, Trial, Witness, estimate, judge, trial, trial_of, verdict, witness_of
+from noiseda.training.logger import read_log
 from tests.training.photographs import CLEAN, REAL, pairs, save, small
 
 WHITE = DegradationSettings(kind="white")

@@ -1,6 +1,6 @@
 """When a run counts as blown up."""
 
-from noiseda.training.blow_up import LEAST, STEPS, TIMES, BlowUp
+from noiseda.training.divergence import LEAST, STEPS, TIMES, BlowUp
 
 # Gradient norms and losses as logs have them.
 

@@ -18,20 +18,20 @@ from statistics import fmean
 import torch
 from torch import Tensor, nn
 
+from noiseda.assessment.proxy_pairs import SIDE, look_alikes
+from noiseda.assessment.verdict import Pairs
 from noiseda.config import AdaptSettings, Precision
 from noiseda.data.batches import generator
 from noiseda.data.degradations import degradation, kinds
-from noiseda.data.look_alikes import SIDE, look_alikes
-from noiseda.data.matching import some
 from noiseda.data.noise import White
+from noiseda.data.validation import load_validation
+from noiseda.estimation.noise import some
 from noiseda.evaluation.label_free import centre
 from noiseda.evaluation.metrics import best_shift_psnr, psnr
 from noiseda.inference import restore_tensor
 from noiseda.precision import FULL
 from noiseda.restoration import Restorer
 from noiseda.tasks import MATCHED, TASKS
-from noiseda.training.assemble import load_validation
-from noiseda.training.verdict import Pairs
 
 SHIFT = 5
 """Largest shift, in pixels, of a photograph that was blurred (as the ``deblur`` protocol has it)."""

@@ -5,9 +5,9 @@ Two witnesses, each blind where the other sees (docs/results.md has how often th
 - *look-alikes*: clean photographs degraded as the user's look. Their truth is known; but their scenes are others. Rain
   has this witness alone, and is not made to look like the user's: it is the streaks of :mod:`noiseda.data.rain`.
 - *the user's own photographs*, whose scenes are right. For noise it is Stein's estimate of the error
-  (:mod:`noiseda.adaptation.risk`), which takes noise to average to zero, and must not judge a network that learnt from
+  (:mod:`noiseda.assessment.sure`), which takes noise to average to zero, and must not judge a network that learnt from
   it. For blur it is how well they match themselves, restored and blurred again
-  (:mod:`noiseda.adaptation.blurred_again`), which says nothing of what the blur has taken away.
+  (:mod:`noiseda.assessment.reblur`), which says nothing of what the blur has taken away.
 
 A gain is the mean of both in dB: of PSNR on the first, and of 10 log10 of the squared error on the second, which counts
 half for noise, a quarter for blur.
@@ -24,21 +24,21 @@ from statistics import fmean
 import numpy as np
 from torch import Tensor, nn
 
-from noiseda.adaptation.blurred_again import BlurredAgain
-from noiseda.adaptation.risk import FLAT, Restore, Risk, RiskEstimate
+from noiseda.assessment.proxy_pairs import look_alikes
+from noiseda.assessment.reblur import BlurredAgain
+from noiseda.assessment.sure import FLAT, Restore, Risk, RiskEstimate
 from noiseda.config import AdaptSettings, Precision
 from noiseda.data.batches import generator
 from noiseda.data.degradations import Degradation, degradation
 from noiseda.data.depth import EIGHT_BITS, Depth
-from noiseda.data.kernels import MatchedBlur
-from noiseda.data.look_alikes import look_alikes
-from noiseda.data.matching import Matched, some
 from noiseda.errors import UserError
+from noiseda.estimation.blur_kernel import MatchedBlur
+from noiseda.estimation.noise import Matched, some
 from noiseda.evaluation.metrics import psnr
 from noiseda.inference import restore_tensor
 from noiseda.precision import FULL
+from noiseda.restoration.as_trained import load_as_trained
 from noiseda.tasks import TASKS
-from noiseda.training.as_trained import load_as_trained
 
 Pairs = list[tuple[Tensor, Tensor]]
 """Degraded and clean images, (C, H, W) each."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from noiseda.adaptation import Objective, build
 from noiseda.address import Location, Url
@@ -18,21 +17,20 @@ from noiseda.config import AdaptSettings, TrainingSettings
 from noiseda.data.batches import Domains, Images
 from noiseda.data.cache import Skipped, decode
 from noiseda.data.degradations import Degradation, degradation, kinds
-from noiseda.data.depth import EIGHT_BITS, Depth, depth_of, shown
+from noiseda.data.depth import EIGHT_BITS, Depth, depth_of
 from noiseda.data.fetch import ShardCache
 from noiseda.data.folders import paired_folder
-from noiseda.data.kernels import matched_blur
-from noiseda.data.matching import Matched, matched
 from noiseda.data.shards import ShardSet, find_shards
 from noiseda.data.stream import ShardStream
-from noiseda.errors import ImageError, UserError
-from noiseda.images import SUFFIXES, find_images, read
-from noiseda.precision import FULL
+from noiseda.errors import UserError
+from noiseda.estimation.blur_kernel import matched_blur
+from noiseda.estimation.noise import Matched, matched
+from noiseda.images import SUFFIXES, find_images
 from noiseda.restoration import load
+from noiseda.restoration.as_trained import check_keeps_size
 from noiseda.tasks import MATCHED, PAIRS, TASKS
-from noiseda.training.as_trained import check_keeps_size
 from noiseda.training.beside import notes_of
-from noiseda.training.journal import say
+from noiseda.training.logger import say
 from noiseda.training.named import naming
 from noiseda.training.optimizer import Adam
 from noiseda.training.start import freeze, start_of
@@ -223,39 +221,6 @@ def load_domains(
     like = look(settings, without(groups, skipped), cache, deep)
     degrade, share = training_degradation(settings, like, deep)
     return Domains(synthetic, degrade, stores.get("real"), stores.get("reference"), share), skipped, like
-
-
-def load_validation(
-    settings: AdaptSettings, groups: Groups | ShardSet, white: int = FULL
-) -> tuple[list[tuple[Tensor, Tensor]], list[Skipped]]:
-    """Read the validation pairs whole.
-
-    Args:
-        settings: the run's settings.
-        groups: (input, target) files.
-        white: the white level of those of 16 bits (:mod:`noiseda.data.depth`).
-
-    Returns:
-        The pairs, (C, H, W) each, grey ones as colour where their partner is; and the images that cannot be read.
-
-    Raises:
-        UserError: where none can be read.
-    """
-    assert not isinstance(groups, ShardSet), "validation pairs lie in a folder"
-    pairs: list[tuple[Tensor, Tensor]] = []
-    skipped: list[Skipped] = []
-    for group in groups:
-        try:
-            x, y = shown([read(path, max_megapixels=settings.max_megapixels) for path in group], white)
-        except ImageError as error:
-            skipped += [Skipped(path, str(error)) for path in group if str(path) in str(error)]
-            continue
-        x, y = torch.broadcast_tensors(x, y)  # type: ignore[no-untyped-call]
-        pairs.append((x, y))
-    if groups and not pairs:
-        reasons = "; ".join(image.reason for image in skipped[:3])
-        raise UserError(f"--validation {settings.validation}: none of its {len(groups)} pairs can be used ({reasons})")
-    return pairs, skipped
 
 
 def without(groups: Listed, skipped: list[Skipped]) -> Listed:

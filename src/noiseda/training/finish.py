@@ -8,17 +8,17 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from noiseda.assessment.retention import Kept, earlier_files, first_step, keep, known_pairs
+from noiseda.assessment.verdict import Verdict, judge
 from noiseda.errors import UserError
 from noiseda.precision import FULL
 from noiseda.restoration import Restorer, save_weights
+from noiseda.restoration.as_trained import load_as_trained
 from noiseda.storage import atomic
 from noiseda.tasks import TASKS
-from noiseda.training.as_trained import load_as_trained
-from noiseda.training.assemble import files_of, pairs_of
-from noiseda.training.journal import read_log
-from noiseda.training.memory import Kept, earlier_files, first_step, keep, known_pairs
+from noiseda.training.build import files_of, pairs_of
+from noiseda.training.logger import read_log
 from noiseda.training.state import Run
-from noiseda.training.verdict import Verdict, judge
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Summary:
         validation: step and mean PSNR (dB) of the shipped weights on the validation pairs, else on look-alikes of the
             user's photographs, where there are any.
         kept: how far the adaptation was followed, and what it cost of what the network knew before: see
-            :class:`noiseda.training.memory.Kept`; None where there was nothing before.
+            :class:`noiseda.assessment.retention.Kept`; None where there was nothing before.
         blew_up: first step at which gradients had become many times as large as usual, so that what the network knew
-            was lost, and the run went back to its averaged weights (:mod:`noiseda.training.blow_up`); else None.
+            was lost, and the run went back to its averaged weights (:mod:`noiseda.training.divergence`); else None.
         rate: share of the learning rate that the run ended with: halved at each such step.
-        verdict: whether to use the weights, and why: see :class:`noiseda.training.verdict.Verdict`.
+        verdict: whether to use the weights, and why: see :class:`noiseda.assessment.verdict.Verdict`.
         made_by: version, commit, machine of the sitting that finished the run.
     """
 

@@ -8,7 +8,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from noiseda.errors import UserError
-from noiseda.training.journal import Journal, read_log
+from noiseda.training.logger import Journal, read_log
 
 
 def write(folder: Path, steps: range, start: int = 0) -> None:
@@ -81,7 +81,7 @@ def test_processes_beside_the_first_are_silent(tmp_path: Path, capsys: pytest.Ca
 
 def test_the_speed_counts_the_samples_of_all_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 104.0])
-    monkeypatch.setattr("noiseda.training.journal.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("noiseda.training.logger.time.perf_counter", lambda: next(clock))
     with Journal(tmp_path, steps=10, start=0, samples=24) as journal:
         journal.line(5, 5)
     (line,) = read_log(tmp_path / "log.jsonl")

@@ -9,16 +9,16 @@ from noiseda.adaptation.catalogue import STRATEGIES
 from noiseda.config import DegradationSettings, PredictorSettings, RestorerSettings
 from noiseda.data.cache import Skipped
 from noiseda.data.rain import Streaks
+from noiseda.data.validation import load_validation
 from noiseda.errors import UserError
 from noiseda.restoration import UNet, save_weights
 from noiseda.training import adapt
-from noiseda.training.assemble import (
+from noiseda.training.build import (
     build_objective,
     build_optimizer,
     fingerprint,
     list_images,
     load_domains,
-    load_validation,
     training_degradation,
     without,
 )

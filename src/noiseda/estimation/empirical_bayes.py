@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from noiseda.data.draws import Range, one_thread
+from noiseda.data.sampling import Range, one_thread
 
 LEVELS = 24
 """Strengths of each candidate that are told apart, evenly spread by octaves over its range."""

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from noiseda.data.draws import check_strength, integer, log_uniform, uniform
+from noiseda.data.sampling import check_strength, integer, log_uniform, uniform
 from noiseda.errors import UserError
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from noiseda.errors import UserError, WeightsError
-from noiseda.restoration.contract import Restorer
+from noiseda.restoration.base import Restorer
 from noiseda.restoration.frugal import Frugal, check_indices
 from noiseda.restoration.stored import shown
 from noiseda.restoration.torchvision_schema import import_torchvision

@@ -14,9 +14,9 @@ from torch import Tensor
 from noiseda.config import Task
 from noiseda.data.degradations import Degradation, degradation
 from noiseda.data.depth import EIGHT_BITS, Depth
-from noiseda.data.draws import integer
-from noiseda.data.kernels import matched_blur
-from noiseda.data.matching import matched
+from noiseda.data.sampling import integer
+from noiseda.estimation.blur_kernel import matched_blur
+from noiseda.estimation.noise import matched
 from noiseda.tasks import TASKS
 
 SIDE = 128
@@ -51,7 +51,7 @@ def look_alikes(
     """Cut patches from clean photographs, taken in turn, and degrade them.
 
     Args:
-        degrade: what the user's photographs went through (:mod:`noiseda.data.matching`).
+        degrade: what the user's photographs went through (:mod:`noiseda.estimation.noise`).
         clean: clean images (C, H, W) in [0, 1].
         count: number of pairs.
         generator: source of every draw.

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from noiseda.restoration import Restorer
-from noiseda.restoration.contract import pad_to_multiple
+from noiseda.restoration.base import pad_to_multiple
 
 
 class Spy(Restorer):

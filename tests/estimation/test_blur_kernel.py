@@ -9,8 +9,8 @@ from PIL import Image
 
 from noiseda.data.blur import convolve, exposed, shake_kernel
 from noiseda.data.degradations import degradation
-from noiseda.data.kernels import SHAKEN, SIDE, MatchedBlur, extent, kernel_of, matched_blur
 from noiseda.errors import UserError
+from noiseda.estimation.blur_kernel import SHAKEN, SIDE, MatchedBlur, extent, kernel_of, matched_blur
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -77,7 +77,7 @@ def test_kernels_are_drawn_in_every_orientation_beside_shakes_and_leave_grey_as_
 ) -> None:
     still = torch.ones(1, 1)
     widths = []
-    monkeypatch.setattr("noiseda.data.kernels.shake_kernel", lambda width, _: widths.append(width) or still)
+    monkeypatch.setattr("noiseda.estimation.blur_kernel.shake_kernel", lambda width, _: widths.append(width) or still)
     kernel = torch.zeros(5, 5)
     kernel[0, 1] = 1.0  # none of its eight orientations is another
     degrade = MatchedBlur(kernel[None], sigma=(0.0, 0.0))
@@ -102,7 +102,7 @@ def test_what_was_found_is_kept_and_read_again(tmp_path: Path, monkeypatch: pyte
     real = [save(tmp_path / "real/0.png", blurred(grey(), shake_kernel(9.0, seeded())))]
     first = matched_blur(real, tmp_path / "kept/kernels.json")
     assert "of 1 found" in str(first)
-    monkeypatch.setattr("noiseda.data.kernels.kernel_of", lambda image: pytest.fail("looked for again"))
+    monkeypatch.setattr("noiseda.estimation.blur_kernel.kernel_of", lambda image: pytest.fail("looked for again"))
     again = matched_blur(real, tmp_path / "kept/kernels.json")
     torch.testing.assert_close(again.kernels, first.kernels, atol=1e-6, rtol=0)
     image = torch.rand(3, 80, 80, generator=seeded())

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from noiseda.assessment.proxy_pairs import SIDE, look_alikes
 from noiseda.data.batches import generator
 from noiseda.data.degradations import degradation
-from noiseda.data.look_alikes import SIDE, look_alikes
 from noiseda.evaluation.metrics import psnr
 
 

@@ -10,11 +10,11 @@ import skimage.data
 import torch
 from PIL import Image
 
-from noiseda.data import matching
 from noiseda.data.degradations import degradation
-from noiseda.data.matching import Matched, looks_of, matched, simulate
-from noiseda.data.population import DRAWS, occurring
 from noiseda.errors import UserError
+from noiseda.estimation import noise as matching
+from noiseda.estimation.empirical_bayes import DRAWS, occurring
+from noiseda.estimation.noise import Matched, looks_of, matched, simulate
 
 
 def seeded(seed: int = 0) -> torch.Generator:

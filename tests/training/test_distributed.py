@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from noiseda.errors import UserError
-from noiseda.training import together
+from noiseda.training import distributed as together
 
 
 @dataclass

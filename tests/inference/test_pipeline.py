@@ -9,7 +9,7 @@ import pytest
 
 from noiseda import raster
 from noiseda.errors import ImageError
-from noiseda.inference import relay
+from noiseda.inference import pipeline as relay
 from noiseda.raster import Raster
 
 

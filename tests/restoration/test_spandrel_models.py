@@ -9,9 +9,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from noiseda.errors import UserError, WeightsError
-from noiseda.restoration import foreign, load, save_weights
-from noiseda.restoration.foreign import recognise, theirs
+from noiseda.restoration import load, save_weights
+from noiseda.restoration import spandrel_models as foreign
 from noiseda.restoration.introduce import teach_spandrel
+from noiseda.restoration.spandrel_models import recognise, theirs
 from tests.restoration.networks import built, enlarging
 
 spandrel = importlib.import_module("spandrel")
