@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from noiseda import cli, limits, streams
-from noiseda import help_text as wording
+from noiseda import cli, help_text, limits, streams
 from noiseda.config import AdaptSettings
 from noiseda.errors import UserError
 from noiseda.limits import check_numbers
@@ -57,10 +56,10 @@ def test_every_kind_of_flag_understands_nonsense_or_refuses_it_in_words():
         for action in cli.build_parser(command)._actions:
             if action.option_strings and getattr(action, "_typehint", None) is not None:
                 kinds[str(action._typehint)] = action._typehint
-    leaf = wording.parser("x", "")
+    leaf = help_text.parser("x", "")
     for number, kind in enumerate(kinds.values()):
         leaf.add_argument(f"--f{number}", type=kind, help="x")
-    wording.polish(leaf)
+    help_text.polish(leaf)
     assert len(kinds) > 30
     said = []
     for number in range(len(kinds)):

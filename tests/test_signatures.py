@@ -7,8 +7,7 @@ import sys
 
 import pytest
 
-from noiseda import cli, signatures
-from noiseda import help_text as wording
+from noiseda import cli, help_text, signatures
 from noiseda.as_written import is_path
 from noiseda.completion import flag
 
@@ -26,14 +25,14 @@ def test_it_finds_what_the_parser_has(command):
     found = {one.name: one for one in signatures.parameters(loader(command))}
     assert {*found} == {*has}
     for name, action in has.items():
-        hint, one = wording._hint(action), found[name]
+        hint, one = help_text._hint(action), found[name]
         assert one.path == is_path(hint), name
         assert one.positional == (not action.option_strings), name
         assert one.switch == (hint is bool and not action.default), name
-        assert [*one.choices] == (["true", "false"] if hint is bool and action.default else wording._choices(hint)), (
+        assert [*one.choices] == (["true", "false"] if hint is bool and action.default else help_text._choices(hint)), (
             name
         )
-        assert one.positional or flag(name) == wording._displayed(action.option_strings[0])
+        assert one.positional or flag(name) == help_text._displayed(action.option_strings[0])
 
 
 def test_a_loader_must_be_as_it_is_read():

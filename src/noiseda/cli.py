@@ -16,8 +16,7 @@ from typing import Any
 
 import jsonargparse
 
-from noiseda import completion, extensions, help_pages, streams
-from noiseda import help_text as wording
+from noiseda import completion, extensions, help_pages, help_text, streams
 from noiseda.as_written import shortened
 from noiseda.config import AdaptSettings
 from noiseda.errors import Interrupted, UserError
@@ -221,7 +220,7 @@ def parse(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
     command = next((name for name in COMMANDS if list(words[: len(name.split())]) == name.split()), None)
     if command is None:
         extensions.refuse(words)
-        raise Answer(wording.overview(words, COMMANDS))
+        raise Answer(help_text.overview(words, COMMANDS))
     leaf, rest = build_parser(command), words[len(command.split()) :]
     flags = rest[: rest.index("--")] if "--" in rest else rest
     if command == "adapt" and (page := help_pages.page(flags, leaf)) is not None:
@@ -246,9 +245,9 @@ def understand(words: Sequence[str], leaf: Parser, given: Sequence[str]) -> dict
         UserError: naming the word that is not understood, what was expected, and the nearest right one.
     """
     try:
-        parsed = leaf.parse_args(wording.spell(words, leaf))
+        parsed = leaf.parse_args(help_text.spell(words, leaf))
     except jsonargparse.ArgumentError as error:
-        raise UserError(wording.refusal(str(error), given, leaf)) from error
+        raise UserError(help_text.refusal(str(error), given, leaf)) from error
     arguments: dict[str, Any] = unmarked(leaf.instantiate(parsed).as_dict())
     arguments.pop("config", None)
     check_numbers(arguments)
@@ -264,15 +263,15 @@ def build_parser(command: str) -> Parser:
 def _built(command: str, load: Callable[[], Command]) -> Parser:
     prog = f"noiseda {command}"
     if (settings := _settings_of(command)) is not None:
-        leaf = wording.parser(prog, summary(load))
+        leaf = help_text.parser(prog, summary(load))
         help = f"YAML file of settings, or a preset. The presets are {', '.join(_presets(command))}."
         leaf.add_argument("--config", action="config", help=help)
         leaf.add_class_arguments(settings, as_group=False)
-        return wording.polish(leaf, _USAGE.get(command, "--config FILE [FLAGS]"))
+        return help_text.polish(leaf, _USAGE.get(command, "--config FILE [FLAGS]"))
     function = load()
-    leaf = wording.parser(prog, (function.__doc__ or "").split("\n")[0])
+    leaf = help_text.parser(prog, (function.__doc__ or "").split("\n")[0])
     leaf.add_function_arguments(function, as_group=False, as_positional=True)
-    return wording.polish(leaf)
+    return help_text.polish(leaf)
 
 
 _USAGE = {"adapt": "--real PATH (--clean PATH | --pairs PATH) [--config FILE] [FLAGS]"}

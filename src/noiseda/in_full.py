@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from noiseda import help_text as wording
+from noiseda import help_text
 from noiseda.as_written import shortened
 from noiseda.errors import UserError
 from noiseda.help_text import Parser
@@ -28,7 +28,7 @@ def with_presets(words: Sequence[str], known: Mapping[str, Path], leaf: Parser) 
     Raises:
         UserError: no such file or preset, or a file that cannot be read.
     """
-    found, paths = list(words), wording.path_names(leaf)
+    found, paths = list(words), help_text.path_names(leaf)
     for index, word in enumerate(found):
         flag, equals, value = word.partition("=")
         if flag != "--config" or not (equals or index + 1 < len(found)):
@@ -38,7 +38,7 @@ def with_presets(words: Sequence[str], known: Mapping[str, Path], leaf: Parser) 
             raise UserError(f"--config must be a file of settings, or a preset, not {value!r}")
         path = Path(value) if os.path.exists(value) else known.get(value)  # of any length
         if path is None:
-            near = wording.nearest(value, known)
+            near = help_text.nearest(value, known)
             shown = value if len(value) < _LONG else shortened(value)
             raise UserError(f"--config {shown}: no such file, and no such preset (there are {', '.join(known)}){near}")
         tree = flatten(read_settings(path))

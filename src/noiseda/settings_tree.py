@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonargparse
 
-from noiseda import help_text as wording
+from noiseda import help_text
 from noiseda.config import AdaptSettings
 from noiseda.errors import UserError
 from noiseda.plain_yaml import as_read, unmarked
@@ -38,11 +38,11 @@ def settings_from(tree: Mapping[str, Any], where: str = "settings") -> AdaptSett
     try:
         return AdaptSettings(**unmarked(leaf.instantiate(leaf.parse_object(as_read(dict(tree)))).as_dict()))
     except jsonargparse.ArgumentError as error:
-        raise UserError(f"{where}: {wording.refusal(str(error), [], leaf)}") from error
+        raise UserError(f"{where}: {help_text.refusal(str(error), [], leaf)}") from error
 
 
 @cache
-def _parser() -> wording.Parser:
-    leaf = wording.parser("noiseda adapt", "")
+def _parser() -> help_text.Parser:
+    leaf = help_text.parser("noiseda adapt", "")
     leaf.add_class_arguments(AdaptSettings, as_group=False)
     return leaf

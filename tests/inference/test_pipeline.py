@@ -9,7 +9,7 @@ import pytest
 
 from noiseda import raster
 from noiseda.errors import ImageError
-from noiseda.inference import pipeline as relay
+from noiseda.inference import pipeline
 from noiseda.raster import Raster
 
 
@@ -53,8 +53,8 @@ def same(job, source, settle):
 @pytest.mark.parametrize("aside", [True, False])
 def test_images_arrive_and_are_told_of_in_order(jobs, aside):
     told = []
-    relay.relay(jobs, same, lambda job, outcome: told.append((job, outcome)), max_megapixels=1, aside=aside)
-    assert told == [(job, relay.Written(600)) for job in jobs]
+    pipeline.relay(jobs, same, lambda job, outcome: told.append((job, outcome)), max_megapixels=1, aside=aside)
+    assert told == [(job, pipeline.Written(600)) for job in jobs]
     assert [raster.read(target).samples.mean() for _, target in jobs] == [0, 1, 2, 3, 4]
 
 
@@ -73,7 +73,7 @@ def test_the_next_is_read_while_one_is_restored(jobs, monkeypatch):
         assert began.wait(10)
         return source
 
-    relay.relay(jobs, restore, lambda *_: None, max_megapixels=1)
+    pipeline.relay(jobs, restore, lambda *_: None, max_megapixels=1)
     assert 2 <= watched.most <= 3
 
 
@@ -92,7 +92,7 @@ def test_one_is_restored_while_the_last_is_written(jobs, monkeypatch):
             restoring.set()
         return source
 
-    relay.relay(jobs, restore, lambda *_: None, max_megapixels=1)
+    pipeline.relay(jobs, restore, lambda *_: None, max_megapixels=1)
     assert all(target.exists() for _, target in jobs)
 
 
@@ -100,9 +100,9 @@ def test_one_is_restored_while_the_last_is_written(jobs, monkeypatch):
     ("limit", "aside", "most"), [(599, True, 1), (1199, True, 1), (1200, True, 2), (10**6, False, 1)]
 )
 def test_no_more_is_held_than_fits(jobs, monkeypatch, limit, aside, most):
-    monkeypatch.setattr(relay, "_IN_FLIGHT", limit)
+    monkeypatch.setattr(pipeline, "_IN_FLIGHT", limit)
     watched = Watched(monkeypatch)
-    relay.relay(jobs, same, lambda *_: None, max_megapixels=1, aside=aside)
+    pipeline.relay(jobs, same, lambda *_: None, max_megapixels=1, aside=aside)
     assert watched.most <= most
     assert len(list(jobs[0][1].parent.iterdir())) == 5
 
@@ -110,9 +110,9 @@ def test_no_more_is_held_than_fits(jobs, monkeypatch, limit, aside, most):
 @pytest.mark.parametrize(("limit", "most"), [(5999, 1), (6000, 2)])
 def test_what_becomes_larger_takes_more_room(jobs, monkeypatch, limit, most):
     """600 pixels that were read, and 4 x 600 that are to be written."""
-    monkeypatch.setattr(relay, "_IN_FLIGHT", limit)
+    monkeypatch.setattr(pipeline, "_IN_FLIGHT", limit)
     watched = Watched(monkeypatch)
-    relay.relay(jobs, same, lambda *_: None, max_megapixels=1, scale=2)
+    pipeline.relay(jobs, same, lambda *_: None, max_megapixels=1, scale=2)
     assert watched.most <= most
     assert len(list(jobs[0][1].parent.iterdir())) == 5
 
@@ -120,13 +120,13 @@ def test_what_becomes_larger_takes_more_room(jobs, monkeypatch, limit, most):
 def test_what_would_become_too_large_is_skipped_before_it_is_decoded(jobs, monkeypatch):
     monkeypatch.setattr(raster, "read", lambda *_, **__: pytest.fail("decoded"))
     told = []
-    relay.relay(jobs, same, lambda job, outcome: told.append(str(outcome)), max_megapixels=0.002, scale=2)
+    pipeline.relay(jobs, same, lambda job, outcome: told.append(str(outcome)), max_megapixels=0.002, scale=2)
     assert len(told) == 5
     assert "restored, 2 times as high and wide, it has 0.0 megapixels, more than the 0.002" in told[0]
 
 
 def test_skipped_images_make_room_too(jobs, monkeypatch):
-    monkeypatch.setattr(relay, "_IN_FLIGHT", 1)
+    monkeypatch.setattr(pipeline, "_IN_FLIGHT", 1)
     jobs[1][0].write_bytes(jobs[1][0].read_bytes()[:-20])  # its header is whole
     told = []
 
@@ -135,15 +135,15 @@ def test_skipped_images_make_room_too(jobs, monkeypatch):
             raise ImageError("not this one")
         return source
 
-    relay.relay(jobs, restore, lambda job, outcome: told.append(type(outcome)), max_megapixels=1)
-    assert told == [relay.Written, ImageError, relay.Written, ImageError, relay.Written]
+    pipeline.relay(jobs, restore, lambda job, outcome: told.append(type(outcome)), max_megapixels=1)
+    assert told == [pipeline.Written, ImageError, pipeline.Written, ImageError, pipeline.Written]
 
 
 @pytest.fixture
 def run(jobs, monkeypatch):
     """A run that Ctrl-C ends while the second image is restored, once a thread is in the midst of its work."""
-    closed, halfway, close = threading.Event(), threading.Event(), relay._Gate.close
-    monkeypatch.setattr(relay._Gate, "close", lambda self: (close(self), closed.set()))
+    closed, halfway, close = threading.Event(), threading.Event(), pipeline._Gate.close
+    monkeypatch.setattr(pipeline._Gate, "close", lambda self: (close(self), closed.set()))
 
     def restore(job, source, settle):
         if job[0].name == "1.png":
@@ -154,7 +154,7 @@ def run(jobs, monkeypatch):
     def run():
         before = threading.active_count()
         with pytest.raises(KeyboardInterrupt):
-            relay.relay(jobs, restore, lambda *_: None, max_megapixels=1)
+            pipeline.relay(jobs, restore, lambda *_: None, max_megapixels=1)
         assert threading.active_count() == before
         return sorted(os.listdir(jobs[0][1].parent))
 
@@ -205,4 +205,4 @@ def test_ctrl_c_drops_what_is_half_read(run, monkeypatch):
 
     monkeypatch.setattr(raster, "read", slow)
     run()
-    assert ends == [("2.png", relay._Stopped)]
+    assert ends == [("2.png", pipeline._Stopped)]

@@ -9,8 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from noiseda.errors import UserError, WeightsError
-from noiseda.restoration import load, save_weights
-from noiseda.restoration import spandrel_models as foreign
+from noiseda.restoration import load, save_weights, spandrel_models
 from noiseda.restoration.introduce import teach_spandrel
 from noiseda.restoration.spandrel_models import recognise, theirs
 from tests.restoration.networks import built, enlarging
@@ -87,7 +86,7 @@ def test_a_network_that_enlarges_states_its_scale_and_gives_what_spandrel_gives(
 def test_networks_for_faces_or_with_masks_are_refused(monkeypatch, told):
     descriptor = SimpleNamespace(architecture=SimpleNamespace(id="Theirs"), **told)
     known = SimpleNamespace(load=lambda state: descriptor)
-    monkeypatch.setattr(foreign, "registry", lambda: known)
+    monkeypatch.setattr(spandrel_models, "registry", lambda: known)
     with pytest.raises(WeightsError, match=rf"the network Theirs for {told['purpose']}; noiseda takes"):
         recognise({"weight": torch.zeros(1)}, "it")
 
@@ -150,10 +149,10 @@ def test_what_is_missing_is_named(monkeypatch, package, network, words):
         return whole(name, *rest)
 
     monkeypatch.setattr(importlib, "import_module", without)
-    foreign.registry.cache_clear()
+    spandrel_models.registry.cache_clear()
     with pytest.raises(UserError) as refused:
         built(network)
-    foreign.registry.cache_clear()
+    spandrel_models.registry.cache_clear()
     assert all(word in str(refused.value) for word in words)
 
 

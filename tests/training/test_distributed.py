@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from noiseda.errors import UserError
-from noiseda.training import distributed as together
+from noiseda.training import distributed
 
 
 @dataclass
@@ -32,12 +32,12 @@ class Process:
 
 def test_one_goes_first_then_one_of_each_other_machine_and_all_leave_together(monkeypatch: pytest.MonkeyPatch) -> None:
     store, happened = torch.distributed.HashStore(), []
-    monkeypatch.setattr(together, "_store", lambda: store)
-    monkeypatch.setattr(together, "_numbers", iter([7] * 4))
-    monkeypatch.setattr(together, "_PAUSE", 0.005)
+    monkeypatch.setattr(distributed, "_store", lambda: store)
+    monkeypatch.setattr(distributed, "_numbers", iter([7] * 4))
+    monkeypatch.setattr(distributed, "_PAUSE", 0.005)
 
     def work(rank: int) -> None:
-        with together.main_first(Process(rank)):  # type: ignore[arg-type]
+        with distributed.main_first(Process(rank)):  # type: ignore[arg-type]
             happened.append(f"begins {rank}")
             time.sleep(0.02)
             happened.append(f"ends {rank}")
@@ -57,24 +57,24 @@ def test_different_checkpoints_or_images_are_refused() -> None:
     files, other = "0" * 63 + "1", "f" * 64
     digest, others = int(files[:15], 16), int(other[:15], 16)
     same = Process(0, ((digest, 3),) * 3)
-    together.check_same(same, Path("o"), files=files, done=3)  # type: ignore[arg-type]
+    distributed.check_same(same, Path("o"), files=files, done=3)  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r"different checkpoints in --out o \(after steps \[0, 3, 3, 3\]\)"):
-        together.check_same(same, Path("o"), files=files, done=0)  # type: ignore[arg-type]
+        distributed.check_same(same, Path("o"), files=files, done=0)  # type: ignore[arg-type]
     apart = Process(0, ((digest, 3), (others, 3), (digest, 3)))
     with pytest.raises(UserError, match=r"processes \[2\] found other images"):
-        together.check_same(apart, Path("o"), files=files, done=3)  # type: ignore[arg-type]
+        distributed.check_same(apart, Path("o"), files=files, done=3)  # type: ignore[arg-type]
 
 
 def test_the_loss_of_a_peer_is_told_and_nothing_else_is_taken_for_it() -> None:
-    with pytest.raises(UserError, match="the same command continues"), together.losing_peers(Path("o")):
+    with pytest.raises(UserError, match="the same command continues"), distributed.losing_peers(Path("o")):
         raise RuntimeError("[/gloo/transport/tcp/pair.cc:553] Connection closed by peer")
-    with pytest.raises(UserError, match="has gone"), together.losing_peers(Path("o")):
+    with pytest.raises(UserError, match="has gone"), distributed.losing_peers(Path("o")):
         raise torch.distributed.DistBackendError("NCCL communicator was aborted")
-    with pytest.raises(RuntimeError, match="shape"), together.losing_peers(Path("o")):
+    with pytest.raises(RuntimeError, match="shape"), distributed.losing_peers(Path("o")):
         raise RuntimeError("shape mismatch")
 
 
 def test_one_process_alone_waits_for_nobody() -> None:
     alone = Process(0, num_processes=1)
-    with together.main_first(alone):  # type: ignore[arg-type]
-        together.check_same(alone, Path("o"), files="", done=0)  # type: ignore[arg-type]
+    with distributed.main_first(alone):  # type: ignore[arg-type]
+        distributed.check_same(alone, Path("o"), files="", done=0)  # type: ignore[arg-type]

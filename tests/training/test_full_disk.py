@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from noiseda.errors import UserError
-from noiseda.training import adapt, checkpoints
-from noiseda.training import finish as ship
+from noiseda.training import adapt, checkpoints, finish
 from noiseda.training.ema import MovingAverage
 from noiseda.training.logger import Journal
 from tests.training.photographs import small
@@ -112,4 +111,4 @@ def test_a_checkpoint_that_cannot_be_is_no_full_disk(tmp_path: Path) -> None:
 def test_a_snapshot_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "out").write_bytes(b"")
     with pytest.raises(UserError, match=r"cannot write .*000001\.safetensors: Not a directory; the last checkpoint"):
-        ship.write_weights(type("Run", (), {"case": None})(), tmp_path / "out/snapshots/000001.safetensors")
+        finish.write_weights(type("Run", (), {"case": None})(), tmp_path / "out/snapshots/000001.safetensors")
