@@ -42,6 +42,8 @@ def summary(load: Callable[[], object]) -> str:
     Args:
         load: a function that ends with ``from MODULE import NAME`` and ``return NAME``.
     """
+    if isinstance(load, Extension) and _found(load.point.module, load.point.attr) is None:  # not among our packages
+        return (load().__doc__ or "").split("\n")[0]
     _, node = _loaded(load)
     return (ast.get_docstring(node) or "").split("\n")[0] if isinstance(node, ast.FunctionDef | ast.ClassDef) else ""
 

@@ -24,6 +24,8 @@ from noiseda.training import adapt, checkpoints
 from noiseda.training.logger import read_log
 from tests.training.photographs import REAL, as_flags, folder, pairs, small
 
+pytestmark = pytest.mark.slow
+
 # Each process keeps what it holds when its run ends; process 1 can be asked to stop after its third step; a run can be
 # made to blow up: at step 61 of 80 its weights become ten times as large, and process 0 alone sees it in its loss.
 PATCHES = """
@@ -32,8 +34,6 @@ from noiseda.adaptation import SyntheticOnly
 from noiseda.training import fitting
 from noiseda.training.ema import MovingAverage
 from noiseda.training.sharding import local
-
-pytestmark = pytest.mark.slow
 
 RANK = os.environ["RANK"]
 update = MovingAverage.update

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -87,7 +88,7 @@ def test_the_average_of_the_weights_is_what_is_shipped(where: Path) -> None:
 
 def test_the_best_scored_weights_are_shipped(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([20.0, 20.0, 30.0, 32.0, 25.0, 25.0, *[31.0] * 4])  # two pairs, three times, and for the verdict
-    monkeypatch.setattr("noiseda.assessment.verdict.psnr", lambda *_: torch.tensor([next(scores)]))
+    monkeypatch.setattr(import_module("noiseda.assessment.verdict"), "psnr", lambda *_: torch.tensor([next(scores)]))
     settings = small(where, validation=pairs(where / "validation"), validate_every=2)
     summary = adapt(settings)
     assert summary.validation == {"step": 4, "psnr": 31.0, "score": 31.0}
@@ -378,6 +379,6 @@ def adapt_until_3(settings: Any) -> None:
 def test_a_finished_run_keeps_saying_what_made_it(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = small(where)
     first = adapt(settings)
-    monkeypatch.setattr("noiseda.training.provenance.commit", lambda: "another")
+    monkeypatch.setattr(import_module("noiseda.training.provenance"), "commit", lambda: "another")
     assert adapt(settings).made_by == first.made_by
     assert read_metadata(first.weights)["commit"] == first.made_by["commit"]
