@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from noiseda import cli
-from noiseda.assessment.judge import Verdict, judge
+from noiseda.assessment.judge import Estimates, judge
 from noiseda.assessment.sure import Risk
 from noiseda.errors import UserError
 from noiseda.estimation import noise as matching
@@ -70,7 +70,7 @@ def test_a_network_is_no_better_than_itself(place):
 
 def test_a_noisy_photograph_counts_no_more_than_a_clean_one():
     loud = Risk(restored=(0.01, 0.0001), noise=(0.04, 0.0004))
-    verdict = Verdict(adapted=Risk((0.008, 0.00012), loud.noise), baseline=loud)
+    verdict = Estimates(adapted=Risk((0.008, 0.00012), loud.noise), baseline=loud)
     mean, low, high = verdict.gain
     assert low < 0 < high
     assert mean == pytest.approx((0.002 / 0.2 - 0.00002 / 0.02) / (0.01 / 0.2 + 0.0001 / 0.02))

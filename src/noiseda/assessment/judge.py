@@ -11,9 +11,9 @@ from statistics import fmean
 from rich.console import Console
 from rich.text import Text
 
-import noiseda.assessment.verdict as two_witnesses
 from noiseda.assessment.proxy_pairs import look_of
 from noiseda.assessment.sure import Risk, RiskEstimate
+from noiseda.assessment.verdict import SMALLEST, Verdict, standing, trial_of, verdict, witness_of
 from noiseda.config import AdaptSettings, Task
 from noiseda.data.batches import generator
 from noiseda.data.depth import Depth, depth_of, shown
@@ -29,7 +29,7 @@ from noiseda.tasks import TASKS
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Estimates:
     """What was estimated of two networks on the same photographs.
 
     Attributes:
@@ -65,7 +65,7 @@ class Verdict:
 
 def judge(
     adapted: Path, baseline: Path, real: Path, *, clean: Path | None = None, photographs: int = 12, seed: int = 0
-) -> Verdict | two_witnesses.Verdict:
+) -> Estimates | Verdict:
     """Tell, without ground truth, whether an adapted network is better on some photographs than another one.
 
     The squared error of both is estimated from the photographs alone (Stein's unbiased risk estimate, with the noise of
@@ -113,9 +113,9 @@ def judge(
         estimate = RiskEstimate(images, lambda x: restore_tensor(networks[1], x), probes, levels=deep.levels)
     except UserError as error:
         raise UserError(f"{real}: {error}") from error
-    verdict = Verdict(*(estimate(lambda x, network=network: restore_tensor(network, x)) for network in networks))  # type: ignore[misc]
-    _show(verdict, adapted, baseline, len(images))
-    return verdict
+    found = Estimates(*(estimate(lambda x, network=network: restore_tensor(network, x)) for network in networks))  # type: ignore[misc]
+    _show(found, adapted, baseline, len(images))
+    return found
 
 
 def _two_witnesses(
@@ -127,16 +127,16 @@ def _two_witnesses(
     photographs: int,
     seed: int,
     deep: Depth,
-) -> two_witnesses.Verdict:
+) -> Verdict:
     """The verdict of ``noiseda adapt``, of two networks."""
     with tempfile.TemporaryDirectory() as folder:
         like = look_of(task, real, clean, Path(folder) / "look.json", seed, deep)
-    witness = two_witnesses.witness_of(like, real, networks[1], seed, photographs, deep=deep)
-    tried = two_witnesses.trial_of(like, clean, AdaptSettings().look_alikes, seed, witness, deep)
+    witness = witness_of(like, real, networks[1], seed, photographs, deep=deep)
+    tried = trial_of(like, clean, AdaptSettings().look_alikes, seed, witness, deep)
     if not tried.judging:
-        raise UserError(f"--clean holds no photograph of at least {two_witnesses.SMALLEST} x {two_witnesses.SMALLEST}")
-    own, theirs = (two_witnesses.standing(network, tried.judging, witness, "auto") for network in networks)
-    return two_witnesses.verdict(own, theirs, baseline, tried.of)
+        raise UserError(f"--clean holds no photograph of at least {SMALLEST} x {SMALLEST}")
+    own, theirs = (standing(network, tried.judging, witness, "auto") for network in networks)
+    return verdict(own, theirs, baseline, tried.of)
 
 
 def _steps(deviation: float) -> str:
@@ -148,14 +148,14 @@ def _steps(deviation: float) -> str:
     return f"{deviation:.2g}" if 0 < deviation < 0.1 else f"{deviation:.2f}"
 
 
-def _show(verdict: Verdict, adapted: Path, baseline: Path, count: int) -> None:
+def _show(found: Estimates, adapted: Path, baseline: Path, count: int) -> None:
     console = Console(highlight=False)
-    for name, risk in ((baseline, verdict.baseline), (adapted, verdict.adapted)):
+    for name, risk in ((baseline, found.baseline), (adapted, found.adapted)):
         left = math.sqrt(max(risk.mean, 0.0)) * 255
         console.print(f"{name}: estimated error {_steps(left)}/255", soft_wrap=True, markup=False)
-    mean, low, high = verdict.gain
-    console.print(f"as they are: noise of about {_steps(math.sqrt(fmean(verdict.baseline.noise)) * 255)}/255")
-    word = "better" if verdict.better else "not shown to be better"
+    mean, low, high = found.gain
+    console.print(f"as they are: noise of about {_steps(math.sqrt(fmean(found.baseline.noise)) * 255)}/255")
+    word = "better" if found.better else "not shown to be better"
     console.print(
         Text.assemble(
             (f"{adapted} is {word}", "bold"),

@@ -1,0 +1,3 @@
+from tests.training.conftest import noisy, where
+
+__all__ = ["noisy", "where"]
