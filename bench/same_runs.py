@@ -85,9 +85,10 @@ def cases() -> dict[str, dict[str, Any]]:
     for name in ("unet-paper", "nafnet", "dncnn"):
         found[f"network {name}"] = {"restorer": {"network": name, "width": None, "depth": None}}
     found["network nafnet"]["restorer"]["width"] = 8
-    found["network dncnn"]["restorer"]["options"] = {"depth": 4}
+    found["network dncnn"]["restorer"] = {"network": "dncnn", "width": 8, "depth": 4}
     for name in PRESETS:
         found[f"preset {name}"] = {"config": name}
+    found["preset derain-spa"] |= {"clean": None, "pairs": "pairs"}
     return found
 
 
@@ -182,10 +183,10 @@ def verdict(one: Any, other: Any) -> str:
         alike = one == other if isinstance(one, str) and isinstance(other, str) else False
         return f"{'refused alike' if alike else 'NOT THE SAME'}: {one if isinstance(one, str) else other}"
     weights = one[0].keys() == other[0].keys() and all(torch.equal(one[0][key], other[0][key]) for key in one[0])
-    losses = one[1] == other[1]
-    if weights and losses:
-        return f"the same weights, the same {len(one[1])} losses"
-    return f"NOT THE SAME: weights {'equal' if weights else 'differ'}, losses {'equal' if losses else 'differ'}"
+    apart = max((abs(a - b) / abs(a) for a, b in zip(one[1], other[1], strict=False)), default=1.0)
+    if weights and len(one[1]) == len(other[1]) and apart < 1e-6:
+        return f"the same weights, the same {len(one[1])} losses" + (f" to {apart:.0e}" if apart else "")
+    return f"NOT THE SAME: weights {'equal' if weights else 'differ'}, losses apart by {apart:.0e}"
 
 
 def main() -> int:
