@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 PATCHES = """
 import os, signal, sys, torch
 from noiseda.adaptation import SyntheticOnly
-from noiseda.training import fitting
+from noiseda.training import adapt, fitting
 from noiseda.training.ema import MovingAverage
 from noiseda.training.sharding import local
 
@@ -82,7 +82,7 @@ for word, path in zip(sys.argv[1::2], sys.argv[2::2]):
     os.environ["STOP"] = "1" if word == "stop" else ""
     os.environ["BLOW"] = "1" if word == "blow" else ""
     try:
-        run.adapt(AdaptSettings(**parse(["adapt", "--config", path])[1]))
+        adapt(AdaptSettings(**parse(["adapt", "--config", path])[1]))
         assert word != "stop"
     except Interrupted:
         assert word == "stop"
