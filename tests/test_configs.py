@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from noiseda import cli
-from noiseda.config import AdaptSettings
+from noiseda.config import AdaptSettings, RestorerSettings
 from noiseda.images import Picture, write
 from noiseda.settings_file import flatten, to_tree
 
@@ -129,7 +129,8 @@ def test_the_gentle_preset_is_laid_over_another():
 def test_the_small_denoising_preset_is_the_defaults():
     given = flatten(yaml.safe_load((CONFIGS / "denoise-small.yaml").read_text()))
     default = flatten(to_tree(AdaptSettings()))
-    own = {"out", "degradation.kind"}
+    own = {"out", "degradation.kind", "restorer.network"}
+    assert given["restorer.network"] == RestorerSettings().settled().network
     assert {key: given[key] for key in set(given) - own} == {key: default[key] for key in set(given) - own}
 
 
@@ -139,7 +140,8 @@ def test_the_paper_presets_are_the_papers(name, task, rate):
     settings = settings_of(name)
     training, objective, predictor = settings.training, settings.objective, settings.predictor
     assert settings.task == task
-    assert (settings.restorer.width, settings.restorer.depth) == (64, 4)
+    restorer = settings.restorer.settled()
+    assert (restorer.width, restorer.depth) == (64, 4)
     assert (predictor.width, predictor.multipliers, predictor.blocks) == (64, [1, 2, 4, 8], 2)
     assert (predictor.stem, predictor.attention, predictor.dropout) == (1, True, 0.2)
     assert (objective.weight, objective.ramp, objective.margin) == (0.2, 5.0, 0.1)
