@@ -102,7 +102,7 @@ def true_to(name: str, source: Path, target: Path) -> None:
         Wrong: the output cannot be read, differs from what was read, is turned twice, or lacks pixels.
     """
     given, restored = images.read(source), images.read(target)
-    whole(target)
+    whole(target, source)
     if given.pixels.shape != restored.pixels.shape:
         raise Wrong(f"read as {tuple(given.pixels.shape)}, written as {tuple(restored.pixels.shape)}")
     lossy = target.suffix == ".jpg" or given.bits != restored.bits
@@ -132,13 +132,25 @@ def quiet(reader: Callable[[Path], T]) -> Callable[[Path], T]:
     return read
 
 
-@quiet
-def whole(path: Path) -> None:
+def whole(path: Path, source: Path | None = None) -> None:
     """Read a finished file with another reader.
 
+    Args:
+        path: the file.
+        source: what it was made of, where that is known. Blocks of it are carried byte for byte, damaged ones too: what
+            the other reader stumbles over there, it may stumble over here.
+
     Raises:
-        Wrong: it cannot be read.
+        Wrong: it cannot be read, and what it was made of can.
     """
+    error = _refused(path)
+    if error is not None and (source is None or _refused(source) is None):
+        raise Wrong(f"{path.name}: the output cannot be read by another program: {error}") from error
+
+
+@quiet
+def _refused(path: Path) -> Exception | None:
+    """Why another reader cannot read a file; None where it can."""
     try:
         if path.suffix == ".tif":
             tifffile.imread(path)
@@ -146,7 +158,8 @@ def whole(path: Path) -> None:
             with Image.open(path) as image:
                 image.load()
     except Exception as error:
-        raise Wrong(f"{path.name}: the output cannot be read by another program: {error}") from error
+        return error
+    return None
 
 
 def identity(place: Path) -> Path:

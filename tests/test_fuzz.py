@@ -209,3 +209,13 @@ def test_the_table_counts_and_a_wrong_case_is_kept_with_its_command(tmp_path, ca
 def test_time_that_is_over_before_all_cases_are_tried_is_wrong(tmp_path, capsys):
     assert main(["--only", "kills", "--minutes", "0", "--keep", str(tmp_path)]) == 1
     assert "20 cases were not tried" in capsys.readouterr().out
+
+
+def test_what_another_reader_refuses_of_the_input_it_may_refuse_of_the_output(tmp_path):
+    sound, broken = tmp_path / "sound.png", tmp_path / "broken.png"
+    sound.write_bytes(picture("rgb.png"))
+    broken.write_bytes(b"no picture")
+    images.whole(sound, sound)
+    images.whole(broken, broken)
+    with pytest.raises(Wrong, match="cannot be read by another program"):
+        images.whole(broken, sound)
