@@ -89,14 +89,14 @@ def test_a_stop_reaches_the_runs_and_the_same_command_continues(alone, tmp_path,
     process = subprocess.Popen([sys.executable, "-m", "noiseda", "compare", "--config", str(file)])
     log = None
     try:
-        for _ in range(600):
+        for _ in range(3000):
             log = next(iter(settings.out.glob("runs/synthetic-*/log.jsonl")), None)
             if log and log.read_text().count("\n") > 2:
                 break
             time.sleep(0.1)
         assert log is not None
         process.send_signal(number)
-        assert process.wait(60) == 128 + number
+        assert process.wait(120) == 128 + number
     finally:
         process.terminate()
         process.wait(60)
