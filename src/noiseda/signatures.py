@@ -137,7 +137,7 @@ def _loaded(load: Callable[[], object]) -> tuple[str, Node]:
     """What a function imports and returns, and the module that defines it."""
     if isinstance(load, Extension):
         found = _found(load.point.module, load.point.attr)
-        return found or (load.point.module, ast.parse(f"def {load.point.name}(): pass").body[0])  # type: ignore[return-value]
+        return found or (load.point.module, _UNREAD)
     match _found(load.__module__, load.__name__):
         case _, ast.FunctionDef(body=[*_, ast.ImportFrom() as imported, ast.Return(value=ast.Name(id=name))]):
             target = _among([imported], name)
@@ -182,6 +182,9 @@ def _file(module: str) -> Path | None:
     path = Path(str(spec and spec.origin)).parent.joinpath(*inner)
     return path / "__init__.py" if path.is_dir() else path.with_name(f"{path.name}.py")
 
+
+_UNREAD = ast.FunctionDef("command", ast.arguments([], [], None, [], [], None, []), [ast.Pass()], [])
+"""Stands for a function of another package, whose source is not read."""
 
 _OURS = ("noiseda", "noiseda_research")
 """Packages whose source is read; what others define is no path and has no choices."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from noiseda.adaptation.objective import Objective, Terms, Weights
 from noiseda.data.batches import Batch
+from noiseda.restoration import Restorer
 
 
 class Stages(Objective[tuple[Any, ...]]):
@@ -88,7 +89,7 @@ class Stages(Objective[tuple[Any, ...]]):
         return distinct(self.objectives)
 
 
-def shared_restorer(objectives: Sequence[Objective[Any]]) -> Any:  # noqa: ANN401
+def shared_restorer(objectives: Sequence[Objective[Any]]) -> Restorer:
     """The restorer that some objectives have in common.
 
     Raises:

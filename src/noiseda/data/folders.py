@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from os.path import isdir  # of a locked folder it says no, where pathlib raises
 from pathlib import Path
 from unicodedata import normalize
@@ -107,16 +107,22 @@ def check_sizes(pairs: Iterable[tuple[Path, Path]]) -> None:
     Raises:
         UserError: naming both files of the first pairs that differ, and their sizes.
     """
-    different = []
-    for first, second in pairs:
-        try:
-            (h1, w1), (h2, w2) = read_size(first), read_size(second)
-        except ImageError:
-            continue
-        if (h1, w1) != (h2, w2):
-            different.append(f"{first} is {w1}x{h1} but {second} is {w2}x{h2}")
+    different = [_differ(pair, *sizes) for pair, *sizes in _sizes(pairs) if sizes[0] != sizes[1]]
     if different:
         raise UserError(f"images of a pair must have the same size: {_some(different, '; ')}")
+
+
+def _sizes(pairs: Iterable[tuple[Path, Path]]) -> Iterator[tuple[tuple[Path, Path], tuple[int, int], tuple[int, int]]]:
+    """The pairs whose files have headers that can be read, with (height, width) of both."""
+    for pair in pairs:
+        try:
+            yield pair, read_size(pair[0]), read_size(pair[1])
+        except ImageError:
+            continue
+
+
+def _differ(pair: tuple[Path, Path], one: tuple[int, int], other: tuple[int, int]) -> str:
+    return f"{pair[0]} is {one[1]}x{one[0]} but {pair[1]} is {other[1]}x{other[0]}"
 
 
 def times(first: tuple[int, int], second: tuple[int, int]) -> int | None:
@@ -139,16 +145,12 @@ def growth(pairs: Iterable[tuple[Path, Path]]) -> int:
     """
     found: dict[int, tuple[Path, Path]] = {}
     different = []
-    for first, second in pairs:
-        try:
-            (h1, w1), (h2, w2) = read_size(first), read_size(second)
-        except ImageError:
-            continue
-        factor = times((h1, w1), (h2, w2))
+    for pair, one, other in _sizes(pairs):
+        factor = times(one, other)
         if factor is None:
-            different.append(f"{first} is {w1}x{h1} but {second} is {w2}x{h2}")
+            different.append(_differ(pair, one, other))
         else:
-            found.setdefault(factor, (first, second))
+            found.setdefault(factor, pair)
     if different:
         raise UserError(
             "images of a pair must have the same size, or targets be a whole number of times as large: "
