@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from noiseda import cli, help_text, limits, streams
+from noiseda import cli, help_text, streams
 from noiseda.config import AdaptSettings
 from noiseda.errors import UserError
-from noiseda.limits import check_numbers
+from noiseda.numbers import HIGHEST, MOST, check_numbers
 from noiseda.settings_file import flatten, to_tree
 
 NONSENSE = [
@@ -112,9 +112,9 @@ def test_whole_numbers_have_bounds_that_can_be_built():
     for settings, name, value in numbers():
         if isinstance(value, int):
             last = name.rpartition(".")[2]
-            check_numbers(changed(settings, name, limits.HIGHEST.get(last, limits.MOST)))
+            check_numbers(changed(settings, name, HIGHEST.get(last, MOST)))
             with pytest.raises(UserError, match="must be at most"):
-                check_numbers(changed(settings, name, limits.HIGHEST.get(last, limits.MOST) + 1))
+                check_numbers(changed(settings, name, HIGHEST.get(last, MOST) + 1))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from noiseda import cli, config, restorer_settings, strategy_settings
+from noiseda import cli, config, restorer_settings, strategies
 from noiseda.address import Url
 from noiseda.config import (
     AdaptSettings,
@@ -21,7 +21,7 @@ from noiseda.config import (
 )
 from noiseda.errors import UserError
 from noiseda.settings_file import differences, flatten, from_tree, read_settings, to_tree, write_settings
-from noiseda.strategy_settings import (
+from noiseda.strategies import (
     AlignmentSettings,
     CriticSettings,
     CycadaSettings,
@@ -38,13 +38,13 @@ SECTIONS = {
     "degradation": DegradationSettings,
     "training": TrainingSettings,
     "shards": ShardSettings,
-    "neighbor2neighbor": strategy_settings.Neighbor2NeighborSettings,
-    "mean_teacher": strategy_settings.MeanTeacherSettings,
-    "blind_spot": strategy_settings.BlindSpotSettings,
-    "transplant": strategy_settings.TransplantSettings,
-    "flat_noise": strategy_settings.FlatNoiseSettings,
-    "sure": strategy_settings.SureSettings,
-    "score": strategy_settings.ScoreSettings,
+    "neighbor2neighbor": strategies.Neighbor2NeighborSettings,
+    "mean_teacher": strategies.MeanTeacherSettings,
+    "blind_spot": strategies.BlindSpotSettings,
+    "transplant": strategies.TransplantSettings,
+    "flat_noise": strategies.FlatNoiseSettings,
+    "sure": strategies.SureSettings,
+    "score": strategies.ScoreSettings,
     "alignment": AlignmentSettings,
     "dann": DannSettings,
     "dsn": DsnSettings,
@@ -85,23 +85,23 @@ UNUSUAL = AdaptSettings(
         recompute=True, shard=True,
     ),
     shards=ShardSettings(window=2, draws=5),
-    neighbor2neighbor=strategy_settings.Neighbor2NeighborSettings(
+    neighbor2neighbor=strategies.Neighbor2NeighborSettings(
         weight=1.0, consistency=0.0, synthetic=False, start=0.0, unlike="neighbor2neighbor",
         shared="neighbor2neighbor",
     ),
-    mean_teacher=strategy_settings.MeanTeacherSettings(weight=0.5, ramp=0.0, decay=0.9, sigma=5.0, views=8, start=0.5),
-    blind_spot=strategy_settings.BlindSpotSettings(
+    mean_teacher=strategies.MeanTeacherSettings(weight=0.5, ramp=0.0, decay=0.9, sigma=5.0, views=8, start=0.5),
+    blind_spot=strategies.BlindSpotSettings(
         width=16, blocks=1, train_stride=4, test_stride=3, refinements=2, start=0.3, weight=0.5, ramp=0.0,
         synthetic=False,
     ),
-    transplant=strategy_settings.TransplantSettings(
+    transplant=strategies.TransplantSettings(
         weight=0.5, ramp=0.0, decay=0.9, views=2, strength=(1.0, 1.0), bins=8
     ),
-    flat_noise=strategy_settings.FlatNoiseSettings(
+    flat_noise=strategies.FlatNoiseSettings(
         weight=0.5, ramp=1.0, flat=0.3, strength=(1.0, 1.0), phase="random", everywhere=True, start=0.0
     ),
-    sure=strategy_settings.SureSettings(weight=0.5, ramp=1.0, flat=0.3, start=0.0, step=0.1),
-    score=strategy_settings.ScoreSettings(weight=1.0, ramp=0.0, levels=(5, 50), fidelity=0.0, square=1),
+    sure=strategies.SureSettings(weight=0.5, ramp=1.0, flat=0.3, start=0.0, step=0.1),
+    score=strategies.ScoreSettings(weight=1.0, ramp=0.0, levels=(5, 50), fidelity=0.0, square=1),
     alignment=AlignmentSettings(mmd=0.2, coral=3.0, ramp=0.0, grid=2, kernels=3),
     dann=DannSettings(weight=0.3, ramp=1.0, width=16),
     dsn=DsnSettings(reconstruction=0.2, difference=0.0, similarity=0.3, by="mmd", ramp=0.0, width=8, blocks=1),
@@ -137,13 +137,17 @@ def parse(*words):
 
 def test_every_setting_is_explained():
     """A string stands below every field, which is where ``--help`` finds it; a section is explained by its class."""
-    sources = [inspect.getsource(module) for module in (config, restorer_settings, strategy_settings)]
+    sources = [inspect.getsource(module) for module in (config, restorer_settings, strategies)]
     classes = [n for source in sources for n in ast.parse(source).body if isinstance(n, ast.ClassDef)]
-    assert {section.name for section in classes} == {"AdaptSettings", *(kind.__name__ for kind in SECTIONS.values())}
+    assert {section.name for section in classes} == {
+        "AdaptSettings",
+        "StrategySections",
+        *(kind.__name__ for kind in SECTIONS.values()),
+    }
     for section in classes:
         assert ast.get_docstring(section)
         for field, following in zip(section.body, [*section.body[1:], None], strict=True):
-            if isinstance(field, ast.AnnAssign) and field.target.id not in SECTIONS:
+            if isinstance(field, ast.AnnAssign) and field.target.id not in {*SECTIONS, "STRATEGIES"}:
                 explained = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
                 assert explained, f"{section.name}.{field.target.id} has no docstring"
                 assert following.value.value.strip().endswith((".", ";"))

@@ -21,9 +21,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 PARTIAL = {"gentle"}
 """Laid over another."""
 PRESETS = sorted({path.stem for path in CONFIGS.glob("*.yaml")} - PARTIAL)
-RIVALS = {
-    name for name, kind in get_type_hints(AdaptSettings).items() if kind.__module__ == "noiseda.strategy_settings"
-}
+RIVALS = {name for name, kind in get_type_hints(AdaptSettings).items() if kind.__module__ == "noiseda.strategies"}
 PAPER = {"denoise-sidd": ("denoise", 1e-4), "derain-spa": ("derain", 5e-5), "deblur-realblur": ("deblur", 5e-5)}
 
 

@@ -77,7 +77,7 @@ def test_only_lpips_names_torchvision():
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))
 def test_a_source_file_holds_one_idea(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 450
     assert path.stem not in ("utils", "util", "core", "misc", "common")
 
 

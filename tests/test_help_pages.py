@@ -5,8 +5,8 @@ import typing
 import pytest
 
 from noiseda import cli, help_pages
-from noiseda.config import StrategyName
 from noiseda.errors import UserError
+from noiseda.strategies import StrategyName
 from noiseda.strategy_flags import sections_of
 
 

@@ -6,9 +6,10 @@ import typing
 
 import pytest
 
-from noiseda import cli, strategy_settings
-from noiseda.config import AdaptSettings, DegradationSettings, StrategyName, Task
+from noiseda import cli, strategies
+from noiseda.config import AdaptSettings, DegradationSettings, Task
 from noiseda.errors import UserError
+from noiseda.strategies import StrategyName
 from noiseda.strategy_flags import BELONGS, LEADS_TO, choices_of_auto, sections_of
 from noiseda.training import resolve
 
@@ -73,7 +74,7 @@ def test_what_a_settings_file_says_of_other_strategies_is_taken(tmp_path):
 
 def test_the_table_has_every_section_of_a_strategy_and_every_strategy_with_settings():
     hints = typing.get_type_hints(AdaptSettings)
-    theirs = {name for name, kind in hints.items() if getattr(kind, "__module__", "") == strategy_settings.__name__}
+    theirs = {name for name, kind in hints.items() if getattr(kind, "__module__", "") == strategies.__name__}
     assert theirs | {"objective", "predictor"} == set(BELONGS)
     named = {strategy for strategies in BELONGS.values() for strategy in strategies}
     assert named == {*typing.get_args(StrategyName)} - {"synthetic"}
@@ -95,7 +96,7 @@ def test_auto_chooses_what_the_table_says(task):
 
 
 def test_what_neighbor2neighbor_leads_to_is_what_its_settings_offer():
-    offered = typing.get_type_hints(strategy_settings.Neighbor2NeighborSettings)
+    offered = typing.get_type_hints(strategies.Neighbor2NeighborSettings)
     both = {*typing.get_args(offered["unlike"]), *typing.get_args(offered["shared"])}
     assert {"neighbor2neighbor", "synthetic", *LEADS_TO["neighbor2neighbor"]} == both
-    assert dataclasses.is_dataclass(strategy_settings.MeanTeacherSettings)
+    assert dataclasses.is_dataclass(strategies.MeanTeacherSettings)

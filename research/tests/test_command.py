@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 import pytest
 
 from noiseda import UserError, cli
-from noiseda.limits import check_numbers
+from noiseda.numbers import check_numbers
 from noiseda.settings_file import flatten, to_tree
 from noiseda_research.comparison.command import compare
 from noiseda_research.comparison.matrix import CompareSettings

@@ -13,7 +13,7 @@ NOT_PUBLIC = {
     "noiseda.data.sampling",
     "noiseda.estimation.noise",
     "noiseda.estimation.empirical_bayes",
-    "noiseda.limits",
+    "noiseda.numbers",
     "noiseda.precision",
     "noiseda.settings_file",
     "noiseda.storage",

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from noiseda.inference import restore, restore_files
     from noiseda.restoration import Restorer, UNet, load, save_weights
     from noiseda.settings_tree import settings_from
-    from noiseda.strategy_settings import MeanTeacherSettings, Neighbor2NeighborSettings
+    from noiseda.strategies import MeanTeacherSettings, Neighbor2NeighborSettings
     from noiseda.training import Plan, Summary, adapt, fit, resolve
 
 __all__ = [
@@ -120,9 +120,9 @@ _HOMES = {
     "Domains": ("noiseda.data.batches", "Domains"),
     "Interrupted": ("noiseda.errors", "Interrupted"),
     "MeanTeacher": ("noiseda.adaptation", "MeanTeacher"),
-    "MeanTeacherSettings": ("noiseda.strategy_settings", "MeanTeacherSettings"),
+    "MeanTeacherSettings": ("noiseda.strategies", "MeanTeacherSettings"),
     "Neighbor2Neighbor": ("noiseda.adaptation", "Neighbor2Neighbor"),
-    "Neighbor2NeighborSettings": ("noiseda.strategy_settings", "Neighbor2NeighborSettings"),
+    "Neighbor2NeighborSettings": ("noiseda.strategies", "Neighbor2NeighborSettings"),
     "NoisePredictor": ("noiseda.diffusion", "NoisePredictor"),
     "NoiseSpace": ("noiseda.adaptation", "NoiseSpace"),
     "NoiseSpaceSettings": ("noiseda.config", "ObjectiveSettings"),

@@ -22,7 +22,7 @@ from noiseda.config import AdaptSettings
 from noiseda.errors import Interrupted, UserError
 from noiseda.help_text import Parser
 from noiseda.in_full import in_full, with_presets
-from noiseda.limits import check_numbers
+from noiseda.numbers import check_numbers
 from noiseda.plain_yaml import unmarked
 from noiseda.settings_file import presets
 from noiseda.signatures import parameters, summary

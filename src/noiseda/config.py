@@ -11,41 +11,30 @@ import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from noiseda.address import Location, location
 from noiseda.choices import choices_of
 from noiseda.errors import UserError
-from noiseda.limits import check_limits
-from noiseda.restorer_settings import RestorerSettings as RestorerSettings
-from noiseda.strategy_settings import (
-    AlignmentSettings,
-    BlindSpotSettings,
-    CriticSettings,
-    CycadaSettings,
-    DannSettings,
-    DsnSettings,
-    FlatNoiseSettings,
-    MeanTeacherSettings,
-    Neighbor2NeighborSettings,
-    PixeldaSettings,
-    ScoreSettings,
-    SureSettings,
-    TransplantSettings,
+from noiseda.limits import (
+    Levels,
+    Limits,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Share,
+    check_limits,
 )
+from noiseda.numbers import check_numbers
+from noiseda.restorer_settings import RestorerSettings as RestorerSettings
+from noiseda.strategies import StrategyChoice, StrategyName, StrategySections
 from noiseda.tasks import TASKS, TaskName
 
 Task = TaskName
 ScheduleName = Literal["linear", "cosine", "quadratic", "sigmoid"]
 Conditions = Literal["both", "synthetic", "real"]
 Shuffle = Literal["blocks", "channels", "off"]
-StrategyName = Literal[
-    "noise-space", "synthetic",
-    "mmd", "coral", "dann", "dsn", "pixelda", "cycada", "critic",
-    "neighbor2neighbor", "mean-teacher", "source-free", "blind-spot", "transplant", "flat-noise",
-    "sure", "score",
-]  # fmt: skip
-StrategyChoice = Literal["auto", StrategyName]
 Precision = Literal["auto", "fp32", "bf16"]
 Decay = Literal["auto", "constant", "cosine", "cooldown"]
 MemoryFormat = Literal["auto", "channels_last", "channels_first"]
@@ -55,23 +44,23 @@ MemoryFormat = Literal["auto", "channels_last", "channels_first"]
 class PredictorSettings:
     """The noise predictor: a U-Net conditioned on two images and a noise level; thrown away after training."""
 
-    width: int = 64
+    width: PositiveInt = 64
     """Channels of the first level (the paper: 64)."""
 
     multipliers: list[int] = field(default_factory=lambda: [1, 2])
     """Channels of each level, as multiples of the width (the paper: 1, 2, 4, 8)."""
 
-    blocks: int = 1
+    blocks: PositiveInt = 1
     """Residual blocks a level (the paper: 2)."""
 
-    stem: int = 4
+    stem: PositiveInt = 4
     """Side of the pixel blocks folded into channels before the first level: 1 (the paper) keeps full resolution;
     2 or 4 cost about 4 or 16 times less."""
 
     attention: bool = False
     """Self-attention in the middle block (the paper: on)."""
 
-    dropout: float = 0.0
+    dropout: Share = 0.0
     """Dropout rate inside the residual blocks (the paper: 0.2)."""
 
 
@@ -83,10 +72,10 @@ class ObjectiveSettings:
     error teaches the restorer. After training it is thrown away. Source: Liao et al., ICLR 2025 (arXiv 2406.18516).
     """
 
-    weight: float = 0.2
+    weight: NonNegativeFloat = 0.2
     """Final weight of the diffusion loss (the paper: 0.2)."""
 
-    ramp: float = 5.0
+    ramp: NonNegativeFloat = 5.0
     """Steepness k of the ramp weight(p) = weight * (2 / (1 + exp(-k p)) - 1), p = progress in [0, 1]; 0 turns the ramp
     off, so that the weight is constant."""
 
@@ -101,7 +90,7 @@ class ObjectiveSettings:
     contrast: bool = True
     """Residual-swapping contrastive learning (Eq. 2-3); never used with --reference, as in the paper."""
 
-    margin: float = 0.1
+    margin: NonNegativeFloat = 0.1
     """Margin of the contrastive hinge."""
 
     detach_negative: bool = False
@@ -110,7 +99,7 @@ class ObjectiveSettings:
     schedule: ScheduleName = "linear"
     """Schedule of alpha_bar over the diffusion steps."""
 
-    levels: tuple[int, int] = (1, 999)
+    levels: Levels = (1, 999)
     """Lowest and highest diffusion step t (of 1..999) that noise levels are drawn from."""
 
 
@@ -128,7 +117,7 @@ class DegradationSettings:
     """Range of the degradation's strength, in its own unit. That of white is sigma in 1/255. By default the
     degradation's own range."""
 
-    smoothed: float = 4.0
+    smoothed: Annotated[float, Limits(least=1)] = 4.0
     """How many times as strong as in flat places, where it is looked for, matched noise may be where there is texture:
     cameras smooth flat places."""
 
@@ -142,20 +131,20 @@ class DegradationSettings:
 class TrainingSettings:
     """The run: how long, how large, how often."""
 
-    steps: int = 5000
+    steps: PositiveInt = 5000
     """Number of optimiser steps."""
 
-    batch: int = 6
+    batch: PositiveInt = 6
     """Samples of each domain in a batch, per process. A step has batch x accumulate x processes of them, and a run that
     is continued must keep that product."""
 
     patch: int = 48
     """Side of the square training patches, in pixels."""
 
-    learning_rate: float = 1e-3
+    learning_rate: PositiveFloat = 1e-3
     """Adam's learning rate for the restorer. The paper: 1e-4 for denoising, else 5e-5."""
 
-    predictor_learning_rate: float | None = None
+    predictor_learning_rate: PositiveFloat | None = None
     """Adam's learning rate for the noise predictor; by default the restorer's."""
 
     decay: Decay = "auto"
@@ -163,16 +152,16 @@ class TrainingSettings:
     cooldown: it falls in the last fifth alone (Hägele et al. 2024); auto: cooldown from --restorer.start, cosine from
     random weights."""
 
-    accumulate: int = 1
+    accumulate: PositiveInt = 1
     """Micro-batches whose gradients are averaged into one step."""
 
-    clip: float = 1.0
+    clip: NonNegativeFloat = 1.0
     """Largest norm of the gradient; 0 leaves it as it is."""
 
-    ema: float = 0.999
+    ema: Share = 0.999
     """Decay of the moving average of the weights, which is what is validated and shipped (the paper: 0.9999)."""
 
-    forgetting: float | None = 0.1
+    forgetting: NonNegativeFloat | None = 0.1
     """Largest loss, in dB, on what was known before. The loss is one of PSNR on synthetic pairs of the kind trained on.
     The weights shipped lie as far as that allows on the way from those before the real images were learnt from
     (Wortsman et al. 2022) to the last; null: all the way. Of no effect where there are none before: without
@@ -196,22 +185,22 @@ class TrainingSettings:
     """Spread the noise predictor's weights, gradients and optimiser state over the processes (FSDP) instead of keeping
     all of them on each: for predictors that do not fit (docs/many-machines.md)."""
 
-    validate_every: int = 500
+    validate_every: PositiveInt = 500
     """Steps between two scorings of the run. It is scored on the --validation pairs, or on look-alikes."""
 
-    checkpoint_every: int = 250
+    checkpoint_every: PositiveInt = 250
     """Steps between two checkpoints; the last two are kept."""
 
-    log_every: int = 25
+    log_every: PositiveInt = 25
     """Steps between two log lines."""
 
-    picture_every: int = 500
+    picture_every: PositiveInt = 500
     """Steps between two sets of sample pictures in TensorBoard."""
 
-    snapshot_every: int = 0
+    snapshot_every: NonNegativeInt = 0
     """Steps between two copies of the averaged weights in snapshots/, for curves over the run; 0: none."""
 
-    workers: int = 0
+    workers: NonNegativeInt = 0
     """Processes that prepare batches beside the training. The batches do not depend on their number."""
 
     device: str = "auto"
@@ -222,15 +211,15 @@ class TrainingSettings:
 class ShardSettings:
     """How samples are drawn from shards (docs/usage.md)."""
 
-    window: int = 4
+    window: PositiveInt = 4
     """Shards that samples are drawn from at a time; sets of no more are drawn from as a whole."""
 
-    draws: int = 16
+    draws: PositiveInt = 16
     """How often each image is drawn, on average, while the window moves once through all shards."""
 
 
-@dataclass(frozen=True)
-class AdaptSettings:
+@dataclass(frozen=True, kw_only=True)
+class AdaptSettings(StrategySections):
     """Everything that ``noiseda adapt`` needs to know."""
 
     task: Task = "denoise"
@@ -253,12 +242,12 @@ class AdaptSettings:
     validation: Path | None = None
     """Folder with input/ and target/ to score the run on. The best scored weights are then the ones shipped."""
 
-    look_alikes: int = 32
+    look_alikes: NonNegativeInt = 32
     """How many look-alikes to score the run on; 0: none. A look-alike is a clean photograph degraded as yours look.
     They are used where there is no --validation, and as many others for the verdict; for rain, under rain of our own,
     for the verdict alone. With none, the last weights are shipped."""
 
-    white_level: int | None = None
+    white_level: Annotated[int, Limits(least=1, most=65535)] | None = None
     """Value that is white in your files of 16 bits. It is 4095 for those that hold the numbers of a 12-bit sensor:
     files with none above it are divided by it here, and in noiseda restore, which multiplies by it again. By default
     the full range, 65535, unless no photograph uses more than the lowest quarter of it: then what its bits can count
@@ -280,17 +269,17 @@ class AdaptSettings:
     also: list[StrategyName] = field(default_factory=list)
     """Strategies to add to --strategy. Their losses are summed, the restorer is one."""
 
-    seed: int = 0
+    seed: NonNegativeInt = 0
     """Seed of every random draw. Initial weights, batches, degradations and noise are drawn."""
 
     cache: Path | None = None
     """Folder for the decoded images; by default cache/ inside --out."""
 
-    cache_gigabytes: float = 100.0
+    cache_gigabytes: PositiveFloat = 100.0
     """Room in the cache for decoded shards, in 1e9 bytes; beyond it, those not needed now are removed. A photograph
     takes 3 bytes a pixel, one of 16 bits 6."""
 
-    max_megapixels: float = 200.0
+    max_megapixels: PositiveFloat = 200.0
     """Photographs with more pixels are skipped."""
 
     dry_run: bool = False
@@ -302,19 +291,6 @@ class AdaptSettings:
     degradation: DegradationSettings = field(default_factory=DegradationSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     shards: ShardSettings = field(default_factory=ShardSettings)
-    neighbor2neighbor: Neighbor2NeighborSettings = field(default_factory=Neighbor2NeighborSettings)
-    mean_teacher: MeanTeacherSettings = field(default_factory=MeanTeacherSettings)
-    blind_spot: BlindSpotSettings = field(default_factory=BlindSpotSettings)
-    transplant: TransplantSettings = field(default_factory=TransplantSettings)
-    flat_noise: FlatNoiseSettings = field(default_factory=FlatNoiseSettings)
-    sure: SureSettings = field(default_factory=SureSettings)
-    score: ScoreSettings = field(default_factory=ScoreSettings)
-    alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
-    dann: DannSettings = field(default_factory=DannSettings)
-    dsn: DsnSettings = field(default_factory=DsnSettings)
-    pixelda: PixeldaSettings = field(default_factory=PixeldaSettings)
-    cycada: CycadaSettings = field(default_factory=CycadaSettings)
-    critic: CriticSettings = field(default_factory=CriticSettings)
 
     def __post_init__(self) -> None:
         """Take texts for paths and addresses, as one writes them in Python."""
@@ -375,12 +351,11 @@ class AdaptSettings:
             )
         if mixed and (self.pairs is None or self.degradation.strength is not None):
             raise UserError("--degradation.kind pairs+… is for --pairs, and has no --degradation.strength")
+        check_numbers(self)
         check_limits(self)
         self.restorer.check()
         if not self.predictor.multipliers or min(self.predictor.multipliers) < 1:
             raise UserError(f"--predictor.multipliers needs factors of 1 and more, not {self.predictor.multipliers}")
-        if self.transplant.bins < 2:
-            raise UserError(f"--transplant.bins must be at least 2, not {self.transplant.bins}")
         adversarial = sorted({self.strategy, *self.also} & {"dann", "dsn", "pixelda", "cycada", "critic"})
         if self.training.shard and adversarial:
             raise UserError(f"--training.shard is for large predictors, and not for --strategy {adversarial[0]}")

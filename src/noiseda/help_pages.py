@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from noiseda.as_written import shortened
-from noiseda.config import AdaptSettings, StrategyChoice
+from noiseda.config import AdaptSettings
 from noiseda.errors import UserError
 from noiseda.help_text import Help, Parser
 from noiseda.settings_file import presets
+from noiseda.strategies import StrategyChoice
 from noiseda.strategy_flags import sections_of
 from noiseda.suggestions import nearest
 

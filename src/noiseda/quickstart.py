@@ -17,7 +17,7 @@ from rich.table import Table
 from skimage import data as photographs
 
 from noiseda import plain_yaml
-from noiseda.config import AdaptSettings, DegradationSettings, StrategyName, TrainingSettings
+from noiseda.config import AdaptSettings, DegradationSettings, TrainingSettings
 from noiseda.data.batches import generator
 from noiseda.data.camera import Camera
 from noiseda.errors import UserError
@@ -28,6 +28,7 @@ from noiseda.images import Picture, from_uint8, read, write
 from noiseda.inference import restore_files
 from noiseda.settings_file import read_settings
 from noiseda.storage import atomic
+from noiseda.strategies import StrategyName
 from noiseda.training import adapt
 from noiseda.training.provenance import provenance
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from noiseda.errors import UserError
+from noiseda.limits import PositiveInt
 
 _NINE = [2, 2, 4, 8, 12, 2, 2, 2, 2]  # four stages down, the middle, four up
 SIZES: dict[str, dict[str, Any]] = {
@@ -45,10 +46,10 @@ class RestorerSettings:
     network: NetworkChoice = "auto"
     """Which network; noiseda networks lists them. --network for short. auto: that of --weights, else unet."""
 
-    width: int | None = None
+    width: PositiveInt | None = None
     """Channels of its first stage; by default the network's own (unet: 24; the paper: 64)."""
 
-    depth: int | None = None
+    depth: PositiveInt | None = None
     """Number of stages of a U-Net, of convolutions of dncnn; by default the network's own (unet, and the paper: 4)."""
 
     blocks: list[int] | None = None

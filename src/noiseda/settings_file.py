@@ -49,7 +49,7 @@ def to_tree(settings: object) -> dict[str, Any]:
 
     def plain(value: object) -> object:
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+            return {name: plain(getattr(value, name)) for name in _in_order(type(value))}
         if isinstance(value, Mapping):
             return {name: plain(item) for name, item in value.items()}
         if isinstance(value, (list, tuple)):
@@ -59,6 +59,12 @@ def to_tree(settings: object) -> dict[str, Any]:
     tree = plain(settings)
     assert isinstance(tree, dict)
     return tree
+
+
+def _in_order(kind: type[Any]) -> list[str]:
+    """The names of a dataclass's fields: its own before those that it inherits."""
+    names = [field.name for field in dataclasses.fields(kind)]
+    return sorted(names, key=lambda name: name not in kind.__annotations__)
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

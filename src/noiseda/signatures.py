@@ -79,9 +79,9 @@ def _tree(module: str, node: ast.FunctionDef) -> tuple[str, ast.ClassDef] | None
 
 
 def _settings(module: str, node: ast.ClassDef, prefix: str) -> Iterator[Parameter]:
-    """The fields of a dataclass; those of the dataclasses in it with dotted names."""
+    """The fields of a dataclass and of what it inherits from; those of the dataclasses in it with dotted names."""
     for field in node.body:
-        if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name):
+        if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name) or _is_constant(field):
             continue
         name, kind = prefix + field.target.id, field.annotation
         inner = _found(module, kind.id) if isinstance(kind, ast.Name) and kind.id not in _PATHS else None
@@ -89,6 +89,15 @@ def _settings(module: str, node: ast.ClassDef, prefix: str) -> Iterator[Paramete
             yield from _settings(inner[0], inner[1], f"{name}.")
         else:
             yield _parameter(module, name, kind, field.value, positional=False)
+    for base in node.bases:
+        inherited = _found(module, base.id) if isinstance(base, ast.Name) else None
+        if inherited is not None and isinstance(inherited[1], ast.ClassDef):
+            yield from _settings(inherited[0], inherited[1], prefix)
+
+
+def _is_constant(field: ast.AnnAssign) -> bool:
+    """Whether a class has it, and not each of its instances."""
+    return isinstance(field.annotation, ast.Subscript) and ast.unparse(field.annotation.value) == "ClassVar"
 
 
 def _parameter(

@@ -7,28 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_type_hints
 
-from noiseda.config import StrategyName, Task
+from noiseda.config import Task
 from noiseda.errors import UserError
+from noiseda.strategies import StrategyName, StrategySections
 from noiseda.tasks import TASKS
 
 BELONGS: dict[str, tuple[StrategyName, ...]] = {
     "objective": ("noise-space",),
     "predictor": ("noise-space", "score"),
-    "neighbor2neighbor": ("neighbor2neighbor",),
-    "mean_teacher": ("mean-teacher", "source-free"),
-    "blind_spot": ("blind-spot",),
-    "transplant": ("transplant",),
-    "flat_noise": ("flat-noise",),
-    "sure": ("sure",),
-    "score": ("score",),
-    "alignment": ("mmd", "coral"),
-    "dann": ("dann",),
-    "dsn": ("dsn",),
-    "pixelda": ("pixelda",),
-    "cycada": ("cycada",),
-    "critic": ("critic",),
+    **{name: kind.STRATEGIES for name, kind in get_type_hints(StrategySections).items()},
 }
 """Section of the settings -> strategies that look at it. A section that is not here belongs to every run."""
 

@@ -7,7 +7,7 @@ from noiseda.adaptation.blind_network import BlindSpotNetwork
 from noiseda.adaptation.blind_spot import BlindSpot, assembled, cropped, taken_apart
 from noiseda.data.batches import Batch
 from noiseda.restoration import UNet
-from noiseda.strategy_settings import BlindSpotSettings
+from noiseda.strategies import BlindSpotSettings
 
 
 def model(**settings):

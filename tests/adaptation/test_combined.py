@@ -7,7 +7,7 @@ from noiseda.adaptation import NoiseSpace, SyntheticOnly, Terms
 from noiseda.adaptation.combined import Combined
 from noiseda.adaptation.mean_teacher import MeanTeacher
 from noiseda.restoration import UNet
-from noiseda.strategy_settings import MeanTeacherSettings
+from noiseda.strategies import MeanTeacherSettings
 from tests.adaptation.test_noise_space import batch, strategy
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from noiseda.adaptation.critic import Critic
-from noiseda.strategy_settings import CriticSettings
+from noiseda.strategies import CriticSettings
 from tests.adaptation.examples import batch, felt, gradients, overfit, restorer, size
 
 

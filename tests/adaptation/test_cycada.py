@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from noiseda.adaptation.cycada import CycleAdaptation
-from noiseda.strategy_settings import CycadaSettings
+from noiseda.strategies import CycadaSettings
 from tests.adaptation.examples import batch, felt, gradients, move, overfit, restorer, size
 
 

@@ -5,7 +5,7 @@ import math
 import torch
 
 from noiseda.adaptation.dann import Dann
-from noiseda.strategy_settings import DannSettings
+from noiseda.strategies import DannSettings
 from tests.adaptation.examples import batch, felt, gradients, overfit, restorer, size
 
 

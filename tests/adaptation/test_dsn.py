@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from noiseda.adaptation.dsn import DomainSeparation, overlap
-from noiseda.strategy_settings import DsnSettings
+from noiseda.strategies import DsnSettings
 from tests.adaptation.examples import batch, felt, gradients, overfit, restorer, size
 
 

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from noiseda.adaptation.catalogue import STRATEGIES, build
-from noiseda.config import RestorerSettings, StrategyName
+from noiseda.config import RestorerSettings
 from noiseda.errors import UserError
+from noiseda.strategies import StrategyName
 from noiseda.training import describe
 from noiseda.training.build import build_objective, build_optimizer
 from tests.adaptation.examples import batch

@@ -8,7 +8,7 @@ from noiseda.adaptation.flat_noise import FlatNoise
 from noiseda.adaptation.random_phase import random_phase
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer, UNet
-from noiseda.strategy_settings import FlatNoiseSettings
+from noiseda.strategies import FlatNoiseSettings
 
 P = 16
 

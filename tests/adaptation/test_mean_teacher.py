@@ -7,7 +7,7 @@ from noiseda.adaptation.mean_teacher import MeanTeacher, Perturbation
 from noiseda.adaptation.orientations import turn
 from noiseda.data.batches import Batch
 from noiseda.restoration import UNet
-from noiseda.strategy_settings import MeanTeacherSettings
+from noiseda.strategies import MeanTeacherSettings
 
 
 def model(*, synthetic=True, **settings):

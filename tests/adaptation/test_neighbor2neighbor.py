@@ -7,7 +7,7 @@ from torch import nn
 from noiseda.adaptation.neighbor2neighbor import Neighbor2Neighbor, subsample
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer, UNet
-from noiseda.strategy_settings import Neighbor2NeighborSettings
+from noiseda.strategies import Neighbor2NeighborSettings
 
 
 class Constant(Restorer):

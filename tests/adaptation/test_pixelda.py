@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from noiseda.adaptation.pixelda import PixelAdaptation
-from noiseda.strategy_settings import PixeldaSettings
+from noiseda.strategies import PixeldaSettings
 from tests.adaptation.examples import batch, felt, gradients, move, overfit, restorer, size
 
 

@@ -6,7 +6,7 @@ from noiseda.adaptation.score import Score
 from noiseda.data.batches import Batch
 from noiseda.diffusion import Denoiser, NoisePredictor
 from noiseda.restoration import UNet
-from noiseda.strategy_settings import ScoreSettings
+from noiseda.strategies import ScoreSettings
 
 B, P = 3, 16
 

@@ -8,7 +8,7 @@ import torch
 from noiseda.adaptation import MeanTeacher, Neighbor2Neighbor, Stages, SyntheticOnly
 from noiseda.adaptation.catalogue import build
 from noiseda.restoration import UNet
-from noiseda.strategy_settings import MeanTeacherSettings, Neighbor2NeighborSettings
+from noiseda.strategies import MeanTeacherSettings, Neighbor2NeighborSettings
 from tests.adaptation.examples import batch, restorer
 from tests.training.photographs import small
 

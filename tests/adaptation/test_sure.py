@@ -9,7 +9,7 @@ from noiseda.adaptation.noise_strengths import NoiseStrengths
 from noiseda.adaptation.sure import Sure
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer, UNet
-from noiseda.strategy_settings import SureSettings
+from noiseda.strategies import SureSettings
 
 P = 32
 

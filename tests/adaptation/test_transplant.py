@@ -6,7 +6,7 @@ from torch import nn
 from noiseda.adaptation.transplant import Moves, NoiseLevels, Transplant, rolled
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
-from noiseda.strategy_settings import TransplantSettings
+from noiseda.strategies import TransplantSettings
 
 
 class Knows(Restorer):

@@ -16,7 +16,7 @@ from noiseda.data.noise import White
 from noiseda.evaluation.metrics import psnr
 from noiseda.inference import restore_tensor
 from noiseda.restoration import Restorer, load
-from noiseda.strategy_settings import Neighbor2NeighborSettings
+from noiseda.strategies import Neighbor2NeighborSettings
 from noiseda.tasks import TASKS
 from noiseda.training import adapt
 from tests.training.photographs import CLEAN, pairs, save, small

@@ -17,7 +17,7 @@ from noiseda.estimation.blur_kernel import MatchedBlur
 from noiseda.estimation.noise import Matched
 from noiseda.evaluation.metrics import psnr
 from noiseda.restoration import UNet
-from noiseda.strategy_settings import MeanTeacherSettings, Neighbor2NeighborSettings
+from noiseda.strategies import MeanTeacherSettings, Neighbor2NeighborSettings
 from noiseda.training import adapt
 from noiseda.training.cost import describe
 from noiseda.training.logger import read_log

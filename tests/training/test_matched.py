@@ -11,7 +11,7 @@ from noiseda.config import AdaptSettings, DegradationSettings, RestorerSettings,
 from noiseda.errors import UserError
 from noiseda.estimation.empirical_bayes import DRAWS
 from noiseda.estimation.noise import Matched
-from noiseda.strategy_settings import Neighbor2NeighborSettings
+from noiseda.strategies import Neighbor2NeighborSettings
 from noiseda.training import Evidence, adapt, resolve
 from noiseda.training.cost import describe
 from tests.training.photographs import folder, pairs, small

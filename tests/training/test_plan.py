@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from noiseda.config import AdaptSettings, MeanTeacherSettings, RestorerSettings, TrainingSettings
+from noiseda.config import AdaptSettings, RestorerSettings, TrainingSettings
 from noiseda.estimation.noise import Matched
 from noiseda.settings_file import flatten, from_tree, to_tree
+from noiseda.strategies import MeanTeacherSettings
 from noiseda.training import Evidence, resolve
 from tests.test_config import UNUSUAL
 

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from noiseda.adaptation import build
-from noiseda.config import AdaptSettings, PredictorSettings, RestorerSettings, StrategyName, TrainingSettings
+from noiseda.config import AdaptSettings, PredictorSettings, RestorerSettings, TrainingSettings
 from noiseda.errors import UserError
 from noiseda.restoration import build_restorer
 from noiseda.restorer_settings import SIZES
+from noiseda.strategies import StrategyName
 from noiseda.training import resolve, room
 
 MEMORY = room._memory

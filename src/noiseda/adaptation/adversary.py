@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from noiseda.strategy_settings import GanForm
+from noiseda.strategies import GanForm
 
 
 def frozen(network: nn.Module, *inputs: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from noiseda.adaptation.ramp import ramp
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
 from noiseda.restoration.base import pad_to_multiple
-from noiseda.strategy_settings import BlindSpotSettings
+from noiseda.strategies import BlindSpotSettings
 
 REPLACED = 0.16
 """Share of pixels that a refinement puts back as they were (p of R3 in arXiv 2203.11799)."""

@@ -10,7 +10,7 @@ from noiseda.adaptation.objective import Objective, Terms, Weights, charbonnier
 from noiseda.adaptation.ramp import ramp
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
-from noiseda.strategy_settings import CriticSettings
+from noiseda.strategies import CriticSettings
 
 
 class Critic(Objective[None]):

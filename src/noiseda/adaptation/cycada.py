@@ -13,7 +13,7 @@ from noiseda.adaptation.ramp import ramp
 from noiseda.adaptation.translator import Translator
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
-from noiseda.strategy_settings import CycadaSettings
+from noiseda.strategies import CycadaSettings
 
 
 class CycleAdaptation(Objective[None]):

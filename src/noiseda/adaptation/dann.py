@@ -9,7 +9,7 @@ from noiseda.adaptation.objective import Objective, Terms, Weights, charbonnier
 from noiseda.adaptation.ramp import ramp
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
-from noiseda.strategy_settings import DannSettings
+from noiseda.strategies import DannSettings
 
 
 class Dann(Objective[None]):

@@ -16,7 +16,7 @@ from noiseda.adaptation.pairwise import pairwise_error
 from noiseda.adaptation.ramp import ramp
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
-from noiseda.strategy_settings import DsnSettings
+from noiseda.strategies import DsnSettings
 
 GRID = 4
 """Cells along each side that features are averaged over where they are compared as samples."""

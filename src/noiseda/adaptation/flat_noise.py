@@ -17,7 +17,7 @@ from noiseda.adaptation.ramp import ramp
 from noiseda.adaptation.real_noise import Picks, RealNoise, brightness
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
-from noiseda.strategy_settings import FlatNoiseSettings
+from noiseda.strategies import FlatNoiseSettings
 
 
 @dataclass(frozen=True)

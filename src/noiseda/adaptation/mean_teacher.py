@@ -17,7 +17,7 @@ from noiseda.adaptation.ramp import ramp
 from noiseda.adaptation.teacher import Teacher
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
-from noiseda.strategy_settings import MeanTeacherSettings
+from noiseda.strategies import MeanTeacherSettings
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch import Tensor
 from noiseda.adaptation.objective import Objective, Sum, Terms, Weights, charbonnier, detached
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
-from noiseda.strategy_settings import Neighbor2NeighborSettings
+from noiseda.strategies import Neighbor2NeighborSettings
 
 CELL = 2
 """Side of a cell, in pixels."""

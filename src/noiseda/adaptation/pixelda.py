@@ -14,7 +14,7 @@ from noiseda.adaptation.pairwise import pairwise_error
 from noiseda.adaptation.translator import Translator
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
-from noiseda.strategy_settings import PixeldaSettings
+from noiseda.strategies import PixeldaSettings
 
 
 @dataclass(frozen=True)

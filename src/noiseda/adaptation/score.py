@@ -22,7 +22,7 @@ from noiseda.diffusion import Denoiser, Schedule
 from noiseda.diffusion.denoiser import squared_error
 from noiseda.dims import append_dims
 from noiseda.restoration import Restorer
-from noiseda.strategy_settings import ScoreSettings
+from noiseda.strategies import ScoreSettings
 
 
 @dataclass(frozen=True)

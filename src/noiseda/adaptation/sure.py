@@ -20,7 +20,7 @@ from noiseda.adaptation.ramp import ramp
 from noiseda.adaptation.real_noise import Picks, RealNoise, power
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
-from noiseda.strategy_settings import SureSettings
+from noiseda.strategies import SureSettings
 
 LEAST = 0.5
 """Standard deviation of noise, in steps from level to level of the files, below which an image's risk counts no

@@ -24,7 +24,7 @@ from noiseda.adaptation.ramp import ramp
 from noiseda.adaptation.teacher import Teacher
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
-from noiseda.strategy_settings import TransplantSettings
+from noiseda.strategies import TransplantSettings
 
 LARGEST = 4.0
 """Largest factor by which noise is scaled up or down from one brightness to another."""

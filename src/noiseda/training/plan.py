@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import cast
 
-from noiseda.config import AdaptSettings, Decay, StrategyName
+from noiseda.config import AdaptSettings, Decay
 from noiseda.data.degradations import Degradation
 from noiseda.estimation.noise import Matched
+from noiseda.strategies import StrategyName
 from noiseda.tasks import TASKS
 
 CHOSEN = {

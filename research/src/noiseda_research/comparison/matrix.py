@@ -14,7 +14,7 @@ from typing import Any
 
 from noiseda import AdaptSettings, DegradationSettings, Task, UserError, settings_from
 from noiseda.evaluation import PROTOCOLS, ProtocolName
-from noiseda.limits import check_numbers
+from noiseda.numbers import check_numbers
 from noiseda.settings_file import computed, flatten, presets, read_settings
 from noiseda.suggestions import nearest
 

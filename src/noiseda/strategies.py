@@ -1,9 +1,30 @@
-"""Settings of the strategies that stand beside noise-space adaptation: one dataclass each, part of the run's tree."""
+"""The strategies by name, and the settings of those that have some of their own: one dataclass each."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal
+
+from noiseda.limits import (
+    Factors,
+    HalfOfPatch,
+    Levels,
+    Limits,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ProperShare,
+    Share,
+)
+
+StrategyName = Literal[
+    "noise-space", "synthetic",
+    "mmd", "coral", "dann", "dsn", "pixelda", "cycada", "critic",
+    "neighbor2neighbor", "mean-teacher", "source-free", "blind-spot", "transplant", "flat-noise",
+    "sure", "score",
+]  # fmt: skip
+StrategyChoice = Literal["auto", StrategyName]
 
 
 @dataclass(frozen=True)
@@ -13,17 +34,19 @@ class Neighbor2NeighborSettings:
     One of two neighbouring pixels is the input, the other the target, for their noise is taken for independent.
     """
 
-    weight: float = 10.0
+    STRATEGIES: ClassVar[tuple[StrategyName, ...]] = ("neighbor2neighbor",)
+
+    weight: NonNegativeFloat = 10.0
     """Weight of the real images' terms, which are squared errors, beside the Charbonnier error of synthetic pairs."""
 
-    consistency: float = 2.0
+    consistency: NonNegativeFloat = 2.0
     """Weight of the regulariser relative to the error between neighbours (the paper: 2 for added noise, 16 for raw
     photographs)."""
 
     synthetic: bool = True
     """Learn from synthetic pairs too; without, from the real images alone, as in the paper."""
 
-    start: float = 0.67
+    start: Share = 0.67
     """Share of the run in which synthetic pairs are learnt from alone, before the real images are; 0 (the paper), or
     without synthetic pairs: from the first step on."""
 
@@ -43,22 +66,24 @@ class MeanTeacherSettings:
     Real images, turned and with more noise, must be restored as a moving average does it (arXiv 1703.01780).
     """
 
-    weight: float = 1.0
+    STRATEGIES: ClassVar[tuple[StrategyName, ...]] = ("mean-teacher", "source-free")
+
+    weight: NonNegativeFloat = 1.0
     """Final weight of the error against the teacher's labels; without synthetic pairs it is 1 throughout."""
 
-    ramp: float = 5.0
+    ramp: NonNegativeFloat = 5.0
     """Steepness of the weight's ramp, as for --objective.ramp; 0 turns it off."""
 
-    decay: float = 0.999
+    decay: Share = 0.999
     """Decay of the moving average that is the teacher."""
 
-    sigma: float = 10.0
+    sigma: NonNegativeFloat = 10.0
     """Highest standard deviation of the noise added to what the student sees, in 1/255; drawn from 0 up to it."""
 
     views: Literal[1, 2, 4, 8] = 1
     """Flips and rotations of each image over which the teacher averages; each costs a forward pass."""
 
-    start: float = 0.67
+    start: Share = 0.67
     """Share of the run in which synthetic pairs are learnt from alone, before the teacher teaches; 0 (the paper), or
     without synthetic pairs: from the first step on."""
 
@@ -71,28 +96,30 @@ class BlindSpotSettings:
     restorer. The labels are as in AT-BSN (arXiv 2303.16783).
     """
 
-    width: int = 32
+    STRATEGIES: ClassVar[tuple[StrategyName, ...]] = ("blind-spot",)
+
+    width: PositiveInt = 32
     """Channels of the blind-spot network (the paper: 128)."""
 
-    blocks: int = 3
+    blocks: NonNegativeInt = 3
     """Residual blocks in each of its two branches (the paper: 9)."""
 
-    train_stride: int = 5
+    train_stride: HalfOfPatch = 5
     """Stride of the pixel shuffle under which it is trained: as far as noise is correlated (the paper: 5)."""
 
-    test_stride: int = 2
+    test_stride: HalfOfPatch = 2
     """Stride of the pixel shuffle under which it makes the restorer's labels (the paper: 2)."""
 
-    refinements: int = 0
+    refinements: NonNegativeInt = 0
     """Random replacements whose results are averaged into a label; each costs a forward pass (the paper: 8)."""
 
-    start: float = 0.15
+    start: Share = 0.15
     """Share of the run in which the blind-spot network learns alone, before the restorer learns from it."""
 
-    weight: float = 1.0
+    weight: NonNegativeFloat = 1.0
     """Final weight of the restorer's error against the labels."""
 
-    ramp: float = 5.0
+    ramp: NonNegativeFloat = 5.0
     """Steepness of the weight's ramp after the start, as for --objective.ramp; 0 turns it off."""
 
     synthetic: bool = True
@@ -106,23 +133,25 @@ class TransplantSettings:
     What a moving average of the restorer removes from real images is taken for their noise.
     """
 
-    weight: float = 1.0
+    STRATEGIES: ClassVar[tuple[StrategyName, ...]] = ("transplant",)
+
+    weight: NonNegativeFloat = 1.0
     """Final weight of the pairs with transplanted noise."""
 
-    ramp: float = 5.0
+    ramp: NonNegativeFloat = 5.0
     """Steepness of the weight's ramp, as for --objective.ramp; 0 turns it off."""
 
-    decay: float = 0.999
+    decay: Share = 0.999
     """Decay of the moving average that estimates the noise of real images."""
 
     views: Literal[1, 2, 4, 8] = 1
     """Flips and rotations of each image over which that estimate averages; each costs a forward pass."""
 
-    strength: tuple[float, float] = (0.7, 1.5)
+    strength: Factors = (0.7, 1.5)
     """Range of factors by which transplanted noise is scaled, one draw an image: more than 1 makes up for noise that
     the estimate left in, less than 1 for detail that it took."""
 
-    bins: int = 16
+    bins: Annotated[int, Limits(least=2)] = 16
     """Bins of brightness in which the strength of the noise is measured."""
 
 
@@ -133,16 +162,18 @@ class FlatNoiseSettings:
     It is cut from the flattest patches of real images. The generator of GCBD is left out.
     """
 
-    weight: float = 1.0
+    STRATEGIES: ClassVar[tuple[StrategyName, ...]] = ("flat-noise",)
+
+    weight: NonNegativeFloat = 1.0
     """Final weight of the pairs with noise of flat patches."""
 
-    ramp: float = 0.0
+    ramp: NonNegativeFloat = 0.0
     """Steepness of the weight's ramp, as for --objective.ramp; 0 turns it off."""
 
-    flat: float = 0.05
+    flat: ProperShare = 0.05
     """Share of the real patches, the flattest relative to their noise, from which noise is cut."""
 
-    strength: tuple[float, float] = (0.8, 1.3)
+    strength: Factors = (0.8, 1.3)
     """Range of factors by which the noise is scaled, one draw an image."""
 
     phase: Literal["kept", "random"] = "kept"
@@ -151,7 +182,7 @@ class FlatNoiseSettings:
     everywhere: bool = False
     """Make the noise as strong as the restorer finds it on all real patches; otherwise as strong as on flat ones."""
 
-    start: float = 0.25
+    start: Share = 0.25
     """With everywhere: share of the run after which the restorer that finds it no longer learns; 0 with
     --restorer.start."""
 
@@ -163,20 +194,22 @@ class SureSettings:
     The squared error on a real image is estimated without its truth, by noise like its own (Ramani et al. 2008).
     """
 
-    weight: float = 1.0
+    STRATEGIES: ClassVar[tuple[StrategyName, ...]] = ("sure",)
+
+    weight: NonNegativeFloat = 1.0
     """Final weight of the risk, which is a squared error divided by the standard deviation of the noise."""
 
-    ramp: float = 5.0
+    ramp: NonNegativeFloat = 5.0
     """Steepness of the weight's ramp, as for --objective.ramp; 0 turns it off."""
 
-    flat: float = 0.05
+    flat: ProperShare = 0.05
     """Share of the real patches, the flattest relative to their noise, that show what noise is."""
 
-    start: float = 0.25
+    start: Share = 0.25
     """Share of the run in which the restorer learns from synthetic pairs alone, so that it can tell how strong real
     noise is when it ends; none with --restorer.start, which can."""
 
-    step: float = 0.2
+    step: PositiveFloat = 0.2
     """How much more noise real images are probed with, as a share of what they have; the estimate is exact for small
     steps, whose effect must not drown in rounding (bf16)."""
 
@@ -188,21 +221,23 @@ class ScoreSettings:
     A noise predictor of clean images, of the sizes of --predictor, finds what restored real images are pulled to.
     """
 
-    weight: float = 5.0
+    STRATEGIES: ClassVar[tuple[StrategyName, ...]] = ("score",)
+
+    weight: NonNegativeFloat = 5.0
     """Final weight of the real images' terms, which are squared errors, beside the Charbonnier error of synthetic
     pairs."""
 
-    ramp: float = 5.0
+    ramp: NonNegativeFloat = 5.0
     """Steepness of the weight's ramp, as for --objective.ramp; 0 turns it off."""
 
-    levels: tuple[int, int] = (1, 100)
+    levels: Levels = (1, 100)
     """Lowest and highest diffusion step (of 1..999) that noise levels are drawn from; at 100 the noise has a standard
     deviation of 28/255."""
 
-    fidelity: float = 1.0
+    fidelity: NonNegativeFloat = 1.0
     """Weight, relative to the score, of what holds restored real images near their inputs."""
 
-    square: int = 4
+    square: HalfOfPatch = 4
     """Side, in pixels, of the squares over which restored and real image are averaged before they are compared."""
 
 
@@ -217,19 +252,21 @@ class AlignmentSettings:
     mmd: distance under Gaussian kernels (arXiv 1502.02791); coral: distance of covariances (arXiv 1607.01719).
     """
 
-    mmd: float = 0.1
+    STRATEGIES: ClassVar[tuple[StrategyName, ...]] = ("mmd", "coral")
+
+    mmd: NonNegativeFloat = 0.1
     """Final weight of the distance, with --strategy mmd."""
 
-    coral: float = 0.1
+    coral: NonNegativeFloat = 0.1
     """Final weight of the distance, with --strategy coral."""
 
-    ramp: float = 10.0
+    ramp: NonNegativeFloat = 10.0
     """Steepness of the weight's rise over the run, as --objective.ramp; 0: constant."""
 
-    grid: int = 4
+    grid: PositiveInt = 4
     """Features are averaged over at most grid x grid cells an image, and each cell's mean is one sample."""
 
-    kernels: int = 5
+    kernels: PositiveInt = 5
     """Gaussian kernels of mmd; the width of each is twice that of the one before."""
 
 
@@ -240,13 +277,15 @@ class DannSettings:
     After Ganin and Lempitsky, ICML 2015 (arXiv 1409.7495).
     """
 
-    weight: float = 0.03
+    STRATEGIES: ClassVar[tuple[StrategyName, ...]] = ("dann",)
+
+    weight: NonNegativeFloat = 0.03
     """Final weight of the reversed gradient (the paper: 1, beside a loss of classification, which is larger)."""
 
-    ramp: float = 10.0
+    ramp: NonNegativeFloat = 10.0
     """Steepness of the weight's rise over the run, as --objective.ramp (the paper: 10); 0: constant."""
 
-    width: int = 64
+    width: PositiveInt = 64
     """Channels of the domain classifier."""
 
 
@@ -257,25 +296,27 @@ class DsnSettings:
     A decoder needs both parts, and the shared one must not show the domain (Bousmalis et al., arXiv 1608.06019).
     """
 
-    reconstruction: float = 0.01
+    STRATEGIES: ClassVar[tuple[StrategyName, ...]] = ("dsn",)
+
+    reconstruction: NonNegativeFloat = 0.01
     """Weight of the reconstruction of the images from shared and private features."""
 
-    difference: float = 0.05
+    difference: NonNegativeFloat = 0.05
     """Weight of the overlap between shared and private features."""
 
-    similarity: float = 0.03
+    similarity: NonNegativeFloat = 0.03
     """Final weight of the similarity of the shared features of both domains."""
 
     by: Literal["classifier", "mmd"] = "classifier"
     """What makes them similar: a domain classifier with a reversed gradient, or their distance as in mmd."""
 
-    ramp: float = 10.0
+    ramp: NonNegativeFloat = 10.0
     """Steepness of the similarity weight's rise over the run, as --objective.ramp; 0: constant."""
 
-    width: int = 32
+    width: PositiveInt = 32
     """Channels of the private encoders, of the decoder, and of the domain classifier."""
 
-    blocks: int = 2
+    blocks: PositiveInt = 2
     """Residual blocks of each of them."""
 
 
@@ -286,25 +327,27 @@ class PixeldaSettings:
     After Bousmalis et al., CVPR 2017 (arXiv 1612.05424).
     """
 
-    adversarial: float = 1.0
+    STRATEGIES: ClassVar[tuple[StrategyName, ...]] = ("pixelda",)
+
+    adversarial: NonNegativeFloat = 1.0
     """Weight, for the generator, of deceiving the discriminator."""
 
-    content: float = 0.1
+    content: NonNegativeFloat = 0.1
     """Weight of the generator keeping to the image it was given (pairwise squared error)."""
 
     form: GanForm = "logistic"
     """Loss of discriminator and generator: least-squares, hinge or logistic (the paper)."""
 
-    noise: int = 1
+    noise: NonNegativeInt = 1
     """Channels of noise that the generator is given beside the image."""
 
-    width: int = 32
+    width: PositiveInt = 32
     """Channels of the generator (the paper: 64)."""
 
-    blocks: int = 3
+    blocks: PositiveInt = 3
     """Residual blocks of the generator."""
 
-    discriminator: int = 32
+    discriminator: PositiveInt = 32
     """Channels of the discriminator's first layer."""
 
 
@@ -315,31 +358,33 @@ class CycadaSettings:
     Translated pairs are learnt from too, and a classifier looks at features (Hoffman et al., arXiv 1711.03213).
     """
 
-    adversarial: float = 1.0
+    STRATEGIES: ClassVar[tuple[StrategyName, ...]] = ("cycada",)
+
+    adversarial: NonNegativeFloat = 1.0
     """Weight, for the generators, of deceiving the discriminators."""
 
-    cycle: float = 10.0
+    cycle: NonNegativeFloat = 10.0
     """Weight of getting back the image after both generators (CycleGAN: 10)."""
 
-    semantic: float = 1.0
+    semantic: NonNegativeFloat = 1.0
     """Weight of translated images being restored as the images they were made of."""
 
-    feature: float = 0.03
+    feature: NonNegativeFloat = 0.03
     """Final weight of the reversed gradient of a classifier of domains by the restorer's features; 0: none."""
 
-    ramp: float = 10.0
+    ramp: NonNegativeFloat = 10.0
     """Steepness of that weight's rise over the run, as --objective.ramp; 0: constant."""
 
     form: GanForm = "least-squares"
     """Loss of discriminators and generators: least-squares (as CycleGAN), hinge or logistic."""
 
-    width: int = 32
+    width: PositiveInt = 32
     """Channels of each generator, and of the domain classifier."""
 
-    blocks: int = 3
+    blocks: PositiveInt = 3
     """Residual blocks of each generator."""
 
-    discriminator: int = 32
+    discriminator: PositiveInt = 32
     """Channels of the first layer of each discriminator."""
 
 
@@ -350,49 +395,35 @@ class CriticSettings:
     The restorer learns to deceive it, in the place of the diffusion loss. It follows no paper.
     """
 
-    weight: float = 0.01
+    STRATEGIES: ClassVar[tuple[StrategyName, ...]] = ("critic",)
+
+    weight: NonNegativeFloat = 0.01
     """Final weight, for the restorer, of deceiving the discriminator."""
 
-    ramp: float = 5.0
+    ramp: NonNegativeFloat = 5.0
     """Steepness of the weight's rise over the run, as --objective.ramp; 0: constant."""
 
     form: GanForm = "least-squares"
     """Loss of discriminator and restorer: least-squares, hinge or logistic."""
 
-    width: int = 32
+    width: PositiveInt = 32
     """Channels of the discriminator's first layer."""
 
 
-POSITIVE = (
-    "blind_spot.width", "blind_spot.train_stride", "blind_spot.test_stride", "flat_noise.flat", "sure.flat",
-    "sure.step", "score.square", "alignment.grid", "alignment.kernels", "dann.width", "dsn.width", "dsn.blocks",
-    "pixelda.width", "pixelda.blocks", "pixelda.discriminator", "cycada.width", "cycada.blocks",
-    "cycada.discriminator", "critic.width",
-)  # fmt: skip
-"""Settings that must be greater than 0."""
+@dataclass(frozen=True, kw_only=True)
+class StrategySections:
+    """The settings of every strategy that has some of its own, each a section of those of a run."""
 
-NOT_NEGATIVE = (
-    "neighbor2neighbor.weight", "neighbor2neighbor.consistency", "mean_teacher.weight", "mean_teacher.ramp",
-    "mean_teacher.sigma", "blind_spot.blocks", "blind_spot.weight", "blind_spot.ramp", "blind_spot.refinements",
-    "transplant.weight", "transplant.ramp", "flat_noise.weight", "flat_noise.ramp", "sure.weight", "sure.ramp",
-    "score.weight", "score.ramp", "score.fidelity", "alignment.mmd", "alignment.coral", "alignment.ramp",
-    "dann.weight", "dann.ramp", "dsn.reconstruction", "dsn.difference", "dsn.similarity", "dsn.ramp",
-    "pixelda.adversarial", "pixelda.content", "pixelda.noise", "cycada.adversarial", "cycada.cycle",
-    "cycada.semantic", "cycada.feature", "cycada.ramp", "critic.weight", "critic.ramp",
-)  # fmt: skip
-"""Settings that must not be negative."""
-
-SHARES = (
-    "neighbor2neighbor.start", "mean_teacher.decay", "mean_teacher.start", "blind_spot.start", "transplant.decay",
-    "flat_noise.flat", "flat_noise.start", "sure.flat", "sure.start",
-)  # fmt: skip
-"""Settings that must be at least 0 and less than 1."""
-
-RANGES = ("transplant.strength", "flat_noise.strength")
-"""Settings that are a lowest and a highest value, the lowest greater than 0."""
-
-LEVELS = ("score.levels",)
-"""Settings that are a lowest and a highest noise level, of 1 to 999."""
-
-HALVES = ("blind_spot.train_stride", "blind_spot.test_stride", "score.square")
-"""Settings that must be at most half of a patch."""
+    neighbor2neighbor: Neighbor2NeighborSettings = field(default_factory=Neighbor2NeighborSettings)
+    mean_teacher: MeanTeacherSettings = field(default_factory=MeanTeacherSettings)
+    blind_spot: BlindSpotSettings = field(default_factory=BlindSpotSettings)
+    transplant: TransplantSettings = field(default_factory=TransplantSettings)
+    flat_noise: FlatNoiseSettings = field(default_factory=FlatNoiseSettings)
+    sure: SureSettings = field(default_factory=SureSettings)
+    score: ScoreSettings = field(default_factory=ScoreSettings)
+    alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
+    dann: DannSettings = field(default_factory=DannSettings)
+    dsn: DsnSettings = field(default_factory=DsnSettings)
+    pixelda: PixeldaSettings = field(default_factory=PixeldaSettings)
+    cycada: CycadaSettings = field(default_factory=CycadaSettings)
+    critic: CriticSettings = field(default_factory=CriticSettings)
