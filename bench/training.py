@@ -77,7 +77,7 @@ def growth(device: str = "cpu") -> dict[str, float]:
     cases = {f"batch {batch}": replace(base, batch=batch) for batch in (1, 6, 24)}
     cases |= {f"patch {patch}": replace(base, patch=patch) for patch in (32, 128)}
     cases |= {f"restorer width {width}": replace(base, width=width) for width in (48,)}
-    cases |= {"predictor stem 1": replace(base, stem=1)}
+    cases |= {"predictor stem 1": replace(base, patch_size=1)}
     cases |= {"synthetic only": replace(base, strategy="synthetic")}
     found = {
         f"growth.{name}.samples_per_s": in_a_process(__file__, case)["samples_per_s"] for name, case in cases.items()
@@ -145,9 +145,9 @@ def networks(case: Case):
     if case.size == "small":
         small = PredictorSettings()
         return RestorerSettings(width=case.width or RestorerSettings().width), replace(
-            small, stem=case.stem or small.stem
+            small, patch_size=case.stem or small.stem
         )
-    paper = PredictorSettings(width=64, multipliers=[1, 2, 4, 8], blocks=2, stem=1, attention=True, dropout=0.2)
+    paper = PredictorSettings(width=64, channel_mults=[1, 2, 4, 8], blocks=2, patch_size=1, attention=True, dropout=0.2)
     return RestorerSettings(width=case.width or 64), paper
 
 
@@ -202,11 +202,11 @@ def our_steps(case: Case) -> tuple[list[float], float, float]:
             out=Path(place, "out"),
             degradation=DegradationSettings(kind="white+camera"),
             strategy=case.strategy,
-            look_alikes=0,
+            proxy_pairs=0,
             restorer=restorer,
             predictor=predictor,
             training=TrainingSettings(
-                steps=case.steps, batch=case.batch, patch=case.patch, learning_rate=1e-4, decay="constant", clip=0,
+                steps=case.steps, batch=case.batch, patch=case.patch, learning_rate=1e-4, lr_schedule="constant", max_grad_norm=0,
                 log_every=gap, device=case.device, compile=case.compile, recompute=case.recompute, workers=case.workers,
                 precision="auto" if case.precision == "tf32" else case.precision, picture_every=10**6,
             ),

@@ -42,7 +42,7 @@ def main(out: str, steps: int = 500) -> noiseda.UNet:
     """Adapt a one-dimensional U-Net, and read it again."""
     torch.manual_seed(0)
     model = noiseda.UNet(width=16, depth=3, channels=1, dims=1)
-    predictor = noiseda.NoisePredictor(channels=1, width=16, multipliers=(1, 2), blocks=1, stem=2, dims=1)
+    predictor = noiseda.NoisePredictor(channels=1, width=16, channel_mults=(1, 2), blocks=1, patch_size=2, dims=1)
     objective = noiseda.NoiseSpace(model, noiseda.Denoiser(predictor), noiseda.NoiseSpaceSettings())
     summary = noiseda.fit(model, objective, draw, out=out, training=noiseda.TrainingSettings(steps=steps, batch=16))
     return noiseda.load(summary.weights)

@@ -16,7 +16,7 @@ class Plain(noiseda.Restorer):
     """Three convolutions that predict what to add."""
 
     channels = 3
-    stride = 1
+    multiple_of = 1
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()

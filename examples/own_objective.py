@@ -22,7 +22,7 @@ class TotalVariation(noiseda.Objective):
 
     def forward(self, batch: noiseda.Batch, draws: None) -> noiseda.Terms:
         """The errors of a batch, one a sample."""
-        syn, real = self.restorer.together(batch.x_syn, batch.x_real)
+        syn, real = self.restorer.restore_jointly(batch.x_syn, batch.x_real)
         errors = {"restoration": noiseda.charbonnier(syn, batch.y_syn), "variation": total_variation(real)}
         return noiseda.Terms(errors, syn.detach(), real.detach())
 

@@ -73,7 +73,7 @@ def _adapt(inputs: Path, out: Path) -> list[str]:
         "network.width": 4,
         "network.depth": 2,
         "predictor.width": 8,
-        "predictor.stem": 2,
+        "predictor.patch_size": 2,
         "training.steps": STEPS,
         "training.batch": 2,
         "training.patch": 16,

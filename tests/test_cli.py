@@ -87,13 +87,13 @@ def test_help_shows_defaults(capsys, monkeypatch):
         ("adapt --rea photos", "unknown flag --rea; did you mean --real?"),
         ("restore a b c --overlapp 3", "unknown flag --overlapp; did you mean --overlap?"),
         ("adapt --training.steps abc", "--training.steps must be a whole number, not 'abc'"),
-        ("adapt --training.ema high", "--training.ema must be a number, not 'high'"),
+        ("adapt --training.ema_decay high", "--training.ema_decay must be a number, not 'high'"),
         ("adapt --training.steps", "--training.steps needs a value: a whole number"),
         ("adapt --task denoize", "--task must be one of denoise, derain, deblur, not 'denoize'; did you mean denoise?"),
         ("adapt --restorer.channels 2", "--restorer.channels must be one of 1, 3, not '2'"),
         ("adapt --predictor.attention=perhaps", "--predictor.attention must be true or false, not 'perhaps'"),
         ("adapt --objective.levels 5", "--objective.levels must be two whole numbers such as [1, 2], not '5'"),
-        ("adapt --predictor.multipliers 1,2", "must be a list of whole numbers such as [1, 2], not '1,2'"),
+        ("adapt --predictor.channel_mults 1,2", "must be a list of whole numbers such as [1, 2], not '1,2'"),
         ("adapt --training 5", "--training is a group of settings; name one of them: --training.steps, "),
         ("adapt extra", "unexpected argument 'extra'; usage: noiseda adapt --real PATH"),
         ("restore a b c --tile abc", "--tile must be a whole number or null, not 'abc'"),
@@ -185,7 +185,7 @@ def test_the_three_commands_of_a_whole_job(tmp_path, capsys):
         (tmp_path / folder).mkdir()
         for name in "ab":
             write(Picture(torch.rand(3, 24, 32, generator=generator)), tmp_path / folder / f"{name}.png")
-    tiny = "--restorer.width 4 --restorer.depth 2 --predictor.width 8 --predictor.stem 2 --training.patch 16"
+    tiny = "--restorer.width 4 --restorer.depth 2 --predictor.width 8 --predictor.patch_size 2 --training.patch 16"
     short = "--training.batch 2 --training.steps 2 --training.device cpu"
     where = f"--clean {tmp_path}/clean --real {tmp_path}/real --out {tmp_path}/run"
     assert cli.main(f"adapt --task denoise {where} {tiny} {short}".split()) == 0

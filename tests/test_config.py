@@ -59,7 +59,7 @@ UNUSUAL = AdaptSettings(
     clean=Path("123"),
     reference=Url("https://example.org/a%20b//shards/?key=1"),
     validation=Path("0123"),
-    look_alikes=3,
+    proxy_pairs=3,
     white_level=4095,
     baseline=Path("baseline.safetensors"),
     out=Path("runs/é"),
@@ -72,15 +72,17 @@ UNUSUAL = AdaptSettings(
     restorer=RestorerSettings(
         network="unet-tiny", width=32, depth=3, channels=1, start=Path("start.safetensors"), freeze=["down.*"]
     ),
-    predictor=PredictorSettings(width=16, multipliers=[1, 2, 3], blocks=2, stem=2, attention=True, dropout=0.1),
+    predictor=PredictorSettings(width=16, channel_mults=[1, 2, 3], blocks=2, patch_size=2, attention=True, dropout=0.1),
     objective=ObjectiveSettings(
         weight=1e-5, ramp=0.0, conditions="real", shuffle="off", contrast=False, margin=0.0, detach_negative=True,
         schedule="cosine", levels=(100, 900),
     ),
     degradation=DegradationSettings(kind="streaks", strength=(0.1, 1.0), smoothed=1.5),
     training=TrainingSettings(
-        steps=10, batch=3, patch=32, learning_rate=1e-6, predictor_learning_rate=3e-4, decay="constant", accumulate=2,
-        clip=0.0, ema=0.0, forgetting=None, precision="fp32", memory_format="channels_first", validate_every=1,
+        steps=10, batch=3, patch=32, learning_rate=1e-6, predictor_learning_rate=3e-4, lr_schedule="constant",
+        gradient_accumulation=2,
+        max_grad_norm=0.0, ema_decay=0.0, max_regression_db=None, precision="fp32", memory_format="channels_first",
+        validate_every=1,
         checkpoint_every=2, log_every=3, picture_every=4, snapshot_every=5, workers=2, device="cpu", compile=True,
         recompute=True, shard=True,
     ),
@@ -178,22 +180,23 @@ def test_the_defaults_pass_once_the_folders_are_given():
 
 NAN = float("nan")
 POSITIVE = [
-    "training.steps", "training.batch", "training.accumulate", "training.learning_rate", "training.checkpoint_every",
+    "training.steps", "training.batch", "training.gradient_accumulation", "training.learning_rate",
+    "training.checkpoint_every",
     "training.log_every", "training.picture_every", "training.validate_every", "training.predictor_learning_rate",
-    "restorer.width", "restorer.depth", "predictor.width", "predictor.blocks", "predictor.stem", "max_megapixels",
+    "restorer.width", "restorer.depth", "predictor.width", "predictor.blocks", "predictor.patch_size", "max_megapixels",
     "cache_gigabytes", "shards.window", "shards.draws", "blind_spot.width", "blind_spot.train_stride",
     "blind_spot.test_stride", "score.square", "sure.step",
 ]  # fmt: skip
 NOT_NEGATIVE = [
-    "objective.weight", "objective.ramp", "objective.margin", "training.clip", "training.forgetting",
+    "objective.weight", "objective.ramp", "objective.margin", "training.max_grad_norm", "training.max_regression_db",
     "training.workers", "seed",
-    "look_alikes", "neighbor2neighbor.weight", "neighbor2neighbor.consistency", "mean_teacher.weight",
+    "proxy_pairs", "neighbor2neighbor.weight", "neighbor2neighbor.consistency", "mean_teacher.weight",
     "mean_teacher.ramp",
     "mean_teacher.sigma", "blind_spot.blocks", "blind_spot.weight", "blind_spot.ramp", "blind_spot.refinements",
     "transplant.weight", "transplant.ramp", "score.weight", "score.ramp", "score.fidelity",
 ]  # fmt: skip
 SHARES = [
-    "training.ema",
+    "training.ema_decay",
     "predictor.dropout",
     "neighbor2neighbor.start",
     "mean_teacher.decay",
@@ -219,7 +222,7 @@ NOT_NEGATIVE += [
 ]  # fmt: skip
 CHOICES = {
     "task": "denoising", "strategy": "noise_space", "restorer.channels": 4, "objective.shuffle": "block",
-    "objective.schedule": "cos", "training.decay": "linear", "training.precision": "fp16", "dsn.by": "coral",
+    "objective.schedule": "cos", "training.lr_schedule": "linear", "training.precision": "fp16", "dsn.by": "coral",
     "pixelda.form": "lsgan", "cycada.form": "wasserstein", "critic.form": "",
 }  # fmt: skip
 
@@ -229,7 +232,7 @@ CHOICES = {
     [(flag, value) for flag in POSITIVE for value in (0, -1, NAN)]
     + [(flag, value) for flag in NOT_NEGATIVE for value in (-1, NAN)]
     + [(flag, value) for flag in SHARES for value in (-0.1, 1.0, 2.0, NAN)]
-    + [("predictor.multipliers", value) for value in ([], [0], [1, -2])]
+    + [("predictor.channel_mults", value) for value in ([], [0], [1, -2])]
     + [(flag, value) for flag in ("objective.levels", "score.levels") for value in ((0, 999), (5, 4), (1, 1000))]
     + [("transplant.strength", value) for value in ((0.0, 1.0), (1.5, 1.0))]
     + [(flag, 25) for flag in ("blind_spot.train_stride", "blind_spot.test_stride", "score.square")]
@@ -265,15 +268,15 @@ def test_a_conflict_names_every_flag_it_is_about(settings, flags):
 
 
 @pytest.mark.parametrize(
-    ("stem", "multipliers", "depth", "patch", "multiple"),
+    ("stem", "channel_mults", "depth", "patch", "multiple"),
     [(4, [1, 2], 4, 60, 8), (4, [1, 2, 4, 8], 1, 48, 32), (1, [1], 6, 48, 32), (3, [1, 2], 4, 64, 24),
      (3, [1], 1, 64, 3)],
 )  # fmt: skip
-def test_a_patch_must_suit_both_networks(stem, multipliers, depth, patch, multiple):
+def test_a_patch_must_suit_both_networks(stem, channel_mults, depth, patch, multiple):
     settings = dataclasses.replace(
         VALID,
         restorer=RestorerSettings(depth=depth),
-        predictor=PredictorSettings(stem=stem, multipliers=multipliers),
+        predictor=PredictorSettings(patch_size=stem, channel_mults=channel_mults),
         training=TrainingSettings(patch=patch),
     )
     with pytest.raises(UserError, match=f"--training.patch must be at least 16 and a multiple of {multiple} "):
@@ -304,9 +307,9 @@ def test_the_unusual_settings_are_unusual():
 
 
 def test_types_survive_the_command_line():
-    settings = parse("--objective.levels", "[5, 50]", "--predictor.multipliers", "[1, 3]", "--real", "a b")
+    settings = parse("--objective.levels", "[5, 50]", "--predictor.channel_mults", "[1, 3]", "--real", "a b")
     assert settings.objective.levels == (5, 50)
-    assert settings.predictor.multipliers == [1, 3]
+    assert settings.predictor.channel_mults == [1, 3]
     assert settings.real == Path("a b")
     assert settings.clean is None
     assert settings.training.learning_rate == 1e-3
@@ -376,7 +379,7 @@ FREE = {
     "out": Path("x"), "cache": Path("y"), "baseline": Path("z"), "cache_gigabytes": 1.0, "dry_run": True,
     "training.checkpoint_every": 1,
     "training.log_every": 1, "training.picture_every": 1, "training.snapshot_every": 1, "training.workers": 3,
-    "training.recompute": True, "training.shard": True, "training.batch": 3, "training.accumulate": 2,
+    "training.recompute": True, "training.shard": True, "training.batch": 3, "training.gradient_accumulation": 2,
 }  # fmt: skip
 
 

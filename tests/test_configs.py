@@ -120,7 +120,7 @@ def test_the_gentle_preset_is_laid_over_another():
     gentle = settings_of("deblur-small", "--config", "gentle", "--weights", "a.pth")
     assert gentle.task == "deblur"
     assert gentle.training.learning_rate == alone.training.learning_rate / 50
-    assert (gentle.training.patch, gentle.training.forgetting) == (alone.training.patch, 0.1)
+    assert (gentle.training.patch, gentle.training.max_regression_db) == (alone.training.patch, 0.1)
     assert settings_of("gentle").task == "denoise"
 
 
@@ -140,12 +140,12 @@ def test_the_paper_presets_are_the_papers(name, task, rate):
     assert settings.task == task
     restorer = settings.restorer.settled()
     assert (restorer.width, restorer.depth) == (64, 4)
-    assert (predictor.width, predictor.multipliers, predictor.blocks) == (64, [1, 2, 4, 8], 2)
-    assert (predictor.stem, predictor.attention, predictor.dropout) == (1, True, 0.2)
+    assert (predictor.width, predictor.channel_mults, predictor.blocks) == (64, [1, 2, 4, 8], 2)
+    assert (predictor.patch_size, predictor.attention, predictor.dropout) == (1, True, 0.2)
     assert (objective.weight, objective.ramp, objective.margin) == (0.2, 5.0, 0.1)
     assert (objective.shuffle, objective.contrast, objective.schedule) == ("blocks", True, "linear")
-    assert (training.batch, training.patch, training.ema) == (24, 128, 0.9999)
-    assert (training.learning_rate, training.predictor_learning_rate, training.decay) == (rate, None, "constant")
+    assert (training.batch, training.patch, training.ema_decay) == (24, 128, 0.9999)
+    assert (training.learning_rate, training.predictor_learning_rate, training.lr_schedule) == (rate, None, "constant")
     if task == "denoise":
         assert (settings.degradation.kind, settings.degradation.strength) == ("white", (0.0, 75.0))
     else:

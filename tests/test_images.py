@@ -516,12 +516,12 @@ def test_rows_laid_on_a_canvas_are_the_picture_written_at_once(tmp_path, channel
     raster.write(Raster(stored.copy()), tmp_path / "in.tif")
     source, picture = raster.read(tmp_path / "in.tif"), read(tmp_path / "in.tif")
     np.testing.assert_array_equal(source.samples, stored)
-    canvas = images.canvas(source, tmp_path / f"a{suffix}")
-    assert (canvas is source) == itself
+    output_buffer = images.output_buffer(source, tmp_path / f"a{suffix}")
+    assert (output_buffer is source) == itself
     changed = picture.pixels.square()
     for top in range(0, 50, 20):
-        images.lay(changed[:, top : top + 20], top, source, canvas)
-    raster.write(canvas, tmp_path / f"rows{suffix}")
+        images.lay(changed[:, top : top + 20], top, source, output_buffer)
+    raster.write(output_buffer, tmp_path / f"rows{suffix}")
     write(dataclasses.replace(picture, pixels=changed), tmp_path / f"once{suffix}")
     assert (tmp_path / f"rows{suffix}").read_bytes() == (tmp_path / f"once{suffix}").read_bytes()
 

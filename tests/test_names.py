@@ -26,7 +26,7 @@ ODD = [
 ]  # fmt: skip
 FLAGS = ("real", "clean", "pairs", "reference", "validation", "baseline", "out", "cache")
 TINY = """--restorer.width 4 --restorer.depth 2 --training.patch 16 --training.batch 2 --training.steps 2
-    --training.device cpu --look_alikes 0 --strategy synthetic --degradation.kind white"""
+    --training.device cpu --proxy_pairs 0 --strategy synthetic --degradation.kind white"""
 TINY = TINY.split()
 
 

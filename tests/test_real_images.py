@@ -27,7 +27,8 @@ pytestmark = [
     ),
 ]  # fmt: skip
 TINY = [
-    "--restorer.width=4", "--restorer.depth=2", "--predictor.width=8", "--predictor.stem=2", "--training.patch=32",
+    "--restorer.width=4", "--restorer.depth=2", "--predictor.width=8", "--predictor.patch_size=2",
+    "--training.patch=32",
     "--training.batch=2", "--training.steps=5", "--training.learning_rate=0.01", "--training.device=cpu",
 ]  # fmt: skip
 

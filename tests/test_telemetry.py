@@ -86,7 +86,7 @@ def watched(tmp_path: Path) -> Iterator[list[str]]:
 def test_no_command_opens_a_socket_or_writes_into_the_home_folder(tmp_path: Path, watched: list[str]) -> None:
     folder(tmp_path / "clean", CLEAN)
     folder(tmp_path / "real", REAL)
-    as_flags(small(tmp_path, steps=2, workers=1, look_alikes=0))
+    as_flags(small(tmp_path, steps=2, workers=1, proxy_pairs=0))
     home = tmp_path / "home"
     home.mkdir()
     places = {key: value for key, value in os.environ.items() if not key.startswith("XDG_") and key not in SWITCHES}

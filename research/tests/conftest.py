@@ -9,8 +9,8 @@ from tests.training.photographs import REAL, folder, pairs
 
 TINY = {
     "restorer": {"width": 4, "depth": 2},
-    "predictor": {"width": 8, "multipliers": [1, 2], "stem": 2},
-    "training": {"steps": 4, "batch": 2, "patch": 16, "ema": 0.5, "snapshot_every": 2, "device": "cpu"},
+    "predictor": {"width": 8, "channel_mults": [1, 2], "patch_size": 2},
+    "training": {"steps": 4, "batch": 2, "patch": 16, "ema_decay": 0.5, "snapshot_every": 2, "device": "cpu"},
 }
 
 

@@ -56,7 +56,7 @@ def test_the_smallest_matrix(alone):
 
 
 def test_a_run_that_fails_is_told_and_the_others_go_on(alone):
-    broken = {"training": {"learning_rate": 1e15, "clip": 0.0}}
+    broken = {"training": {"learning_rate": 1e15, "max_grad_norm": 0.0}}
     settings = replace(alone, strategies={"synthetic": {"strategy": "synthetic"}, "broken": broken}, curve_images=0)
     report = compare(settings)
     assert not report.ok
@@ -69,7 +69,9 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(alone):
 
 
 def test_what_goes_on_from_a_failed_start_is_not_run(alone):
-    settings = replace(alone, start={"strategy": "synthetic", "training": {"learning_rate": 1e15, "clip": 0.0}})
+    settings = replace(
+        alone, start={"strategy": "synthetic", "training": {"learning_rate": 1e15, "max_grad_norm": 0.0}}
+    )
     plan = list(cells(settings))
     wanted = {plan[0].start: None, **{cell.job: cell.start for cell in plan}}
     ended = list(runs.carry_out(list(wanted.items()), replace(settings, parallel=2)))

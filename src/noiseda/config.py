@@ -36,7 +36,7 @@ ScheduleName = Literal["linear", "cosine", "quadratic", "sigmoid"]
 Conditions = Literal["both", "synthetic", "real"]
 Shuffle = Literal["blocks", "channels", "off"]
 Precision = Literal["auto", "fp32", "bf16"]
-Decay = Literal["auto", "constant", "cosine", "cooldown"]
+LrScheduleName = Literal["auto", "constant", "cosine", "cooldown"]
 MemoryFormat = Literal["auto", "channels_last", "channels_first"]
 
 
@@ -47,13 +47,13 @@ class PredictorSettings:
     width: PositiveInt = 64
     """Channels of the first level (the paper: 64)."""
 
-    multipliers: list[int] = field(default_factory=lambda: [1, 2])
+    channel_mults: list[int] = field(default_factory=lambda: [1, 2])
     """Channels of each level, as multiples of the width (the paper: 1, 2, 4, 8)."""
 
     blocks: PositiveInt = 1
     """Residual blocks a level (the paper: 2)."""
 
-    stem: PositiveInt = 4
+    patch_size: PositiveInt = 4
     """Side of the pixel blocks folded into channels before the first level: 1 (the paper) keeps full resolution;
     2 or 4 cost about 4 or 16 times less."""
 
@@ -135,8 +135,8 @@ class TrainingSettings:
     """Number of optimiser steps."""
 
     batch: PositiveInt = 6
-    """Samples of each domain in a batch, per process. A step has batch x accumulate x processes of them, and a run that
-    is continued must keep that product."""
+    """Samples of each domain in a batch, per process. A step has batch x gradient_accumulation x processes of them, and
+    a run that is continued must keep that product."""
 
     patch: int = 48
     """Side of the square training patches, in pixels."""
@@ -147,21 +147,21 @@ class TrainingSettings:
     predictor_learning_rate: PositiveFloat | None = None
     """Adam's learning rate for the noise predictor; by default the restorer's."""
 
-    decay: Decay = "auto"
+    lr_schedule: LrScheduleName = "auto"
     """Course of the learning rate over the run. constant (the paper); cosine: it falls to zero along half a cosine;
     cooldown: it falls in the last fifth alone (Hägele et al. 2024); auto: cooldown from --restorer.start, cosine from
     random weights."""
 
-    accumulate: PositiveInt = 1
+    gradient_accumulation: PositiveInt = 1
     """Micro-batches whose gradients are averaged into one step."""
 
-    clip: NonNegativeFloat = 1.0
+    max_grad_norm: NonNegativeFloat = 1.0
     """Largest norm of the gradient; 0 leaves it as it is."""
 
-    ema: Share = 0.999
+    ema_decay: Share = 0.999
     """Decay of the moving average of the weights, which is what is validated and shipped (the paper: 0.9999)."""
 
-    forgetting: NonNegativeFloat | None = 0.1
+    max_regression_db: NonNegativeFloat | None = 0.1
     """Largest loss, in dB, on what was known before. The loss is one of PSNR on synthetic pairs of the kind trained on.
     The weights shipped lie as far as that allows on the way from those before the real images were learnt from
     (Wortsman et al. 2022) to the last; null: all the way. Of no effect where there are none before: without
@@ -242,7 +242,7 @@ class AdaptSettings(StrategySections):
     validation: Path | None = None
     """Folder with input/ and target/ to score the run on. The best scored weights are then the ones shipped."""
 
-    look_alikes: NonNegativeInt = 32
+    proxy_pairs: NonNegativeInt = 32
     """How many look-alikes to score the run on; 0: none. A look-alike is a clean photograph degraded as yours look.
     They are used where there is no --validation, and as many others for the verdict; for rain, under rain of our own,
     for the verdict alone. With none, the last weights are shipped."""
@@ -324,7 +324,7 @@ class AdaptSettings(StrategySections):
     def is_tried(self) -> bool:
         """Whether look-alikes of the real photographs are wanted, and can be made."""
         clean = self.clean or (self.pairs if TASKS[self.task].proxies_from_pairs else None)
-        return self.looks and None not in (clean, self.real) and self.look_alikes > 0 and self.validation is None
+        return self.looks and None not in (clean, self.real) and self.proxy_pairs > 0 and self.validation is None
 
     def check(self) -> None:
         """Check the settings against each other.
@@ -354,15 +354,18 @@ class AdaptSettings(StrategySections):
         check_numbers(self)
         check_limits(self)
         self.restorer.check()
-        if not self.predictor.multipliers or min(self.predictor.multipliers) < 1:
-            raise UserError(f"--predictor.multipliers needs factors of 1 and more, not {self.predictor.multipliers}")
+        if not self.predictor.channel_mults or min(self.predictor.channel_mults) < 1:
+            raise UserError(
+                f"--predictor.channel_mults needs factors of 1 and more, not {self.predictor.channel_mults}"
+            )
         adversarial = sorted({self.strategy, *self.also} & {"dann", "dsn", "pixelda", "cycada", "critic"})
         if self.training.shard and adversarial:
             raise UserError(f"--training.shard is for large predictors, and not for --strategy {adversarial[0]}")
-        shrink = self.predictor.stem * 2 ** (len(self.predictor.multipliers) - 1)
+        shrink = self.predictor.patch_size * 2 ** (len(self.predictor.channel_mults) - 1)
         restorer = self.restorer.settled()
         if restorer.network.startswith("unet"):
             shrink = math.lcm(shrink, 2 ** ((restorer.depth or 1) - 1))
         if self.training.patch < 16 or self.training.patch % shrink:
-            least = f"at least 16 and a multiple of {shrink} (--predictor.stem x 2 per further level, and 2 per further"
-            raise UserError(f"--training.patch must be {least} --restorer.depth), not {self.training.patch}")
+            why = "--predictor.patch_size x 2 per further level, and 2 per further --restorer.depth"
+            least = f"at least 16 and a multiple of {shrink} ({why})"
+            raise UserError(f"--training.patch must be {least}, not {self.training.patch}")

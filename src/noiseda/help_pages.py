@@ -28,14 +28,14 @@ COMMON = (
         "config", "task", "real", "clean", "pairs", "reference", "validation", "degradation.kind",
         "degradation.strength", "white_level",
     )),
-    ("how to learn from it", ("strategy", "also", "training.forgetting")),
+    ("how to learn from it", ("strategy", "also", "training.max_regression_db")),
     ("the network", ("restorer.network", "restorer.weights", "restorer.start")),
     ("how long, how much", (
-        "training.steps", "training.batch", "training.patch", "training.learning_rate", "training.decay",
+        "training.steps", "training.batch", "training.patch", "training.learning_rate", "training.lr_schedule",
     )),
     ("the machine", ("training.device", "training.precision", "training.workers", "training.compile")),
     ("what comes out", (
-        "out", "seed", "look_alikes", "baseline", "training.validate_every", "dry_run",
+        "out", "seed", "proxy_pairs", "baseline", "training.validate_every", "dry_run",
     )),
 )  # fmt: skip
 """The flags that people use, as ``noiseda adapt --help`` lists them."""

@@ -21,13 +21,22 @@ from noiseda import plain_yaml
 from noiseda.address import Url
 from noiseda.as_written import is_path, shortened, take
 from noiseda.errors import UserError
+from noiseda.old_names import settings_by_todays_names
 from noiseda.signatures import summary
 from noiseda.suggestions import nearest as nearest
 from noiseda.suggestions import nearest_setting
 
 Parser = jsonargparse.ArgumentParser
 jsonargparse.typing.register_type(Url, str, Url)
-jsonargparse.set_loader("yaml", plain_yaml.load_once, exceptions=(yaml.YAMLError, RecursionError))
+
+
+def _load(text: str) -> Any:  # noqa: ANN401 (a tree of plain values)
+    """A value, or a settings file, that may have names of before."""
+    tree = plain_yaml.load_once(text)
+    return settings_by_todays_names(tree) if isinstance(tree, dict) else tree
+
+
+jsonargparse.set_loader("yaml", _load, exceptions=(yaml.YAMLError, RecursionError))
 jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
 _PLAIN = {

@@ -32,7 +32,6 @@ __all__ = [
     "SUFFIXES",
     "Listing",
     "Picture",
-    "canvas",
     "enlarged",
     "enlarged_integers",
     "find_images",
@@ -43,6 +42,7 @@ __all__ = [
     "jpeg",
     "lay",
     "list_folder",
+    "output_buffer",
     "read",
     "read_bits",
     "read_size",
@@ -127,7 +127,7 @@ def write(picture: Picture, path: Path) -> None:
     raster.write(Raster(np.ascontiguousarray(samples), **picture.carried()), path)
 
 
-def canvas(source: Raster, path: Path, scale: int = 1) -> Raster:
+def output_buffer(source: Raster, path: Path, scale: int = 1) -> Raster:
     """Where the restored pixels of an image are laid, to be written to a file of this name.
 
     That is the image itself where it keeps its size and the file can hold its bits and its alpha: rows of it may be
@@ -152,15 +152,15 @@ def canvas(source: Raster, path: Path, scale: int = 1) -> Raster:
 
 
 def lay(pixels: Tensor, top: int, source: Raster, target: Raster) -> None:
-    """Quantise rows of restored pixels into a :func:`canvas`, with the image's own alpha (or laid over white).
+    """Quantise rows of restored pixels into a :func:`output_buffer`, with the image's own alpha (or laid over white).
 
     The alpha of an image that becomes larger is :func:`enlarged`, strip by strip as the pixels are.
 
     Args:
         pixels: (C, h, W) in [0, 1], on the CPU.
-        top: Which row of the canvas is their first; of a larger one, at the edge of a pixel of the image.
+        top: Which row of the output_buffer is their first; of a larger one, at the edge of a pixel of the image.
         source: The image.
-        target: Its canvas.
+        target: Its output_buffer.
 
     Raises:
         UserError: A value is not a number (NaN).

@@ -12,6 +12,7 @@ from noiseda import help_text
 from noiseda.as_written import shortened
 from noiseda.errors import UserError
 from noiseda.help_text import Parser
+from noiseda.old_names import flag_by_todays_name
 from noiseda.settings_file import flatten, read_settings
 
 _LONG = 1000  # characters of a name from which on its beginning alone is shown
@@ -49,7 +50,7 @@ def with_presets(words: Sequence[str], known: Mapping[str, Path], leaf: Parser) 
 
 
 def in_full(words: Sequence[str], command: str) -> list[str]:
-    """Put the settings' own names in the place of those for short: ``--network``, ``--network.width``, ``--weights``.
+    """Put the settings' own names in the place of those for short, such as ``--network``, and of those they had before.
 
     Weights bring their own network, so that they take the place of the one in a ``--config`` too.
 
@@ -62,7 +63,8 @@ def in_full(words: Sequence[str], command: str) -> list[str]:
     """
     if command != "adapt":
         return list(words)
-    full = [re.sub(r"^--network\.(?=\w)", "--restorer.", word) for word in words]
+    full = [flag_by_todays_name(word) for word in words]
+    full = [re.sub(r"^--network\.(?=\w)", "--restorer.", word) for word in full]
     full = [re.sub(r"^--(network|weights)(?==|$)", r"--restorer.\1", word) for word in full]
     names = {word.partition("=")[0].removeprefix("--restorer.") for word in full if word.startswith("--restorer.")}
     given = [following for word, following in pairwise([*full, ""]) if word == "--restorer.weights"]

@@ -15,7 +15,7 @@ MOST = 1_000_000_000
 """The largest whole number that a setting takes which :data:`HIGHEST` does not list."""
 
 HIGHEST = {
-    "accumulate": 65_536,
+    "gradient_accumulation": 65_536,
     "batch": 65_536,
     "bins": 4096,
     "blocks": 64,
@@ -25,8 +25,8 @@ HIGHEST = {
     "draws": 1_000_000,
     "grid": 4096,
     "kernels": 64,
-    "look_alikes": 100_000,
-    "multipliers": 64,
+    "proxy_pairs": 100_000,
+    "channel_mults": 64,
     "noise": 4096,
     "parallel": 1024,
     "patch": 16_384,

@@ -49,7 +49,7 @@ def memory_format(wanted: MemoryFormat, precision: Precision, device: torch.devi
     return torch.channels_last if wanted == "channels_last" else torch.contiguous_format
 
 
-def lay_out(network: nn.Module, order: torch.memory_format) -> None:
+def to_memory_format(network: nn.Module, order: torch.memory_format) -> None:
     """Put the weights of a network that have four dimensions into an order in memory; others have but one."""
     for tensor in chain(network.parameters(), network.buffers()):
         if tensor.ndim == 4:

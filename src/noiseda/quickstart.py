@@ -79,7 +79,7 @@ def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, steps: int = 
         real=out / "data" / "real",
         cache=out / "data" / "cache",
         degradation=DegradationSettings(kind="white"),  # the default would know the simulated camera already
-        look_alikes=0,  # likewise
+        proxy_pairs=0,  # likewise
         seed=seed,
         training=TrainingSettings(steps=steps, log_every=100),
     )

@@ -12,20 +12,21 @@ import yaml
 from noiseda import plain_yaml
 from noiseda.config import AdaptSettings
 from noiseda.errors import UserError
+from noiseda.old_names import settings_by_todays_names
 from noiseda.storage import atomic
 
 LARGEST = 256 * 1024
 """Bytes of a settings file that is read: a hundred times as many as any needs."""
 
 # Settings that change how a run is observed or carried out, not what it computes: they may differ when it is resumed.
-# Of batch and accumulate, the product with the number of processes is kept (training/run_directory.py).
+# Of batch and gradient_accumulation, the product with the number of processes is kept (training/run_directory.py).
 _RESUME_FREELY = (
     "out",
     "cache",
     "cache_gigabytes",
     "dry_run",
     "training.batch",
-    "training.accumulate",
+    "training.gradient_accumulation",
     "baseline",
     "training.checkpoint_every",
     "training.log_every",
@@ -81,7 +82,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def computed(settings: AdaptSettings | Mapping[str, Any]) -> dict[str, Any]:
     """All settings that decide what a run computes, by dotted name."""
-    freely = set(_RESUME_FREELY) - {"training.batch", "training.accumulate"}
+    freely = set(_RESUME_FREELY) - {"training.batch", "training.gradient_accumulation"}
     tree = settings if isinstance(settings, Mapping) else to_tree(settings)
     return {name: value for name, value in flatten(tree).items() if name not in freely}
 
@@ -146,7 +147,7 @@ def write_tree(tree: Mapping[str, Any], path: Path) -> None:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """The tree of settings in a YAML file.
+    """The tree of settings in a YAML file, by today's names.
 
     Raises:
         UserError: when it cannot be read or is no tree of settings: no file, too large, not UTF-8, no YAML, a name
@@ -160,7 +161,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise UserError(f"the settings file {path} cannot be read: {plain_yaml.told(error)}") from error
     if not isinstance(tree, dict):
         raise UserError(f"the settings file {path} holds no settings (name: value lines)")
-    return tree
+    return settings_by_todays_names(tree)
 
 
 def _text(path: Path) -> str:

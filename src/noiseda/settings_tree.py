@@ -11,6 +11,7 @@ import jsonargparse
 from noiseda import help_text
 from noiseda.config import AdaptSettings
 from noiseda.errors import UserError
+from noiseda.old_names import settings_by_todays_names
 from noiseda.plain_yaml import as_read, unmarked
 from noiseda.settings_file import flatten, to_tree
 from noiseda.suggestions import nearest_setting
@@ -29,6 +30,7 @@ def settings_from(tree: Mapping[str, Any], where: str = "settings") -> AdaptSett
     Raises:
         UserError: naming the setting that is unknown or of another type.
     """
+    tree = settings_by_todays_names(tree)
     known = flatten(to_tree(AdaptSettings()))
     groups = {name.rpartition(".")[0] for name in known}
     for name in flatten(dict(tree)):

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from noiseda.adaptation.adversary import confusion, deceiving, frozen, telling_apart
+from noiseda.adaptation.adversary import confusion, discriminator_loss, frozen, generator_loss
 from noiseda.adaptation.discriminators import DomainClassifier, PatchDiscriminator
-from noiseda.adaptation.translator import Translator
+from noiseda.adaptation.generator import Generator
 from tests.adaptation.examples import gradients, move, size
 
 FORMS = ["least-squares", "hinge", "logistic"]
@@ -61,11 +61,11 @@ def test_a_frozen_discriminator_goes_on_estimating_its_spectral_norm():
 
 @pytest.mark.parametrize("form", FORMS)
 def test_each_side_has_its_own_gradient(form):
-    generator, judge = Translator(width=4, blocks=1), PatchDiscriminator(width=4)
+    generator, judge = Generator(width=4, blocks=1), PatchDiscriminator(width=4)
     move(generator)
     fake = generator(torch.rand(2, 3, 16, 16))
-    of_generator = deceiving(form, frozen(judge, fake)).mean()
-    of_judge = telling_apart(form, judge(torch.rand(2, 3, 16, 16)), judge(fake.detach())).mean()
+    of_generator = generator_loss(form, frozen(judge, fake)).mean()
+    of_judge = discriminator_loss(form, judge(torch.rand(2, 3, 16, 16)), judge(fake.detach())).mean()
     assert size(gradients(of_generator, generator)) > 0
     assert size(gradients(of_generator, judge)) == 0
     assert size(gradients(of_judge, judge)) > 0
@@ -75,7 +75,7 @@ def test_each_side_has_its_own_gradient(form):
 @pytest.mark.parametrize("form", FORMS)
 def test_the_errors_are_those_of_their_papers(form):
     real, fake = torch.randn(2, 3, 1, 4, 4)
-    found = telling_apart(form, real, fake), deceiving(form, fake)
+    found = discriminator_loss(form, real, fake), generator_loss(form, fake)
     for number in range(3):
         pairs = list(zip(real[number].flatten().tolist(), fake[number].flatten().tolist(), strict=True))
         judge, deceiver = 0.0, 0.0

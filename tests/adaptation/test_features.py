@@ -61,7 +61,7 @@ def test_they_are_float32_under_autocast():
 
 def test_a_network_without_features_is_named():
     class Same(Restorer):
-        channels, stride = 3, 1
+        channels, multiple_of = 3, 1
 
         def restore(self, images):
             return images

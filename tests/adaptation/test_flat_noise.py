@@ -85,7 +85,7 @@ class Blur(Restorer):
     """Takes a fixed share of white noise, and little of a slow wave."""
 
     channels = 3
-    stride = 1
+    multiple_of = 1
 
     def restore(self, images):
         return F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="reflect"), 3, stride=1)

@@ -13,7 +13,7 @@ from noiseda.strategies import Neighbor2NeighborSettings
 class Constant(Restorer):
     """Answers every image with one value: what the best constant is can be seen."""
 
-    channels, stride = 3, 1
+    channels, multiple_of = 3, 1
 
     def __init__(self, value):
         super().__init__()

@@ -7,15 +7,15 @@ from torch.nn.utils import parametrizations
 
 from noiseda.adaptation.convolutions import SpectralConvolution
 from noiseda.adaptation.discriminators import DomainClassifier, PatchDiscriminator
+from noiseda.adaptation.generator import Generator
 from noiseda.adaptation.pairwise import pairwise_error
-from noiseda.adaptation.translator import Translator
 from tests.adaptation.examples import move
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("noise", [0, 2])
 def test_an_untrained_generator_returns_its_input_and_can_learn(channels, noise):
-    network = Translator(channels=channels, noise=noise, width=4, blocks=2)
+    network = Generator(channels=channels, noise=noise, width=4, blocks=2)
     images, z = torch.rand(2, channels, 12, 16), torch.rand(2, noise, 12, 16)
     assert torch.equal(network(images, z), images)
     move(network)

@@ -21,7 +21,7 @@ def networks(seed=0):
     """A restorer and a predictor whose zero-initialised parts were moved, so that gradients flow."""
     torch.manual_seed(seed)
     restorer = UNet(width=4, depth=2)
-    predictor = NoisePredictor(width=8, multipliers=(1, 2), blocks=1, stem=2, attention=True, dropout=0.0)
+    predictor = NoisePredictor(width=8, channel_mults=(1, 2), blocks=1, patch_size=2, attention=True, dropout=0.0)
     with torch.no_grad():
         for parameter in [*restorer.parameters(), *predictor.parameters()]:
             parameter.add_(0.05 * torch.randn(parameter.shape))
@@ -133,7 +133,7 @@ def test_the_unpaired_form_noises_the_reference_and_has_no_contrast():
 
 def test_at_the_start_the_zero_initialised_predictor_predicts_nothing():
     restorer = UNet(width=4, depth=2)
-    denoiser = Denoiser(NoisePredictor(width=8, multipliers=(1, 2), blocks=1, stem=2))
+    denoiser = Denoiser(NoisePredictor(width=8, channel_mults=(1, 2), blocks=1, patch_size=2))
     model = NoiseSpace(restorer, denoiser, ObjectiveSettings())
     one = batch()
     draws = model.draw(one.y_syn, torch.Generator().manual_seed(0))
@@ -144,7 +144,7 @@ def test_at_the_start_the_zero_initialised_predictor_predicts_nothing():
 
 def test_single_channel_images_are_served():
     torch.manual_seed(0)
-    predictor = NoisePredictor(channels=1, width=8, multipliers=(1,), blocks=1, stem=2)
+    predictor = NoisePredictor(channels=1, width=8, channel_mults=(1,), blocks=1, patch_size=2)
     model = NoiseSpace(UNet(width=4, depth=2, channels=1), Denoiser(predictor), ObjectiveSettings(shuffle="channels"))
     grey = Batch(*(torch.rand(2, 1, P, P) for _ in range(3)), None, ())
     terms = model(grey, model.draw(grey.y_syn, torch.Generator()))
@@ -223,7 +223,7 @@ def test_one_condition_alone_guides_its_own_domain(domain):
     torch.manual_seed(0)
     restorer, _ = networks()
     predictor = NoisePredictor(
-        conditions=1, width=8, multipliers=(1, 2), blocks=1, stem=2, attention=False, dropout=0.0
+        conditions=1, width=8, channel_mults=(1, 2), blocks=1, patch_size=2, attention=False, dropout=0.0
     )
     nn.init.normal_(predictor.last.weight, std=0.1)
     model = NoiseSpace(restorer, Denoiser(predictor), ObjectiveSettings(conditions=domain))

@@ -14,7 +14,7 @@ B, P = 3, 16
 def model(**settings):
     torch.manual_seed(0)
     restorer = UNet(width=4, depth=2)
-    predictor = NoisePredictor(conditions=0, width=8, multipliers=(1, 2), blocks=1, stem=2, dropout=0.0)
+    predictor = NoisePredictor(conditions=0, width=8, channel_mults=(1, 2), blocks=1, patch_size=2, dropout=0.0)
     with torch.no_grad():
         for parameter in [*restorer.parameters(), *predictor.parameters()]:
             parameter.add_(0.05 * torch.randn(parameter.shape))

@@ -18,7 +18,7 @@ class Mix(Restorer):
     """Part of the image, part of the image blurred; how much is learnt."""
 
     channels = 3
-    stride = 1
+    multiple_of = 1
 
     def __init__(self, share: float) -> None:
         super().__init__()

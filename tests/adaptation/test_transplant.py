@@ -12,7 +12,7 @@ from noiseda.strategies import TransplantSettings
 class Knows(Restorer):
     """Restores whatever it is given to images it knows: a teacher whose residual is the noise itself."""
 
-    channels, stride = 3, 1
+    channels, multiple_of = 3, 1
 
     def __init__(self, clean):
         super().__init__()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from noiseda.assessment.proxy_pairs import SIDE, look_alikes
+from noiseda.assessment.proxy_pairs import SIDE, proxy_pairs
 from noiseda.data.batches import generator
 from noiseda.data.degradations import degradation
 from noiseda.evaluation.metrics import psnr
@@ -11,14 +11,14 @@ from noiseda.evaluation.metrics import psnr
 
 def test_pairs_are_cut_from_the_photographs_in_turn_and_degraded() -> None:
     clean = [torch.rand(3, 200, 150, generator=generator(n)) for n in range(2)]
-    pairs = look_alikes(degradation("denoise", "white", (25, 25)), clean, 3, generator("test"))
+    pairs = proxy_pairs(degradation("denoise", "white", (25, 25)), clean, 3, generator("test"))
     for (x, y), source in zip(pairs, [clean[0], clean[1], clean[0]], strict=True):
         assert x.shape == y.shape == (3, SIDE, SIDE)
         patches = source.unfold(1, SIDE, 1).unfold(2, SIDE, 1)[:, :, :, 0, 0]
         assert (patches == y[:, None, None, 0, 0]).all(0).any()
         assert torch.equal(x, (x * 255).round() / 255)
         assert float(psnr(x[None], y[None])) == pytest.approx(20.5, abs=0.7)
-    again = look_alikes(degradation("denoise", "white", (25, 25)), clean, 3, generator("test"))
+    again = proxy_pairs(degradation("denoise", "white", (25, 25)), clean, 3, generator("test"))
     assert all(
         torch.equal(one, other)
         for pair, same in zip(pairs, again, strict=True)
@@ -29,5 +29,5 @@ def test_pairs_are_cut_from_the_photographs_in_turn_and_degraded() -> None:
 def test_what_a_degradation_needs_beyond_the_patch_is_cut_off() -> None:
     small = torch.rand(3, 60, 300, generator=generator(0))
     degrade = degradation("denoise", "camera")
-    ((x, y),) = look_alikes(degrade, [small], 1, generator("test"))
+    ((x, y),) = proxy_pairs(degrade, [small], 1, generator("test"))
     assert x.shape == y.shape == (3, 60 - 2 * degrade.margin, SIDE)

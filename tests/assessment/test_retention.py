@@ -25,7 +25,7 @@ from tests.training.photographs import CLEAN, pairs, save, small
 class Brightens(Restorer):
     """Adds a constant, which is its only weight: every loss along a line of networks is known by hand."""
 
-    channels, stride = 3, 1
+    channels, multiple_of = 3, 1
 
     def __init__(self, by: float) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ def test_a_network_that_gained_is_followed_all_the_way() -> None:
 class Moves(Restorer):
     """Moves an image by a pixel, wholly at 1 and not at all at 0: in between there are two of it."""
 
-    channels, stride = 3, 1
+    channels, multiple_of = 3, 1
 
     def __init__(self, by: float) -> None:
         super().__init__()
@@ -172,12 +172,12 @@ LATE = Neighbor2NeighborSettings(weight=1e4, start=0.5)
 
 def test_a_run_keeps_the_weights_before_the_real_images_and_goes_no_further_than_allowed(where: Path) -> None:
     weak = DegradationSettings(kind="white", strength=(1.0, 5.0))  # what a network smooths away at once
-    usual = {"degradation": weak, "learning_rate": 0.002, "decay": "constant", "ema": 0.0}
+    usual = {"degradation": weak, "learning_rate": 0.002, "lr_schedule": "constant", "ema_decay": 0.0}
     settings = small(where, strategy="neighbor2neighbor", neighbor2neighbor=LATE, steps=8, **usual)
-    bold = adapt(replace(settings, training=replace(settings.training, forgetting=None), out=where / "bold"))
+    bold = adapt(replace(settings, training=replace(settings.training, max_regression_db=None), out=where / "bold"))
     assert bold.kept is not None
     assert (bold.kept.share, bold.kept.after) == (1, bold.kept.last), "told, and not asked for"
-    careful = adapt(replace(settings, training=replace(settings.training, forgetting=0.01)))
+    careful = adapt(replace(settings, training=replace(settings.training, max_regression_db=0.01)))
     kept = careful.kept
     assert kept is not None
     assert kept.share < 1
@@ -192,7 +192,9 @@ def test_a_run_keeps_the_weights_before_the_real_images_and_goes_no_further_than
     short = adapt(small(where, strategy="synthetic", steps=4, out=where / "short", **usual))
     alone = load_file(short.weights)
     assert all(torch.equal(alone[name], value) for name, value in before.items())
-    assert adapt(replace(settings, training=replace(settings.training, forgetting=0.01))).kept == kept, "run again"
+    assert adapt(replace(settings, training=replace(settings.training, max_regression_db=0.01))).kept == kept, (
+        "run again"
+    )
 
 
 def test_a_run_from_given_weights_keeps_what_they_knew(where: Path) -> None:
@@ -201,7 +203,12 @@ def test_a_run_from_given_weights_keeps_what_they_knew(where: Path) -> None:
     from_it = RestorerSettings(width=4, depth=2, start=start.weights)
     own = Neighbor2NeighborSettings(weight=1e4, start=0.0)
     settings = small(
-        where, strategy="neighbor2neighbor", neighbor2neighbor=own, degradation=WHITE, restorer=from_it, forgetting=0.0
+        where,
+        strategy="neighbor2neighbor",
+        neighbor2neighbor=own,
+        degradation=WHITE,
+        restorer=from_it,
+        max_regression_db=0.0,
     )
     kept = adapt(replace(settings, training=replace(settings.training, learning_rate=0.05))).kept
     assert kept is not None
@@ -214,7 +221,9 @@ def test_a_run_from_given_weights_keeps_what_they_knew(where: Path) -> None:
 
 def test_what_is_kept_is_measured_on_the_pairs_that_are_said(where: Path) -> None:
     """The figures of the summary, computed again from its files."""
-    settings = small(where, strategy="neighbor2neighbor", neighbor2neighbor=LATE, degradation=WHITE, forgetting=100.0)
+    settings = small(
+        where, strategy="neighbor2neighbor", neighbor2neighbor=LATE, degradation=WHITE, max_regression_db=100.0
+    )
     summary = adapt(settings)
     known = known_pairs(settings, sorted((where / "clean").iterdir()), [])
     for path, value in ((where / "out/before.safetensors", "before"), (summary.weights, "after")):
@@ -233,7 +242,7 @@ def test_blurred_photographs_are_held_at_the_best_shift_too(where: Path) -> None
         strategy="mean-teacher",
         restorer=RestorerSettings(width=4, depth=2, start=start.weights),
         learning_rate=0.05,
-        forgetting=None,
+        max_regression_db=None,
     )
     summary = adapt(settings)
     known = known_pairs(settings, sorted((where / "clean").iterdir()), [])

@@ -29,7 +29,7 @@ WHITE = DegradationSettings(kind="white")
 class Fades(nn.Module):
     """Restores a share of the way from the degraded image to black."""
 
-    channels, stride = 3, 1
+    channels, multiple_of = 3, 1
 
     def __init__(self, share: float) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ def test_a_run_is_judged_against_the_network_it_started_from_or_another(noisy: P
     assert start.verdict is None
     assert start.validation is None
     from_it = RestorerSettings(width=4, depth=2, channels=3, start=start.weights)
-    summary = adapt(small(noisy, degradation=WHITE, look_alikes=4, restorer=from_it))
+    summary = adapt(small(noisy, degradation=WHITE, proxy_pairs=4, restorer=from_it))
     assert summary.verdict is not None
     assert summary.verdict.than == "the network that it started from"
     assert " on 4 clean photographs degraded as yours look, and an estimated squared error " in summary.verdict.because
@@ -82,20 +82,20 @@ def test_a_run_is_judged_against_the_network_it_started_from_or_another(noisy: P
     assert written["word"] == summary.verdict.word
     assert written["gain"] == list(summary.verdict.gain)
     other_settings = small(
-        noisy, degradation=WHITE, look_alikes=4, baseline=start.weights, out=noisy / "other", cache=noisy / "out/cache"
+        noisy, degradation=WHITE, proxy_pairs=4, baseline=start.weights, out=noisy / "other", cache=noisy / "out/cache"
     )
     other = adapt(other_settings)
     assert other.verdict is not None
     assert other.verdict.than == str(start.weights)
     learnt = adapt(
-        small(noisy, strategy="sure", degradation=WHITE, look_alikes=4, restorer=from_it, out=noisy / "sure")
+        small(noisy, strategy="sure", degradation=WHITE, proxy_pairs=4, restorer=from_it, out=noisy / "sure")
     )
     assert learnt.verdict is not None
     assert "estimated" not in learnt.verdict.because  # it learnt from the estimate
 
 
 def test_pairs_for_choosing_are_others_than_those_for_judging(noisy: Path) -> None:
-    settings = small(noisy, look_alikes=3)
+    settings = small(noisy, proxy_pairs=3)
     like = Matched((("white", 30.0),))
     made = trial(settings, [], like, sorted((noisy / "clean").iterdir()), [])
     assert made is not None
@@ -115,8 +115,8 @@ def test_validation_pairs_take_the_place_of_look_alikes(noisy: Path, capfd: pyte
 
 
 def test_nothing_is_told_where_nothing_is_wanted_or_can_be(noisy: Path) -> None:
-    assert adapt(small(noisy, degradation=WHITE, look_alikes=0, out=noisy / "none")).verdict is None
-    for changes in ({"look_alikes": 0}, {"strategy": "synthetic"}, {"real": None}):
+    assert adapt(small(noisy, degradation=WHITE, proxy_pairs=0, out=noisy / "none")).verdict is None
+    for changes in ({"proxy_pairs": 0}, {"strategy": "synthetic"}, {"real": None}):
         assert not replace(small(noisy, degradation=WHITE), **changes).is_tried
     assert small(noisy, degradation=WHITE).is_tried
 
@@ -167,7 +167,7 @@ def test_grey_photographs_among_others_and_small_ones_do_no_harm(noisy: Path) ->
     assert len(witness.error(lambda x: x).noise) == 3
     tiny = [save(noisy / f"tiny/{side}.png", CLEAN[:side, :side]) for side in (6, 40)]
     like = Matched((("camera", 3000.0),))
-    assert trial(small(noisy, look_alikes=2), [], like, tiny, []) is None
+    assert trial(small(noisy, proxy_pairs=2), [], like, tiny, []) is None
     some_large = trial_of(like, [*tiny, *sorted((noisy / "clean").iterdir())], 2, 0, None)
     assert all(x.shape == y.shape == (3, 128, 128) for x, y in some_large.judging)
 
@@ -176,7 +176,7 @@ def test_a_run_that_learns_late_is_judged_by_both_witnesses(noisy: Path) -> None
     """Weights from before have not been asked what they are on the photographs, so that they cannot be the best."""
     late = Neighbor2NeighborSettings(start=0.5)
     settings = small(
-        noisy, strategy="neighbor2neighbor", neighbor2neighbor=late, degradation=WHITE, look_alikes=4, validate_every=1
+        noisy, strategy="neighbor2neighbor", neighbor2neighbor=late, degradation=WHITE, proxy_pairs=4, validate_every=1
     )
     summary = adapt(settings)
     assert summary.verdict is not None
@@ -200,8 +200,8 @@ def test_rain_is_tried_on_rain_of_our_own(noisy: Path, kind: str) -> None:
     pairs(noisy / "pairs", size=200)
     given = {"clean": None, "pairs": None} | {kind: noisy / kind}
     settings = small(noisy, task="derain", **given)
-    assert adapt(replace(settings, look_alikes=0, out=noisy / "none")).verdict is None
-    summary = adapt(replace(settings, look_alikes=2))
+    assert adapt(replace(settings, proxy_pairs=0, out=noisy / "none")).verdict is None
+    summary = adapt(replace(settings, proxy_pairs=2))
     verdict = summary.verdict
     assert verdict is not None
     assert summary.validation is None, "the last weights are shipped"
@@ -211,7 +211,7 @@ def test_rain_is_tried_on_rain_of_our_own(noisy: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["matched", "camera-shake"])
 def test_blur_is_tried_on_kernels_and_on_photographs_blurred_again(noisy: Path, kind: str) -> None:
-    settings = small(noisy, task="deblur", degradation=DegradationSettings(kind=kind), look_alikes=2)
+    settings = small(noisy, task="deblur", degradation=DegradationSettings(kind=kind), proxy_pairs=2)
     summary = adapt(settings)
     assert summary.verdict is not None
     assert " on 2 clean photographs degraded as yours look, and 2 of yours, restored and " in summary.verdict.because
@@ -227,7 +227,7 @@ def test_weights_from_before_a_teacher_are_not_chosen_for_blur(noisy: Path, monk
     monkeypatch.setattr(Standing, "score", property(lambda self: -next(steps)))  # the earlier, the better
     settings = small(
         noisy, task="deblur", strategy="mean-teacher", degradation=DegradationSettings(kind="camera-shake"),
-        mean_teacher=MeanTeacherSettings(start=0.5), look_alikes=2, validate_every=1,
+        mean_teacher=MeanTeacherSettings(start=0.5), proxy_pairs=2, validate_every=1,
     )  # fmt: skip
     summary = adapt(settings)
     assert summary.validation is not None
@@ -241,4 +241,4 @@ def test_blur_that_cannot_be_found_is_no_witness(noisy: Path) -> None:
     assert witness_of(like, [*sorted((noisy / "real").iterdir()), tiny], None, 0) is not None
     assert witness_of(Matched((("white", 5.0),)), [tiny], None, 0) is None, "without a network noise tells nothing"
     flat = small(noisy, task="deblur", real=noisy / "tiny", degradation=DegradationSettings(kind="camera-shake"))
-    assert adapt(replace(flat, look_alikes=2)).verdict is None
+    assert adapt(replace(flat, proxy_pairs=2)).verdict is None

@@ -93,7 +93,9 @@ def test_two_ranks_see_what_one_of_twice_the_batch_sees(domains: Domains) -> Non
 def test_two_accumulated_batches_are_one_of_twice_the_size(domains: Domains) -> None:
     whole = batches(domains, size=8)[3]
     steps = [
-        batches(domains, size=2, rank=rank, processes=2, accumulate=2)[6 + micro] for micro in (0, 1) for rank in (0, 1)
+        batches(domains, size=2, rank=rank, processes=2, gradient_accumulation=2)[6 + micro]
+        for micro in (0, 1)
+        for rank in (0, 1)
     ]
     for name in ("x_syn", "y_syn", "x_real"):
         assert torch.equal(getattr(whole, name), torch.cat([getattr(part, name) for part in steps]))

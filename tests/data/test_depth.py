@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from noiseda.assessment.proxy_pairs import look_alikes
+from noiseda.assessment.proxy_pairs import proxy_pairs
 from noiseda.assessment.sure import RiskEstimate
 from noiseda.data import unpacked
 from noiseda.data.cache import ImageStore, decode
@@ -24,7 +24,7 @@ from noiseda.data.pack import pack
 from noiseda.data.shards import find_shards
 from noiseda.data.stream import ShardStream
 from noiseda.data.unpacked import UnpackedShard, is_whole
-from noiseda.estimation.noise import Matched, looks_of, simulate, some
+from noiseda.estimation.noise import Matched, noise_statistics, simulate, some
 from noiseda.images import FULL, Picture, from_integers, read, write
 
 SIDE = 40
@@ -239,7 +239,7 @@ def test_the_noise_of_a_dark_file_is_estimated(tmp_path: Path, times: int, white
     risk = RiskEstimate(images, smooth, seeded(), levels=depth.levels)(lambda image: image)
     for noise in risk.noise:
         assert FULL * math.sqrt(noise) * depth.white / FULL == pytest.approx(40.0 * times, rel=0.15)
-    look = looks_of(images[0], depth.levels)
+    look = noise_statistics(images[0], depth.levels)
     if white is None:
         assert look is not None
         assert look[0].exp().item() * depth.white == pytest.approx(40.0 * times, rel=0.15)
@@ -249,8 +249,8 @@ def test_noise_below_a_step_of_eight_bits_is_seen_in_sixteen() -> None:
     """Microscopy on a bright ground, and a night sky, of which eight bits show nothing."""
     for ground, sigma in ((0.8, 40), (0.02, 40)):
         image = ground + sigma / FULL * torch.randn(1, 256, 256, generator=seeded())
-        assert looks_of((255 * image).round() / 255) is None
-        look = looks_of((FULL * image).round() / FULL, FULL)
+        assert noise_statistics((255 * image).round() / 255) is None
+        look = noise_statistics((FULL * image).round() / FULL, FULL)
         assert look is not None
         assert look[0].exp().item() * FULL == pytest.approx(sigma, rel=0.05)
 
@@ -271,7 +271,7 @@ def test_what_is_simulated_has_the_depth_of_the_files(tmp_path: Path) -> None:
         assert steps(deep, 255) > 0.4, "neither rounded nor compressed"
         if kind in ("camera", "phone"):
             assert steps(eight, 255) < 1e-3, "compressed to JPEG"
-        ((x, _),) = look_alikes(deep, [clean], 1, seeded(), 4095.0)
+        ((x, _),) = proxy_pairs(deep, [clean], 1, seeded(), 4095.0)
         assert float((4095 * x - (4095 * x).round()).abs().max()) < 1e-3
         assert float((255 * x - (255 * x).round()).abs().max()) > 0.4
     files = [save(tmp_path / "a.png", skimage.data.astronaut())]

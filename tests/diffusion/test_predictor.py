@@ -17,7 +17,7 @@ from noiseda.diffusion.predictor import Attention, LevelEmbedding, ResidualBlock
 from noiseda.images import from_uint8
 from tests.diffusion.stacked import Stacked
 
-SMALL = {"width": 8, "multipliers": (1, 2), "blocks": 1, "stem": 2, "dropout": 0.0}
+SMALL = {"width": 8, "channel_mults": (1, 2), "blocks": 1, "stem": 2, "dropout": 0.0}
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +78,7 @@ def test_the_zeros_of_the_whole_predictor_are_exactly_these():
 @pytest.mark.parametrize(("channels", "conditions"), [(3, 2), (1, 2), (3, 0)])
 def test_stems_keep_the_shape_and_fold_the_work(stem, channels, conditions):
     predictor = moved(NoisePredictor(**SMALL | {"stem": stem}, channels=channels, conditions=conditions))
-    assert predictor.stride == 2 * stem
+    assert predictor.multiple_of == 2 * stem
     assert predictor.first.in_channels == (1 + conditions) * channels * stem**2
     x = torch.randn(2, (1 + conditions) * channels, 16, 24)
     shapes = []
@@ -90,9 +90,9 @@ def test_stems_keep_the_shape_and_fold_the_work(stem, channels, conditions):
 
 
 @pytest.mark.parametrize("attention", [True, False])
-@pytest.mark.parametrize("multipliers", [(1,), (1, 2), [1, 2, 3]])
-def test_a_gradient_reaches_every_parameter(multipliers, attention):
-    predictor = moved(NoisePredictor(**SMALL | {"multipliers": multipliers}, attention=attention))
+@pytest.mark.parametrize("channel_mults", [(1,), (1, 2), [1, 2, 3]])
+def test_a_gradient_reaches_every_parameter(channel_mults, attention):
+    predictor = moved(NoisePredictor(**SMALL | {"channel_mults": channel_mults}, attention=attention))
     Stacked(predictor)(torch.randn(2, 9, 16, 16), torch.tensor([10.0, 700.0])).square().mean().backward()
     dead = [n for n, p in predictor.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
     assert dead == []
@@ -138,10 +138,10 @@ def test_a_residual_block_is_its_formula():
 
 
 @pytest.mark.parametrize(("resample", "size"), [("", (6, 10)), ("down", (3, 5)), ("up", (12, 20))])
-@pytest.mark.parametrize("outward", [8, 16])
-def test_residual_blocks_resample(resample, size, outward):
-    block = moved(ResidualBlock(8, outward, embedding=16, resample=resample, dropout=0.0))
-    assert block(torch.randn(2, 8, 6, 10), torch.randn(2, 16)).shape == (2, outward, *size)
+@pytest.mark.parametrize("out_channels", [8, 16])
+def test_residual_blocks_resample(resample, size, out_channels):
+    block = moved(ResidualBlock(8, out_channels, embedding=16, resample=resample, dropout=0.0))
+    assert block(torch.randn(2, 8, 6, 10), torch.randn(2, 16)).shape == (2, out_channels, *size)
 
 
 def test_attention_is_an_explicit_softmax():
@@ -205,7 +205,9 @@ PHOTOGRAPHS = [functools.cache(load) for load in (skimage.data.astronaut, skimag
 def judge():
     """A denoiser that was trained for a moment with the clean image as its condition."""
     torch.manual_seed(0)
-    network = NoisePredictor(conditions=1, width=8, multipliers=(1, 2), blocks=1, stem=1, attention=False, dropout=0.0)
+    network = NoisePredictor(
+        conditions=1, width=8, channel_mults=(1, 2), blocks=1, patch_size=1, attention=False, dropout=0.0
+    )
     denoiser, schedule, g = Denoiser(network), Schedule(), torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
     clean = patches(256, g)

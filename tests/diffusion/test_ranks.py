@@ -54,7 +54,7 @@ def test_a_step_of_noise_space_on_signals_of_any_rank(dims, attention):
     torch.manual_seed(0)
     restorer = UNet(width=4, depth=2, channels=1, dims=dims)
     predictor = NoisePredictor(
-        channels=1, width=8, multipliers=(1, 2), blocks=1, stem=2, attention=attention, dropout=0.1, dims=dims
+        channels=1, width=8, channel_mults=(1, 2), blocks=1, patch_size=2, attention=attention, dropout=0.1, dims=dims
     )
     with torch.no_grad():
         for parameter in [*restorer.parameters(), *predictor.parameters()]:

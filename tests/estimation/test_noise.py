@@ -14,7 +14,7 @@ from noiseda.data.degradations import degradation
 from noiseda.errors import UserError
 from noiseda.estimation import noise as matching
 from noiseda.estimation.empirical_bayes import DRAWS, occurring
-from noiseda.estimation.noise import Matched, looks_of, matched, simulate
+from noiseda.estimation.noise import Matched, matched, noise_statistics, simulate
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -36,7 +36,7 @@ def white(sigma: float, channels: int = 3) -> torch.Tensor:
 
 
 def test_white_noise_looks_like_white_noise() -> None:
-    look = looks_of(white(10))
+    look = noise_statistics(white(10))
     assert look is not None
     luma, chroma = look[0].exp() * 255, look[5].exp() * 255
     assert luma.item() == pytest.approx(10 * (0.299**2 + 0.587**2 + 0.114**2) ** 0.5, rel=0.05)
@@ -47,7 +47,7 @@ def test_white_noise_looks_like_white_noise() -> None:
 
 
 def test_blurred_noise_looks_correlated() -> None:
-    look = looks_of(torch.nn.functional.avg_pool2d(white(30)[None], 3, 1, 1)[0])
+    look = noise_statistics(torch.nn.functional.avg_pool2d(white(30)[None], 3, 1, 1)[0])
     assert look is not None
     assert look[1].item() == pytest.approx(2 / 3, abs=0.05)  # two of three pixels are shared
     assert look[2].item() == pytest.approx(4 / 9, abs=0.07)
@@ -56,7 +56,7 @@ def test_blurred_noise_looks_correlated() -> None:
 
 def test_noise_of_a_grey_image_has_no_chroma() -> None:
     for image in (white(10, 1), white(10, 1).expand(3, -1, -1)):
-        look = looks_of(image)
+        look = noise_statistics(image)
         assert look is not None
         assert look[5:9].isnan().all()
         assert not look[:5].isnan().any()
@@ -66,7 +66,7 @@ def test_noise_of_a_grey_image_has_no_chroma() -> None:
     "image", [torch.full((3, 320, 320), 0.5), torch.zeros(3, 320, 320), white(10)[:, :31], white(10)[:, :64, :64]]
 )
 def test_nothing_can_be_told_where_there_is_no_noise_or_no_room(image: torch.Tensor) -> None:
-    assert looks_of(image) is None
+    assert noise_statistics(image) is None
 
 
 def test_it_tells_a_camera_from_white_noise_and_how_strong_it_was(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_it_tells_a_camera_from_white_noise_and_how_strong_it_was(tmp_path: Path
         ("camera", 6000.0, {"camera", "phone"}),
     ):
         degrade = degradation("denoise", kind, (strength, strength))
-        looks = [looks_of(degrade(other, seeded(seed)).clamp(0, 1)) for seed in range(3)]
+        looks = [noise_statistics(degrade(other, seeded(seed)).clamp(0, 1)) for seed in range(3)]
         seen = torch.stack([look for look in looks if look is not None])
         found, _ = occurring(seen, known, rows, matching.CANDIDATES)
         counts = Counter(name in family for name, _ in found)

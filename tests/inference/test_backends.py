@@ -97,7 +97,7 @@ def test_a_translation_that_differs_is_refused(weights, translated, monkeypatch)
 class Stubborn(Restorer):
     """A network that cannot be translated: what it does depends on the values it sees."""
 
-    channels, stride = 3, 1
+    channels, multiple_of = 3, 1
 
     def __init__(self):
         super().__init__()

@@ -27,7 +27,7 @@ from tests.restoration.networks import Doubling, enlarging
 
 
 class Brighten(Restorer):
-    channels, stride = 3, 1
+    channels, multiple_of = 3, 1
 
     def restore(self, images):
         return images + (1 - images) / 4

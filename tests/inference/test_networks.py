@@ -13,7 +13,7 @@ from tests.restoration.networks import SMALL, built
 @pytest.mark.parametrize("name", [name for name in SMALL if not name.startswith("unet")])
 def test_the_padding_that_it_tells_is_the_networks_own(name):
     network, told = built(name), NETWORKS[name]
-    assert (network.stride, network.smallest, network.square) == (told.stride, told.smallest, told.square)
+    assert (network.multiple_of, network.minimum, network.square) == (told.multiple_of, told.minimum, told.square)
 
 
 @pytest.mark.slow

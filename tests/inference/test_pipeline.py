@@ -53,7 +53,7 @@ def same(job, source, settle):
 @pytest.mark.parametrize("aside", [True, False])
 def test_images_arrive_and_are_told_of_in_order(jobs, aside):
     told = []
-    pipeline.relay(jobs, same, lambda job, outcome: told.append((job, outcome)), max_megapixels=1, aside=aside)
+    pipeline.run_pipeline(jobs, same, lambda job, outcome: told.append((job, outcome)), max_megapixels=1, aside=aside)
     assert told == [(job, pipeline.Written(600)) for job in jobs]
     assert [raster.read(target).samples.mean() for _, target in jobs] == [0, 1, 2, 3, 4]
 
@@ -73,7 +73,7 @@ def test_the_next_is_read_while_one_is_restored(jobs, monkeypatch):
         assert began.wait(10)
         return source
 
-    pipeline.relay(jobs, restore, lambda *_: None, max_megapixels=1)
+    pipeline.run_pipeline(jobs, restore, lambda *_: None, max_megapixels=1)
     assert 2 <= watched.most <= 3
 
 
@@ -92,7 +92,7 @@ def test_one_is_restored_while_the_last_is_written(jobs, monkeypatch):
             restoring.set()
         return source
 
-    pipeline.relay(jobs, restore, lambda *_: None, max_megapixels=1)
+    pipeline.run_pipeline(jobs, restore, lambda *_: None, max_megapixels=1)
     assert all(target.exists() for _, target in jobs)
 
 
@@ -102,7 +102,7 @@ def test_one_is_restored_while_the_last_is_written(jobs, monkeypatch):
 def test_no_more_is_held_than_fits(jobs, monkeypatch, limit, aside, most):
     monkeypatch.setattr(pipeline, "_IN_FLIGHT", limit)
     watched = Watched(monkeypatch)
-    pipeline.relay(jobs, same, lambda *_: None, max_megapixels=1, aside=aside)
+    pipeline.run_pipeline(jobs, same, lambda *_: None, max_megapixels=1, aside=aside)
     assert watched.most <= most
     assert len(list(jobs[0][1].parent.iterdir())) == 5
 
@@ -112,7 +112,7 @@ def test_what_becomes_larger_takes_more_room(jobs, monkeypatch, limit, most):
     """600 pixels that were read, and 4 x 600 that are to be written."""
     monkeypatch.setattr(pipeline, "_IN_FLIGHT", limit)
     watched = Watched(monkeypatch)
-    pipeline.relay(jobs, same, lambda *_: None, max_megapixels=1, scale=2)
+    pipeline.run_pipeline(jobs, same, lambda *_: None, max_megapixels=1, scale=2)
     assert watched.most <= most
     assert len(list(jobs[0][1].parent.iterdir())) == 5
 
@@ -120,7 +120,7 @@ def test_what_becomes_larger_takes_more_room(jobs, monkeypatch, limit, most):
 def test_what_would_become_too_large_is_skipped_before_it_is_decoded(jobs, monkeypatch):
     monkeypatch.setattr(raster, "read", lambda *_, **__: pytest.fail("decoded"))
     told = []
-    pipeline.relay(jobs, same, lambda job, outcome: told.append(str(outcome)), max_megapixels=0.002, scale=2)
+    pipeline.run_pipeline(jobs, same, lambda job, outcome: told.append(str(outcome)), max_megapixels=0.002, scale=2)
     assert len(told) == 5
     assert "restored, 2 times as high and wide, it has 0.0 megapixels, more than the 0.002" in told[0]
 
@@ -135,7 +135,7 @@ def test_skipped_images_make_room_too(jobs, monkeypatch):
             raise ImageError("not this one")
         return source
 
-    pipeline.relay(jobs, restore, lambda job, outcome: told.append(type(outcome)), max_megapixels=1)
+    pipeline.run_pipeline(jobs, restore, lambda job, outcome: told.append(type(outcome)), max_megapixels=1)
     assert told == [pipeline.Written, ImageError, pipeline.Written, ImageError, pipeline.Written]
 
 
@@ -154,7 +154,7 @@ def run(jobs, monkeypatch):
     def run():
         before = threading.active_count()
         with pytest.raises(KeyboardInterrupt):
-            pipeline.relay(jobs, restore, lambda *_: None, max_megapixels=1)
+            pipeline.run_pipeline(jobs, restore, lambda *_: None, max_megapixels=1)
         assert threading.active_count() == before
         return sorted(os.listdir(jobs[0][1].parent))
 

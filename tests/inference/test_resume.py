@@ -21,7 +21,7 @@ LEDGER = ".noiseda-restored.jsonl"
 
 
 class Halve(Restorer):
-    channels, stride = 3, 1
+    channels, multiple_of = 3, 1
 
     def restore(self, images):
         return images / 2

@@ -31,7 +31,7 @@ def convolutions(channels=3, *, sees=4):
 class Halving(nn.Module):
     """Averages blocks of 8 x 8: what it gives depends on where the blocks start."""
 
-    channels, stride = 3, 8
+    channels, multiple_of = 3, 8
 
     def forward(self, images):
         small = nn.functional.avg_pool2d(images, 8, ceil_mode=True, count_include_pad=False)

@@ -20,7 +20,7 @@ RAMP = torch.from_numpy(np.resize(np.arange(4096, dtype=np.uint16), (1, 70, 90))
 class Halve(Restorer):
     """Notes the brightest value it was given, and halves what is brighter than mid-grey."""
 
-    channels, stride = 1, 1
+    channels, multiple_of = 1, 1
     brightest = 0.0
 
     def restore(self, images):

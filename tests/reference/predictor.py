@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn import functional
 
 
-def conv(inward, outward, side=3):
-    return nn.Conv2d(inward, outward, side, padding=side // 2)
+def conv(in_channels, out_channels, side=3):
+    return nn.Conv2d(in_channels, out_channels, side, padding=side // 2)
 
 
 def norm(channels):
@@ -19,12 +19,12 @@ def norm(channels):
 
 
 class Block(nn.Module):
-    def __init__(self, inward, outward, embedding, resize=None, dropout=0.2):
+    def __init__(self, in_channels, out_channels, embedding, resize=None, dropout=0.2):
         super().__init__()
-        self.norm1, self.conv1 = norm(inward), conv(inward, outward)
-        self.level = nn.Linear(embedding, 2 * outward)
-        self.norm2, self.conv2 = norm(outward), conv(outward, outward)
-        self.skip = conv(inward, outward, 1) if inward != outward else None
+        self.norm1, self.conv1 = norm(in_channels), conv(in_channels, out_channels)
+        self.level = nn.Linear(embedding, 2 * out_channels)
+        self.norm2, self.conv2 = norm(out_channels), conv(out_channels, out_channels)
+        self.skip = conv(in_channels, out_channels, 1) if in_channels != out_channels else None
         self.resize = resize
         self.dropout = dropout
 
@@ -54,9 +54,9 @@ class Attention(nn.Module):
 
 
 class PaperPredictor(nn.Module):
-    """Base 64, multipliers 1/2/4/8, two residual blocks a level, attention in the middle alone, dropout 0.2."""
+    """Base 64, channel_mults 1/2/4/8, two residual blocks a level, attention in the middle alone, dropout 0.2."""
 
-    def __init__(self, width=64, multipliers=(1, 2, 4, 8), channels=3, dropout=0.2):
+    def __init__(self, width=64, channel_mults=(1, 2, 4, 8), channels=3, dropout=0.2):
         super().__init__()
         e = 4 * width
         self.width = width
@@ -64,17 +64,17 @@ class PaperPredictor(nn.Module):
         self.first = conv(3 * channels, width)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         c, kept = width, [width]
-        for i, m in enumerate(multipliers):
+        for i, m in enumerate(channel_mults):
             for _ in range(2):
                 self.down.append(Block(c, width * m, e, None, dropout))
                 c = width * m
                 kept.append(c)
-            if i < len(multipliers) - 1:
+            if i < len(channel_mults) - 1:
                 self.down.append(Block(c, c, e, "down", dropout))
                 kept.append(c)
         self.middle1, self.attention = Block(c, c, e, None, dropout), Attention(c)
         self.middle2 = Block(c, c, e, None, dropout)
-        for i, m in reversed(list(enumerate(multipliers))):
+        for i, m in reversed(list(enumerate(channel_mults))):
             for _ in range(3):
                 self.up.append(Block(c + kept.pop(), width * m, e, None, dropout))
                 c = width * m

@@ -14,7 +14,7 @@ from tests.reference.unet import PaperUNet, copy_by_order
 
 def test_three_plain_steps_and_three_of_ours_make_the_same_losses_and_weights():
     torch.manual_seed(0)
-    restorer, predictor = UNet(width=4), NoisePredictor(width=32, multipliers=(1, 2), dropout=0.0)
+    restorer, predictor = UNet(width=4), NoisePredictor(width=32, channel_mults=(1, 2), dropout=0.0)
     with torch.no_grad():
         for parameter in [*restorer.parameters(), *predictor.parameters()]:
             parameter.add_(0.05 * torch.randn(parameter.shape))  # no zero-initialised branch hides another

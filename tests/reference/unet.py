@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional
 
 
-def conv(inward, outward):
-    return nn.Conv2d(inward, outward, kernel_size=3, stride=1, padding=1)
+def conv(in_channels, out_channels):
+    return nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=1, padding=1)
 
 
 class PaperUNet(nn.Module):

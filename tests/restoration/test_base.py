@@ -13,9 +13,9 @@ from noiseda.restoration.base import pad_to_multiple
 class Spy(Restorer):
     """Returns what it was given, and remembers it."""
 
-    def __init__(self, channels=3, stride=8):
+    def __init__(self, channels=3, multiple_of=8):
         super().__init__()
-        self.channels, self.stride = channels, stride
+        self.channels, self.multiple_of = channels, multiple_of
 
     def restore(self, images):
         self.seen = images
@@ -26,17 +26,17 @@ class Spy(Restorer):
     height=st.integers(1, 40),
     width=st.integers(1, 40),
     channels=st.sampled_from([1, 3]),
-    stride=st.sampled_from([1, 8]),
+    multiple_of=st.sampled_from([1, 8]),
 )
 @settings(max_examples=60, deadline=None)
-def test_any_size_is_padded_to_a_multiple_and_cropped_back(height, width, channels, stride):
+def test_any_size_is_padded_to_a_multiple_and_cropped_back(height, width, channels, multiple_of):
     images = torch.rand(2, channels, height, width)
-    spy = Spy(channels, stride)
+    spy = Spy(channels, multiple_of)
     restored = spy(images)
     torch.testing.assert_close(restored, images + 1, rtol=0, atol=0)
-    assert spy.seen.shape[-2] % stride == spy.seen.shape[-1] % stride == 0
-    assert spy.seen.shape[-2] - height < stride
-    assert spy.seen.shape[-1] - width < stride
+    assert spy.seen.shape[-2] % multiple_of == spy.seen.shape[-1] % multiple_of == 0
+    assert spy.seen.shape[-2] - height < multiple_of
+    assert spy.seen.shape[-1] - width < multiple_of
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40), multiple=st.sampled_from([2, 8, 16]))

@@ -116,9 +116,9 @@ def test_the_usual_size_is_the_published_one(name, millions):
 
 
 def test_batch_statistics_are_told():
-    assert built("dncnn").separate
-    assert not built("nafnet").separate
-    assert not built("swinir").separate  # layer norm looks at one image alone
+    assert built("dncnn").separate_batch_norm
+    assert not built("nafnet").separate_batch_norm
+    assert not built("swinir").separate_batch_norm  # layer norm looks at one image alone
 
 
 def test_every_network_has_sizes_and_a_small_form():

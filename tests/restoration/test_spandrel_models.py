@@ -11,7 +11,7 @@ from torch import nn
 from noiseda.errors import UserError, WeightsError
 from noiseda.restoration import load, save_weights, spandrel_models
 from noiseda.restoration.introduce import teach_spandrel
-from noiseda.restoration.spandrel_models import recognise, theirs
+from noiseda.restoration.spandrel_models import detect, theirs
 from tests.restoration.networks import built, enlarging
 
 spandrel = importlib.import_module("spandrel")
@@ -53,7 +53,7 @@ def test_a_network_that_is_told_the_noise_is_told_what_spandrel_tells_it():
 
 
 def test_fdncnn_is_told_the_noise_too():
-    network = recognise(theirs("DnCNN")(in_nc=4, out_nc=3, nc=8, nb=20, act_mode="R", mode="FDnCNN").state_dict(), "it")
+    network = detect(theirs("DnCNN")(in_nc=4, out_nc=3, nc=8, nb=20, act_mode="R", mode="FDnCNN").state_dict(), "it")
     assert network.channels == 3
     assert network(torch.rand(2, 3, 9, 9)).shape == (2, 3, 9, 9)
 
@@ -88,7 +88,7 @@ def test_networks_for_faces_or_with_masks_are_refused(monkeypatch, told):
     known = SimpleNamespace(load=lambda state: descriptor)
     monkeypatch.setattr(spandrel_models, "registry", lambda: known)
     with pytest.raises(WeightsError, match=rf"the network Theirs for {told['purpose']}; noiseda takes"):
-        recognise({"weight": torch.zeros(1)}, "it")
+        detect({"weight": torch.zeros(1)}, "it")
 
 
 def _attentive():
@@ -164,12 +164,12 @@ def test_two_domains_never_share_the_statistics_of_a_batch():
             module.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
             break
     first, second = torch.rand(2, 3, 8, 8), torch.rand(3, 3, 8, 8)
-    restored = network.together(first, second)
+    restored = network.restore_jointly(first, second)
     assert seen == [2, 3]
     assert [tuple(images.shape) for images in restored] == [(2, 3, 8, 8), (3, 3, 8, 8)]
     other = built("nafnet")
     assert len(other.passes(first, second)) == 1
-    torch.testing.assert_close(torch.cat(other.together(first, second)), other(torch.cat([first, second])))
+    torch.testing.assert_close(torch.cat(other.restore_jointly(first, second)), other(torch.cat([first, second])))
 
 
 @pytest.mark.parametrize("channels", [1, 3])

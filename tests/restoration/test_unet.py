@@ -51,7 +51,7 @@ def test_the_number_of_parameters_and_the_stride_follow_from_width_and_depth(wid
     with torch.device("meta"):
         network = UNet(width=width, depth=depth, channels=channels)
     assert sum(p.numel() for p in network.parameters()) == count(width, depth, channels)
-    assert network.stride == 2 ** (depth - 1)
+    assert network.multiple_of == 2 ** (depth - 1)
     assert network.channels == channels
 
 

@@ -45,7 +45,7 @@ def small(where: Path, **changes: Any) -> AdaptSettings:
             "steps": 6,
             "batch": 2,
             "patch": 16,
-            "ema": 0.9,
+            "ema_decay": 0.9,
             "checkpoint_every": 3,
             "log_every": 1,
             "picture_every": 100,
@@ -62,7 +62,7 @@ def small(where: Path, **changes: Any) -> AdaptSettings:
         strategy="noise-space",
         degradation=DegradationSettings(kind="white+camera" if made else None),
         restorer=RestorerSettings(width=4, depth=2),
-        predictor=PredictorSettings(width=8, multipliers=[1, 2], stem=2),
+        predictor=PredictorSettings(width=8, channel_mults=[1, 2], patch_size=2),
         training=training,
     )
     return replace(settings, **{name: value for name, value in changes.items() if name not in fields})

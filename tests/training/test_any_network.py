@@ -71,7 +71,7 @@ def theirs(tmp_path: Path) -> Path:
 
 def test_a_file_of_another_is_adapted_and_what_it_knew_is_told(where: Path, theirs: Path) -> None:
     settings = replace(
-        small(where, steps=2, precision="fp32", forgetting=0.1), restorer=RestorerSettings(weights=theirs)
+        small(where, steps=2, precision="fp32", max_regression_db=0.1), restorer=RestorerSettings(weights=theirs)
     )
     settings.check()
     assert torch.equal(start_of(settings.restorer).tensors()["intro.weight"], load(theirs).tensors()["intro.weight"])

@@ -127,7 +127,7 @@ def test_all_strategies_start_from_the_same_restorer(where: Path) -> None:
     settings = small(where)
     others = (
         replace(settings, strategy="synthetic"),
-        replace(settings, predictor=PredictorSettings(width=16, multipliers=[1, 1], stem=2, attention=True)),
+        replace(settings, predictor=PredictorSettings(width=16, channel_mults=[1, 1], patch_size=2, attention=True)),
         replace(settings, reference=where / "clean"),
         *(replace(settings, strategy=name) for name in STRATEGIES),
     )
@@ -163,7 +163,7 @@ def test_restorer_and_predictor_have_rates_of_their_own(where: Path) -> None:
     settings = small(where, learning_rate=0.01, predictor_learning_rate=0.002)
     strategy = build_objective(settings)
     first, second = build_optimizer(strategy, settings.training).param_groups
-    assert (first["peak"], second["peak"]) == (0.01, 0.002)
+    assert (first["base_lr"], second["base_lr"]) == (0.01, 0.002)
     assert sum(p.numel() for p in first["params"]) == sum(p.numel() for p in strategy.restorer.parameters())
     assert len(first["params"]) + len(second["params"]) == len(list(strategy.parameters()))
     alone = build_optimizer(build_objective(replace(settings, strategy="synthetic")), settings.training)

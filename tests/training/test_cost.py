@@ -9,7 +9,7 @@ from noiseda.errors import UserError
 from noiseda.training import adapt, describe
 from tests.training.photographs import as_flags, pairs, small
 
-PAPER = PredictorSettings(width=64, multipliers=[1, 2, 4, 8], blocks=2, stem=1, attention=True, dropout=0.2)
+PAPER = PredictorSettings(width=64, channel_mults=[1, 2, 4, 8], blocks=2, patch_size=1, attention=True, dropout=0.2)
 
 
 @pytest.mark.slow
@@ -28,7 +28,7 @@ def test_the_papers_sizes_cost_what_the_paper_and_its_code_say(where: Path) -> N
 
 
 def test_it_counts_what_the_run_has(where: Path) -> None:
-    settings = small(where, validation=pairs(where / "validation"), accumulate=3)
+    settings = small(where, validation=pairs(where / "validation"), gradient_accumulation=3)
     description = describe(settings)
     summary = adapt(settings)
     assert description.parameters == summary.parameters

@@ -46,13 +46,13 @@ def grey(where: Path, **changes: object) -> object:
 
 
 def test_the_range_that_they_lie_in_does_not_matter(dark: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    summary = adapt(grey(dark, look_alikes=2))
+    summary = adapt(grey(dark, proxy_pairs=2))
     told = capfd.readouterr().err
     assert (
         "use only the lowest 6.2% of their 16-bit range, as files of 12-bit cameras do: values are divided by" in told
     )
     assert "neither rounded to 8 nor compressed" in told
-    scaled = adapt(grey(dark, look_alikes=2, real=dark / "scaled", out=dark / "other"))
+    scaled = adapt(grey(dark, proxy_pairs=2, real=dark / "scaled", out=dark / "other"))
     assert "use only the lowest" not in capfd.readouterr().err
     assert read_metadata(summary.weights)["white_level"] == "4095"
     assert "white_level" not in read_metadata(scaled.weights)
@@ -69,7 +69,7 @@ def test_the_range_that_they_lie_in_does_not_matter(dark: Path, capfd: pytest.Ca
 def test_their_noise_is_reported_as_it_is(dark: Path) -> None:
     """By the witness of the verdict, whatever white is."""
     for name, times, white in (("real", 1, None), ("scaled", 16, None), ("real", 1, FULL)):
-        settings = grey(dark, real=dark / name, out=dark / f"{name}-{white}", look_alikes=0, white_level=white)
+        settings = grey(dark, real=dark / name, out=dark / f"{name}-{white}", proxy_pairs=0, white_level=white)
         run = prepare(replace(settings, degradation=DegradationSettings(kind="white")))
         files = sorted((dark / name).iterdir())
         witness = estimate(files, torch.nn.AvgPool2d(9, 1, 4, count_include_pad=False), 0, deep=run.case.deep)
@@ -91,10 +91,10 @@ def test_strategies_that_measure_noise_know_the_steps_of_the_files(dark: Path) -
 
 def test_a_later_run_takes_weights_that_have_a_white_level(dark: Path) -> None:
     white = DegradationSettings(kind="white")
-    first = adapt(grey(dark, degradation=white, look_alikes=0))
+    first = adapt(grey(dark, degradation=white, proxy_pairs=0))
     start = RestorerSettings(width=4, depth=2, channels=1, start=first.weights)
     second = adapt(
-        grey(dark, degradation=white, look_alikes=0, restorer=start, out=dark / "second", real=dark / "scaled")
+        grey(dark, degradation=white, proxy_pairs=0, restorer=start, out=dark / "second", real=dark / "scaled")
     )
     assert load(second.weights).white_level == FULL
 

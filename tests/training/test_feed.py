@@ -236,7 +236,7 @@ def test_a_fault_of_the_program_stays_one(steps: Steps, monkeypatch: pytest.Monk
 def test_a_run_whose_worker_dies_keeps_its_steps_and_continues_exactly(
     where: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = small(where, steps=12, checkpoint_every=12, look_alikes=0, out=where / "whole", cache=where / "cache")
+    whole = small(where, steps=12, checkpoint_every=12, proxy_pairs=0, out=where / "whole", cache=where / "cache")
     broken = replace(whole, out=where / "broken", training=replace(whole.training, workers=1))
     adapt(whole)
     update = MovingAverage.update
@@ -270,7 +270,7 @@ def test_a_run_stopped_while_it_waits_keeps_its_steps(
             time.sleep(5)
         return get(self, number)
 
-    settings = small(where, steps=30, checkpoint_every=30, look_alikes=0)
+    settings = small(where, steps=30, checkpoint_every=30, proxy_pairs=0)
     with monkeypatch.context() as patch:
         patch.setattr(Steps, "__getitem__", slow)
         with pytest.raises(Interrupted, match="SIGTERM"):

@@ -53,7 +53,7 @@ def test_a_full_disk_ends_a_run_with_a_sentence_and_it_continues_exactly(
     kilobytes: int,
     message: str,
 ) -> None:
-    whole = small(where, steps=9, look_alikes=0, picture_every=1, out=where / "whole", cache=where / "cache")
+    whole = small(where, steps=9, proxy_pairs=0, picture_every=1, out=where / "whole", cache=where / "cache")
     broken = replace(whole, out=where / "broken")
     adapt(whole)
     update = MovingAverage.update

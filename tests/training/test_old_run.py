@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 import noiseda
 from noiseda.cli import main
-from noiseda.training.old_names import renamed
+from noiseda.old_names import renamed
 
 OLD = Path(__file__).parents[1] / "old_run"
 

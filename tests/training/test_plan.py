@@ -56,7 +56,7 @@ def test_nothing_is_left_open_and_what_was_asked_is_kept():
     plan = resolve(BASE)
     assert plan.asked is BASE
     flat = flatten(to_tree(plan.settings))
-    assert (flat["strategy"], flat["restorer.network"], flat["training.decay"]) == (
+    assert (flat["strategy"], flat["restorer.network"], flat["training.lr_schedule"]) == (
         "neighbor2neighbor", "unet", "cosine"
     )  # fmt: skip
     assert flat["restorer.width"] == 24
@@ -65,8 +65,11 @@ def test_nothing_is_left_open_and_what_was_asked_is_kept():
 
 def test_a_start_that_has_learnt_cools_down():
     started = replace(BASE, restorer=RestorerSettings(start=Path("w.safetensors")))
-    assert resolve(started).settings.training.decay == "cooldown"
-    assert resolve(replace(started, training=TrainingSettings(decay="constant"))).settings.training.decay == "constant"
+    assert resolve(started).settings.training.lr_schedule == "cooldown"
+    assert (
+        resolve(replace(started, training=TrainingSettings(lr_schedule="constant"))).settings.training.lr_schedule
+        == "constant"
+    )
 
 
 def test_the_photographs_decide_what_learns_from_them_late():

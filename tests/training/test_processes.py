@@ -59,15 +59,15 @@ def after_blown_step(self, progress):
                 weight.mul_(10.0)
 SyntheticOnly.losses, SyntheticOnly.after_step = blown_losses, after_blown_step
 
-ship = fitting.ship
-def ship_and_keep(finished):
+finish = fitting.finish
+def finish_and_keep(finished):
     folder, state = finished.out.parent, finished.optimizer.state_dict()["state"]
     name = f"{finished.out.name}.rank{RANK}.pt"
     weights = {key: local(value) for key, value in finished.objective.state_dict().items()}
     moments = [local(values[key]) for values in state.values() for key in ("exp_avg", "exp_avg_sq")]
     torch.save({"weights": weights, "moments": sum(moment.numel() for moment in moments)}, folder / name)
-    return ship(finished)
-fitting.ship = ship_and_keep
+    return finish(finished)
+fitting.finish = finish_and_keep
 """
 
 COMMAND = "from noiseda.cli import main\nsys.exit(main(sys.argv[1:]))\n"
@@ -119,7 +119,7 @@ def run_of(where: Path, name: str, hinge: str = "at-times", **changes: Any) -> A
 
 
 @pytest.fixture(scope="module")
-def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def restore_jointly(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Runs of two processes, whole and in parts, sharded and not; beside them those of one process with all samples."""
     where = tmp_path_factory.mktemp("together")
     folder(where / "clean")
@@ -145,7 +145,12 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         ("go", run_of(where, "sharded-then-not")),
         ("go", run_of(where, "sharded-twice")),  # finished: nothing is left to do
         ("blow", run_of(where, "two-blown", strategy="synthetic", steps=80)),
-        ("go", run_of(where, "sharded-accumulated", "active", batch=1, accumulate=2, shard=True, recompute=True)),
+        (
+            "go",
+            run_of(
+                where, "sharded-accumulated", "active", batch=1, gradient_accumulation=2, shard=True, recompute=True
+            ),
+        ),
     ]
     words = []
     for number, (word, settings) in enumerate(orders):
@@ -261,7 +266,7 @@ def test_another_number_of_samples_a_step_is_refused_with_what_would_keep_it(tog
 
 
 def test_two_processes_make_one_run_and_stop_and_continue_as_one(where: Path) -> None:
-    settings = small(where, device=DEVICE, steps=5, accumulate=2, validation=pairs(where / "validation"))
+    settings = small(where, device=DEVICE, steps=5, gradient_accumulation=2, validation=pairs(where / "validation"))
     whole = replace(settings, out=where / "whole")
     done = launch(where, COMMAND, *as_flags(whole))
     assert done.returncode == 0, done.stderr
@@ -271,7 +276,7 @@ def test_two_processes_make_one_run_and_stop_and_continue_as_one(where: Path) ->
     first, second = (torch.load(where / f"whole.rank{rank}.pt")["weights"] for rank in (0, 1))
     assert all(torch.equal(first[key], second[key]) for key in first)
 
-    alone = load_file(adapt(small(where, steps=5, accumulate=2, out=where / "alone")).weights)
+    alone = load_file(adapt(small(where, steps=5, gradient_accumulation=2, out=where / "alone")).weights)
     shipped = load_file(whole.out / "restorer.safetensors")
     assert not all(torch.equal(alone[key], shipped[key]) for key in alone), "the second process brought its own images"
 

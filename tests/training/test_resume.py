@@ -20,7 +20,7 @@ from noiseda.errors import Interrupted, UserError
 from noiseda.training import adapt, checkpoints
 from noiseda.training.ema import MovingAverage
 from noiseda.training.logger import read_log
-from noiseda.training.run_directory import check_claim, claim
+from noiseda.training.run_directory import check_claim, claim_run_directory
 from tests.forks import PROCESSES
 from tests.training.photographs import folder, pairs, small
 
@@ -65,9 +65,9 @@ def test_a_run_killed_ten_times_at_random_ends_with_the_bits_of_an_unbroken_one(
     whole = small(
         where,
         steps=30,
-        accumulate=2,
+        gradient_accumulation=2,
         validation=where / "validation",
-        predictor=PredictorSettings(width=8, multipliers=[1, 2], stem=2, dropout=0.2),
+        predictor=PredictorSettings(width=8, channel_mults=[1, 2], patch_size=2, dropout=0.2),
         out=where / "whole",
         cache=where / "cache",
     )
@@ -111,8 +111,8 @@ CASES: dict[str, dict[str, Any]] = {
     "paired": {"clean": None, "pairs": "pairs"},
     "unpaired reference": {"reference": "clean"},
     "grey": {"restorer": RestorerSettings(width=4, depth=2, channels=1)},
-    "bf16, constant rate, not clipped": {"precision": "bf16", "decay": "constant", "clip": 0.0},
-    "accumulated": {"accumulate": 3},
+    "bf16, constant rate, not clipped": {"precision": "bf16", "lr_schedule": "constant", "max_grad_norm": 0.0},
+    "accumulated": {"gradient_accumulation": 3},
     "workers": {"workers": 2},
 }
 
@@ -213,7 +213,7 @@ def test_how_to_train_a_finished_run_for_longer_is_said(where: Path) -> None:
 def test_the_samples_of_a_step_may_be_cut_otherwise_when_it_continues(where: Path) -> None:
     settings = small(where, batch=4)
     adapt(settings)
-    cut = replace(settings, training=replace(settings.training, batch=2, accumulate=2))
+    cut = replace(settings, training=replace(settings.training, batch=2, gradient_accumulation=2))
     assert adapt(cut).steps == 6
     with pytest.raises(UserError, match=r"samples a step were 4, now are 5: .* --training.batch 4 would keep 4"):
         adapt(replace(settings, training=replace(settings.training, batch=5)))
@@ -225,20 +225,20 @@ def test_the_samples_of_a_step_may_be_cut_otherwise_when_it_continues(where: Pat
     [
         (2, 1, 1, "--training.batch 12 would keep 12"),
         (2, 2, 2, "--training.batch 3 would keep 12"),
-        (2, 2, 4, "--training.batch 3 --training.accumulate 1 would keep 12"),
+        (2, 2, 4, "--training.batch 3 --training.gradient_accumulation 1 would keep 12"),
         (2, 1, 5, "no --training.batch keeps 12, which cannot be split between 5 processes"),
     ],
 )
 def test_what_would_keep_the_samples_of_a_step_is_said(
     where: Path, batch: int, accumulate: int, processes: int, advice: str
 ) -> None:
-    settings = small(where, batch=batch, accumulate=accumulate)
-    claim(settings)
+    settings = small(where, batch=batch, gradient_accumulation=accumulate)
+    claim_run_directory(settings)
     checkpoints.save(settings.out / "checkpoints", 1, {"step": 1, "samples": 12})
     with pytest.raises(UserError) as refused:
         check_claim(settings, processes)
     assert advice in str(refused.value)
-    check_claim(small(where, batch=12 // (2 * accumulate), accumulate=accumulate), 2)
+    check_claim(small(where, batch=12 // (2 * accumulate), gradient_accumulation=accumulate), 2)
 
 
 def test_before_the_first_checkpoint_settings_may_change(where: Path) -> None:

@@ -28,7 +28,7 @@ def _sixteen_gigabytes(monkeypatch):
     [
         (AdaptSettings(training=TrainingSettings(batch=65_536, patch=16_384)), "a batch of 65536 patches of 16384"),
         (AdaptSettings(restorer=RestorerSettings(width=4096, depth=10)), "the networks' weights"),
-        (AdaptSettings(predictor=PredictorSettings(width=4096, multipliers=[64] * 8)), "the networks' weights"),
+        (AdaptSettings(predictor=PredictorSettings(width=4096, channel_mults=[64] * 8)), "the networks' weights"),
         (AdaptSettings(restorer=RestorerSettings(network="nafnet", width=4096)), "the networks' weights"),
     ],
 )

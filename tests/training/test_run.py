@@ -96,9 +96,9 @@ def test_the_best_scored_weights_are_shipped(where: Path, monkeypatch: pytest.Mo
     assert lines == {2: 20.0, 4: 31.0, 6: 25.0}
     shipped, last = load_file(summary.weights), checkpoint(settings.out)["average"]
     assert not all(torch.equal(shipped[key], last[key]) for key in last)
-    shorter = small(where, out=where / "four", steps=4, decay="constant")
+    shorter = small(where, out=where / "four", steps=4, lr_schedule="constant")
     constant = small(
-        where, out=where / "six", validation=where / "validation", validate_every=2, decay="constant", steps=6
+        where, out=where / "six", validation=where / "validation", validate_every=2, lr_schedule="constant", steps=6
     )
     ramp_free = ObjectiveSettings(ramp=0.0)  # so that nothing depends on the share of the run that is done
     adapt(replace(shorter, objective=ramp_free))
@@ -119,7 +119,7 @@ def test_the_rate_falls_from_random_weights_and_at_the_end_alone_from_given_ones
     assert fallen[-1] < 0.001
     given = RestorerSettings(width=4, depth=2, start=first.weights)
     for decay, steps in (("constant", 5), ("cosine", first.steps), ("auto", 20)):
-        own = small(where, strategy="synthetic", restorer=given, decay=decay, steps=steps, out=where / decay)
+        own = small(where, strategy="synthetic", restorer=given, lr_schedule=decay, steps=steps, out=where / decay)
         adapt(replace(own, training=replace(own.training, learning_rate=0.01, log_every=1)))
     assert set(rates(where / "constant")) == {0.01}
     assert rates(where / "cosine")[-1] == pytest.approx(fallen[-1])
@@ -129,7 +129,7 @@ def test_the_rate_falls_from_random_weights_and_at_the_end_alone_from_given_ones
 
 def test_runs_in_one_process_do_not_disturb_one_another(where: Path) -> None:
     first = load_file(adapt(small(where, out=where / "1")).weights)
-    adapt(small(where, out=where / "2", accumulate=4, seed=7))
+    adapt(small(where, out=where / "2", gradient_accumulation=4, seed=7))
     torch.manual_seed(1234)
     again = load_file(adapt(small(where, out=where / "3")).weights)
     assert all(torch.equal(first[key], again[key]) for key in first)
@@ -258,7 +258,7 @@ def test_a_run_that_blows_up_says_so_and_goes_on_from_its_averaged_weights(
     where: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(2):  # a finished run knows it, too
-        summary = adapt(small(where, strategy="synthetic", steps=80, decay="constant"))
+        summary = adapt(small(where, strategy="synthetic", steps=80, lr_schedule="constant"))
         assert (summary.blew_up, summary.rate) == (66, 0.5)  # the fifth such step
     written = json.loads((where / "out/summary.json").read_text())
     assert (written["blew_up"], written["rate"]) == (66, 0.5)

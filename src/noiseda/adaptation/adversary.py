@@ -25,7 +25,7 @@ def frozen(network: nn.Module, *inputs: Tensor) -> Tensor:
     return functional_call(network, weights, inputs)  # type: ignore[no-any-return]
 
 
-def telling_apart(form: GanForm, real: Tensor, fake: Tensor) -> Tensor:
+def discriminator_loss(form: GanForm, real: Tensor, fake: Tensor) -> Tensor:
     """The error of a discriminator D, image by image.
 
     - ``least-squares``: (D(real) - 1)^2 / 2 + D(fake)^2 / 2 (Mao et al., Eq. 9, arXiv 1611.04076);
@@ -51,11 +51,11 @@ def telling_apart(form: GanForm, real: Tensor, fake: Tensor) -> Tensor:
     return a + b
 
 
-def deceiving(form: GanForm, fake: Tensor) -> Tensor:
+def generator_loss(form: GanForm, fake: Tensor) -> Tensor:
     """The error of whoever made an imitation, image by image: small where a discriminator D takes it for real.
 
     ``least-squares``: (D(fake) - 1)^2 / 2; ``hinge``: -D(fake); ``logistic``: -log s(D(fake)), which does not fade away
-    where D wins. Sources as in :func:`telling_apart`.
+    where D wins. Sources as in :func:`discriminator_loss`.
 
     Args:
         form: one of these.
@@ -90,6 +90,6 @@ def confusion(classifier: nn.Module, syn: Tensor, real: Tensor) -> dict[str, Ten
     Returns:
         ``domain`` and ``reversed``, (B,) each; log 2 = 0.69 where the classifier can only guess.
     """
-    domain = telling_apart("logistic", classifier(real.detach()), classifier(syn.detach())) / 2
-    judged = telling_apart("logistic", frozen(classifier, real), frozen(classifier, syn)) / 2
+    domain = discriminator_loss("logistic", classifier(real.detach()), classifier(syn.detach())) / 2
+    judged = discriminator_loss("logistic", frozen(classifier, real), frozen(classifier, syn)) / 2
     return {"domain": domain, "reversed": judged}

@@ -76,7 +76,7 @@ class BlindSpot(Objective[Replacements]):
         label = self.label(x_real, draws.masks)
         errors = {"blind": (blind - shown).abs().flatten(1).mean(dim=1)}
         if self.settings.synthetic:
-            restored_syn, restored_real = self.restorer.together(batch.x_syn, x_real)
+            restored_syn, restored_real = self.restorer.restore_jointly(batch.x_syn, x_real)
             errors["restoration"] = charbonnier(restored_syn, batch.y_syn)
         else:
             restored_syn, restored_real = None, self.restorer(x_real).float()

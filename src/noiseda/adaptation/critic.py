@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from noiseda.adaptation.adversary import deceiving, frozen, telling_apart
+from noiseda.adaptation.adversary import discriminator_loss, frozen, generator_loss
 from noiseda.adaptation.discriminators import PatchDiscriminator
 from noiseda.adaptation.objective import Objective, Terms, Weights, charbonnier
 from noiseda.adaptation.ramp import ramp
@@ -40,12 +40,12 @@ class Critic(Objective[None]):
         x_syn, y_syn, x_real = batch.x_syn, batch.y_syn, batch.x_real
         assert x_real is not None, "a critic needs real images in the batch"
         form = self.settings.form
-        restored_syn, restored_real = self.restorer.together(x_syn, x_real)
+        restored_syn, restored_real = self.restorer.restore_jointly(x_syn, x_real)
         clean, restored = self.discriminator(torch.cat([y_syn, restored_real.detach()])).chunk(2)
         errors = {
             "restoration": charbonnier(restored_syn, y_syn),
-            "deceiving": deceiving(form, frozen(self.discriminator, restored_real)),
-            "discriminator": telling_apart(form, clean, restored),
+            "deceiving": generator_loss(form, frozen(self.discriminator, restored_real)),
+            "discriminator": discriminator_loss(form, clean, restored),
         }
         return Terms(errors, restored_syn.detach(), restored_real.detach())
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from noiseda.adaptation.adversary import confusion, deceiving, frozen, telling_apart
+from noiseda.adaptation.adversary import confusion, discriminator_loss, frozen, generator_loss
 from noiseda.adaptation.discriminators import DomainClassifier, PatchDiscriminator
 from noiseda.adaptation.features import feature_shape, restore_with_features
+from noiseda.adaptation.generator import Generator
 from noiseda.adaptation.objective import Objective, Sum, Terms, Weights, charbonnier
 from noiseda.adaptation.ramp import ramp
-from noiseda.adaptation.translator import Translator
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
 from noiseda.strategies import CycadaSettings
@@ -35,8 +35,8 @@ class CycleAdaptation(Objective[None]):
         self.restorer = restorer
         self.settings = settings
         channels = restorer.channels
-        self.to_real = Translator(channels=channels, width=settings.width, blocks=settings.blocks)
-        self.to_syn = Translator(channels=channels, width=settings.width, blocks=settings.blocks)
+        self.to_real = Generator(channels=channels, width=settings.width, blocks=settings.blocks)
+        self.to_syn = Generator(channels=channels, width=settings.width, blocks=settings.blocks)
         self.judge_real = PatchDiscriminator(channels=channels, width=settings.discriminator)
         self.judge_syn = PatchDiscriminator(channels=channels, width=settings.discriminator)
         self.classifier = (
@@ -78,10 +78,10 @@ class CycleAdaptation(Objective[None]):
     def _duel(self, x_syn: Tensor, x_real: Tensor, as_syn: Tensor, as_real: Tensor) -> dict[str, Tensor]:
         """The errors of both generators and of both discriminators, (B,) each."""
         form = self.settings.form
-        of_real = telling_apart(form, *self.judge_real(torch.cat([x_real, as_real.detach()])).chunk(2))
-        of_syn = telling_apart(form, *self.judge_syn(torch.cat([x_syn, as_syn.detach()])).chunk(2))
-        to_real = deceiving(form, frozen(self.judge_real, as_real))
-        to_syn = deceiving(form, frozen(self.judge_syn, as_syn))
+        of_real = discriminator_loss(form, *self.judge_real(torch.cat([x_real, as_real.detach()])).chunk(2))
+        of_syn = discriminator_loss(form, *self.judge_syn(torch.cat([x_syn, as_syn.detach()])).chunk(2))
+        to_real = generator_loss(form, frozen(self.judge_real, as_real))
+        to_syn = generator_loss(form, frozen(self.judge_syn, as_syn))
         return {"deceiving": to_real + to_syn, "discriminator": of_real + of_syn}
 
     def weights(self, progress: float) -> Weights:

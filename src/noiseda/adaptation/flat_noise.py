@@ -78,7 +78,7 @@ class FlatNoise(Objective[Wear]):
             estimate = self.restorer(x_real).float() if self.judge is None else self.judge(x_real)
             flat, _ = self.noise.observe(x_real, estimate)
             x_new, there = self.wear(y_syn, draws)
-        restored_syn, restored_new = self.restorer.together(batch.x_syn, x_new)
+        restored_syn, restored_new = self.restorer.restore_jointly(batch.x_syn, x_new)
         errors = {
             "restoration": charbonnier(restored_syn, y_syn),
             "flat_noise": charbonnier(restored_new, y_syn) * there,

@@ -73,7 +73,7 @@ class MeanTeacher(Objective[Perturbation]):
         perturbed = turn_each(x_real, draws.orientation) + draws.noise
         errors = {}
         if self.synthetic:
-            restored_syn, student = self.restorer.together(batch.x_syn, perturbed)
+            restored_syn, student = self.restorer.restore_jointly(batch.x_syn, perturbed)
             errors["restoration"] = charbonnier(restored_syn, batch.y_syn)
         else:
             restored_syn, student = None, self.restorer(perturbed).float()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from noiseda.data.shading import shading
+from noiseda.data.background import background
 
 MEMORY = 0.98
 """Share of what is known of usual structure that is kept each step."""
@@ -59,9 +59,9 @@ class NoiseBank(nn.Module):
         Returns:
             (B,) whether each was kept; (B, C, P, P) the noise of each; (B, C, P, P) the smooth image it lay on.
         """
-        shape = shading(images)
+        shape = background(images)
         noise = images - shape
-        structure = (estimate - shading(estimate)).square().flatten(1).mean(dim=1)
+        structure = (estimate - background(estimate)).square().flatten(1).mean(dim=1)
         power = noise.square().flatten(1).mean(dim=1)
         least = (LEAST / self.levels) ** 2
         ratio = structure / power.clamp(min=least)

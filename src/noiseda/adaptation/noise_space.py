@@ -88,7 +88,7 @@ class NoiseSpace(Objective[NoiseDraws]):
         assert y_ref is not None, "the unpaired form needs reference images in the batch"
 
         # Restore both domains with the same network.
-        restored_syn, restored_real = self.restorer.together(x_syn, x_real)
+        restored_syn, restored_real = self.restorer.restore_jointly(x_syn, x_real)
 
         # Positives: both restored images as conditions, channels shuffled. No stop-gradient: the gradient that flows
         # from the noise predictor into its conditions is the adaptation.

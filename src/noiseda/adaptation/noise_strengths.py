@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from noiseda.adaptation.objective import mean_of_all
-from noiseda.data.shading import shading
+from noiseda.data.background import background
 
 MEMORY = 0.99
 """Share of what is known of the restorer that is kept each step."""
@@ -120,7 +120,7 @@ def traces_of(images: Tensor, estimate: Tensor) -> Tensor:
         8 x 8 pixels.
     """
     removed = images - estimate
-    taken = (removed - shading(removed)).square().flatten(1).mean(dim=1)
+    taken = (removed - background(removed)).square().flatten(1).mean(dim=1)
     rough = images - F.avg_pool2d(F.pad(images, (3, 3, 3, 3), mode="reflect"), 7, stride=1)
     blocks = F.avg_pool2d(rough.square().mean(dim=1, keepdim=True), 8).flatten(1)
     smoothest = blocks.kthvalue(max(1, blocks.shape[1] // 10), dim=1).values

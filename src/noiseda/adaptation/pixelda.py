@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from noiseda.adaptation.adversary import deceiving, frozen, telling_apart
+from noiseda.adaptation.adversary import discriminator_loss, frozen, generator_loss
 from noiseda.adaptation.discriminators import PatchDiscriminator
+from noiseda.adaptation.generator import Generator
 from noiseda.adaptation.objective import Objective, Sum, Terms, Weights, charbonnier
 from noiseda.adaptation.pairwise import pairwise_error
-from noiseda.adaptation.translator import Translator
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
 from noiseda.strategies import PixeldaSettings
@@ -46,7 +46,7 @@ class PixelAdaptation(Objective[PixelDraws]):
         self.restorer = restorer
         self.settings = settings
         channels = restorer.channels
-        self.generator = Translator(
+        self.generator = Generator(
             channels=channels, noise=settings.noise, width=settings.width, blocks=settings.blocks
         )
         self.discriminator = PatchDiscriminator(channels=channels, width=settings.discriminator)
@@ -67,13 +67,13 @@ class PixelAdaptation(Objective[PixelDraws]):
         assert x_real is not None, "pixel-level adaptation needs real images in the batch"
         form = self.settings.form
         x_generated = self.generator(x_syn, draws.noise)
-        restored_syn, restored_generated = self.restorer.together(x_syn, x_generated)
+        restored_syn, restored_generated = self.restorer.restore_jointly(x_syn, x_generated)
         real, generated = self.discriminator(torch.cat([x_real, x_generated.detach()])).chunk(2)
         errors = {
             "restoration": charbonnier(restored_syn, y_syn),
             "generated": charbonnier(restored_generated, y_syn),
-            "deceiving": deceiving(form, frozen(self.discriminator, x_generated)),
-            "discriminator": telling_apart(form, real, generated),
+            "deceiving": generator_loss(form, frozen(self.discriminator, x_generated)),
+            "discriminator": discriminator_loss(form, real, generated),
             "content": pairwise_error(x_syn, x_generated),
         }
         return Terms(errors, restored_syn.detach())

@@ -81,7 +81,7 @@ class Score(Objective[ScoreDraws]):
         """
         x_real, y_syn = batch.x_real, batch.y_syn
         assert x_real is not None, "score distillation needs real images in the batch"
-        restored_syn, restored_real = self.restorer.together(batch.x_syn, x_real)
+        restored_syn, restored_real = self.restorer.restore_jointly(batch.x_syn, x_real)
         eps_hat = self.denoiser.predict(y_syn, (), draws.eps, draws.alpha_bar)
         target = self.target(restored_real, draws.eps_real, draws.alpha_bar_real)
         coarse, coarse_real = (F.avg_pool2d(images, self.settings.square) for images in (restored_real, x_real))

@@ -65,7 +65,7 @@ class Sure(Objective[Picks]):
         """
         x_real, step = batch.x_real, self.settings.step
         assert x_real is not None, "the risk is that on real images"
-        restored_syn, restored = self.restorer.together(batch.x_syn, x_real)
+        restored_syn, restored = self.restorer.restore_jointly(batch.x_syn, x_real)
         with torch.no_grad():
             flat, strength = self.noise.observe(x_real, self.judge(x_real))
             noise, there = self.noise.draw(x_real, draws, strength)

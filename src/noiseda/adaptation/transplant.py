@@ -90,7 +90,7 @@ class Transplant(Objective[Moves]):
             landed, origin = (rolled(turn_each(images, draws.orientation), draws.shift) for images in (noise, clean))
             factor = (self.levels(y_syn) / self.levels(origin)).clamp(1 / LARGEST, LARGEST)
             x_new = (y_syn + draws.strength[:, None, None, None] * factor * landed).clamp(0, 1)
-        restored_syn, restored_new = self.restorer.together(batch.x_syn, x_new)
+        restored_syn, restored_new = self.restorer.restore_jointly(batch.x_syn, x_new)
         errors = {
             "restoration": charbonnier(restored_syn, y_syn),
             "transplant": charbonnier(restored_new, y_syn),

@@ -1,6 +1,6 @@
 """Is it better? Estimated without any truth: estimates, look-alikes, and verdicts made of them."""
 
-from noiseda.assessment.proxy_pairs import look_alikes, look_of
+from noiseda.assessment.proxy_pairs import look_of, proxy_pairs
 from noiseda.assessment.reblur import BlurredAgain
 from noiseda.assessment.sure import Restore, Risk, RiskEstimate
 from noiseda.assessment.verdict import Verdict, standing, trial_of, verdict, witness_of
@@ -11,8 +11,8 @@ __all__ = [
     "Risk",
     "RiskEstimate",
     "Verdict",
-    "look_alikes",
     "look_of",
+    "proxy_pairs",
     "standing",
     "trial_of",
     "verdict",

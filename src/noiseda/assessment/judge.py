@@ -132,7 +132,7 @@ def _two_witnesses(
     with tempfile.TemporaryDirectory() as folder:
         like = look_of(task, real, clean, Path(folder) / "look.json", seed, deep)
     witness = witness_of(like, real, networks[1], seed, photographs, deep=deep)
-    tried = trial_of(like, clean, AdaptSettings().look_alikes, seed, witness, deep)
+    tried = trial_of(like, clean, AdaptSettings().proxy_pairs, seed, witness, deep)
     if not tried.judging:
         raise UserError(f"--clean holds no photograph of at least {SMALLEST} x {SMALLEST}")
     own, theirs = (standing(network, tried.judging, witness, "auto") for network in networks)

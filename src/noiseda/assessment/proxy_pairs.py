@@ -45,7 +45,7 @@ def look_of(
     return matched_blur(real, kept, depth.white) if estimator == "blur" else degradation(task)
 
 
-def look_alikes(
+def proxy_pairs(
     degrade: Degradation, clean: Sequence[Tensor], count: int, generator: torch.Generator, levels: float = 255.0
 ) -> list[tuple[Tensor, Tensor]]:
     """Cut patches from clean photographs, taken in turn, and degrade them.

@@ -3,7 +3,7 @@
 Between the weights before the adaptation and those after it lies a line, and networks along it forget less than they
 gain (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022). What was known has its truth: clean
 photographs under the degradation that the network was trained on. So the weights to ship can be taken as far along that
-line as ``--training.forgetting`` allows.
+line as ``--training.max_regression_db`` allows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from statistics import fmean
 import torch
 from torch import Tensor, nn
 
-from noiseda.assessment.proxy_pairs import SIDE, look_alikes
+from noiseda.assessment.proxy_pairs import SIDE, proxy_pairs
 from noiseda.assessment.verdict import Pairs
 from noiseda.config import AdaptSettings, Precision
 from noiseda.data.batches import generator
@@ -138,7 +138,7 @@ def known_pairs(
     found: Pairs = []
     for index in range(count):  # each photograph once, where there are enough
         draws = generator(settings.seed, "known pairs", index)
-        found += look_alikes(levels[index % len(levels)], [images[index % len(images)]], 1, draws)
+        found += proxy_pairs(levels[index % len(levels)], [images[index % len(images)]], 1, draws)
     return found
 
 

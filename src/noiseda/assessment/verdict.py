@@ -24,7 +24,7 @@ from statistics import fmean
 import numpy as np
 from torch import Tensor, nn
 
-from noiseda.assessment.proxy_pairs import look_alikes
+from noiseda.assessment.proxy_pairs import proxy_pairs
 from noiseda.assessment.reblur import BlurredAgain
 from noiseda.assessment.sure import FLAT, Restore, Risk, RiskEstimate
 from noiseda.config import AdaptSettings, Precision
@@ -171,7 +171,7 @@ def trial(
     known = baseline_of(settings)
     tells = load_as_trained(known) if known is not None and _estimates(settings) else None
     witness = witness_of(like, real, tells, settings.seed, deep=deep)
-    tried = trial_of(like, clean, settings.look_alikes, settings.seed, witness, deep)
+    tried = trial_of(like, clean, settings.proxy_pairs, settings.seed, witness, deep)
     return tried if tried.judging else None
 
 
@@ -209,7 +209,7 @@ def trial_of(
     """
     least = max(SMALLEST, 2 * like.margin + SMALLEST // 2)
     large = [image for image in some(clean, 2 * count, deep.white) if min(image.shape[-2:]) >= least]
-    made = look_alikes(like, large, 2 * count, generator(seed, "look-alikes"), deep.levels) if large else []
+    made = proxy_pairs(like, large, 2 * count, generator(seed, "look-alikes"), deep.levels) if large else []
     if isinstance(like, Matched | MatchedBlur):
         return Trial(made[::2], made[1::2], "clean photographs degraded as yours look", witness, deep)
     return Trial([], made[1::2], "clean photographs under rain of our own", witness, deep)
@@ -235,7 +235,7 @@ def witness_of(
         deep: how deep they are.
     """
     if isinstance(like, MatchedBlur):
-        return blurred_again(real, like, photographs, white=deep.white)
+        return reblur(real, like, photographs, white=deep.white)
     if isinstance(like, Matched) and judge is not None:
         return estimate(real, judge, seed, photographs, deep=deep)
     return None
@@ -270,7 +270,7 @@ def estimate(
         return None
 
 
-def blurred_again(
+def reblur(
     real: Sequence[Path], like: MatchedBlur, photographs: int = PHOTOGRAPHS, *, white: int = FULL
 ) -> Witness | None:
     """Some real photographs, to be restored and blurred again; None where their blur cannot be found.

@@ -73,7 +73,7 @@ class Batches(Protocol):
         ...
 
     @property
-    def accumulate(self) -> int:
+    def gradient_accumulation(self) -> int:
         """Batches of a process in an optimiser step."""
         ...
 
@@ -114,7 +114,7 @@ class DomainBatches(Dataset[Batch]):
         seed: the run's seed.
         rank: number of this process among those that train together; each draws its own samples.
         processes: how many train together.
-        accumulate: batches of a process in an optimiser step.
+        gradient_accumulation: batches of a process in an optimiser step.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class DomainBatches(Dataset[Batch]):
         seed: int,
         rank: int = 0,
         processes: int = 1,
-        accumulate: int = 1,
+        gradient_accumulation: int = 1,
     ) -> None:
         self.domains = domains
         self.size = size
@@ -136,7 +136,7 @@ class DomainBatches(Dataset[Batch]):
         self.seed = seed
         self.rank = rank
         self.processes = processes
-        self.accumulate = accumulate
+        self.gradient_accumulation = gradient_accumulation
 
     def __getitem__(self, number: int) -> Batch:
         """Batch ``number``, always the same for the same seed and rank."""
@@ -182,7 +182,7 @@ class DomainBatches(Dataset[Batch]):
 
     def generators(self, purpose: str, number: int) -> list[torch.Generator]:
         """A generator for each sample of batch ``number``, of its own for each purpose."""
-        step, micro = divmod(number, self.accumulate)
+        step, micro = divmod(number, self.gradient_accumulation)
         first = (micro * self.processes + self.rank) * self.size
         return [generator(self.seed, purpose, step, first + sample) for sample in range(self.size)]
 

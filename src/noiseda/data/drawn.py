@@ -37,7 +37,7 @@ class DrawnBatches:
         seed: the run's seed.
         rank: number of this process among those that train together.
         processes: how many train together.
-        accumulate: batches of a process in an optimiser step.
+        gradient_accumulation: batches of a process in an optimiser step.
 
     >>> draw = lambda generator: Sample(*torch.rand(2, 1, 8, generator=generator))
     >>> batches = DrawnBatches(draw, size=3, seed=0)
@@ -53,10 +53,10 @@ class DrawnBatches:
         seed: int,
         rank: int = 0,
         processes: int = 1,
-        accumulate: int = 1,
+        gradient_accumulation: int = 1,
     ) -> None:
         self.draw = draw
-        self.size, self.seed, self.accumulate = size, seed, accumulate
+        self.size, self.seed, self.gradient_accumulation = size, seed, gradient_accumulation
         self.rank, self.processes = rank, processes
 
     def __getitem__(self, number: int) -> Batch:
@@ -74,6 +74,6 @@ class DrawnBatches:
 
     def generators(self, purpose: str, number: int) -> list[torch.Generator]:
         """A generator for each sample of batch ``number``, of its own for each purpose."""
-        step, micro = divmod(number, self.accumulate)
+        step, micro = divmod(number, self.gradient_accumulation)
         first = (micro * self.processes + self.rank) * self.size
         return [generator(self.seed, purpose, step, first + sample) for sample in range(self.size)]

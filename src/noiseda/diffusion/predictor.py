@@ -28,9 +28,9 @@ class NoisePredictor(nn.Module):
         channels: channels of the signal, and of each condition.
         conditions: how many signals it is conditioned on.
         width: channels of the first level.
-        multipliers: channels of each level, as multiples of the width.
+        channel_mults: channels of each level, as multiples of the width.
         blocks: residual blocks a level.
-        stem: side of the pixel blocks folded into channels at the input and unfolded at the output (1: none).
+        patch_size: side of the pixel blocks folded into channels at the input and unfolded at the output (1: none).
         attention: self-attention in the middle block.
         dropout: dropout rate inside the residual blocks.
         dims: spatial dimensions of the signal: 1, 2 or 3.
@@ -50,9 +50,9 @@ class NoisePredictor(nn.Module):
         channels: int = 3,
         conditions: int = 2,
         width: int = 64,
-        multipliers: tuple[int, ...] = (1, 2, 4, 8),
+        channel_mults: tuple[int, ...] = (1, 2, 4, 8),
         blocks: int = 2,
-        stem: int = 1,
+        patch_size: int = 1,
         attention: bool = True,
         dropout: float = 0.2,
         dims: int = 2,
@@ -60,34 +60,34 @@ class NoisePredictor(nn.Module):
         super().__init__()
         check_dims(dims)
         embedding = 4 * width
-        self.channels, self.conditions, self.stem = channels, conditions, stem
-        self.stride = stem * 2 ** (len(multipliers) - 1)
+        self.channels, self.conditions, self.patch_size = channels, conditions, patch_size
+        self.multiple_of = patch_size * 2 ** (len(channel_mults) - 1)
         self.embed = LevelEmbedding(width, embedding)
-        self.first = CONVOLUTIONS[dims]((1 + conditions) * channels * stem**dims, width, 3, padding=1)
+        self.first = CONVOLUTIONS[dims]((1 + conditions) * channels * patch_size**dims, width, 3, padding=1)
 
         def block(a: int, b: int, resample: str = "") -> ResidualBlock:
             return ResidualBlock(a, b, embedding=embedding, resample=resample, dropout=dropout, dims=dims)
 
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         current, skips = width, [width]
-        for level, multiplier in enumerate(multipliers):
+        for level, multiplier in enumerate(channel_mults):
             for _ in range(blocks):
                 self.down.append(block(current, width * multiplier))
                 current = width * multiplier
                 skips.append(current)
-            if level + 1 < len(multipliers):
+            if level + 1 < len(channel_mults):
                 self.down.append(block(current, current, "down"))
                 skips.append(current)
         self.middle = nn.ModuleList([block(current, current), block(current, current)])
         self.attend = Attention(current, dims=dims) if attention else nn.Identity()
-        for level, multiplier in reversed(list(enumerate(multipliers))):
+        for level, multiplier in reversed(list(enumerate(channel_mults))):
             for _ in range(blocks + 1):
                 self.up.append(block(current + skips.pop(), width * multiplier))
                 current = width * multiplier
             if level:
                 self.up.append(block(current, current, "up"))
         self.norm = NormSiLU(_groups(current), current)
-        self.last = _zero(CONVOLUTIONS[dims](current, channels * stem**dims, 3, padding=1))
+        self.last = _zero(CONVOLUTIONS[dims](current, channels * patch_size**dims, 3, padding=1))
 
     def forward(self, y_t: Tensor, conditions: tuple[Tensor, ...], level: Tensor) -> Tensor:
         """Predict noise.
@@ -101,7 +101,7 @@ class NoisePredictor(nn.Module):
             (B, C, *spatial).
         """
         embedding = self.embed(level)  # (B, E)
-        x = self.first(fold(torch.cat([y_t, *conditions], dim=1), self.stem))  # (B, W, *spatial / stem)
+        x = self.first(fold(torch.cat([y_t, *conditions], dim=1), self.patch_size))  # (B, W, *spatial / patch_size)
         skips = [x]
         for block in self.down:
             x = self._run(block, x, embedding)
@@ -109,7 +109,7 @@ class NoisePredictor(nn.Module):
         x = self._run(self.middle[1], self.attend(self._run(self.middle[0], x, embedding)), embedding)
         for block in self.up:
             x = self._run(block, x if block.resample else torch.cat([x, skips.pop()], dim=1), embedding)
-        return unfold(self.last(self.norm(x)), self.stem)
+        return unfold(self.last(self.norm(x)), self.patch_size)
 
     def _run(self, block: nn.Module, x: Tensor, embedding: Tensor) -> Tensor:
         if self.recompute and torch.is_grad_enabled():
@@ -138,9 +138,9 @@ class LevelEmbedding(nn.Module):
 
     def forward(self, level: Tensor) -> Tensor:
         """Embed levels; (B,) -> (B, embedding)."""
-        return self.dense(self.waves(level))  # type: ignore[no-any-return]
+        return self.dense(self.sinusoidal_embedding(level))  # type: ignore[no-any-return]
 
-    def waves(self, level: Tensor) -> Tensor:
+    def sinusoidal_embedding(self, level: Tensor) -> Tensor:
         """The sinusoids alone; (B,) -> (B, width), in [-1, 1]."""
         angle = level[:, None].float() * self.frequencies
         return torch.cat([angle.cos(), angle.sin()], dim=1)
@@ -150,8 +150,8 @@ class ResidualBlock(nn.Module):
     """Norm, SiLU, 3x3 convolution; norm, scale and shift by the level, SiLU, dropout, 3x3 convolution; plus a skip.
 
     Args:
-        inward: channels in.
-        outward: channels out.
+        in_channels: channels in.
+        out_channels: channels out.
         embedding: length of the level's vector.
         resample: "" (same size), "down" (half, by average pooling) or "up" (double, by nearest neighbour).
         dropout: dropout rate before the last convolution.
@@ -159,21 +159,21 @@ class ResidualBlock(nn.Module):
     """
 
     def __init__(
-        self, inward: int, outward: int, *, embedding: int, resample: str, dropout: float, dims: int = 2
+        self, in_channels: int, out_channels: int, *, embedding: int, resample: str, dropout: float, dims: int = 2
     ) -> None:
         super().__init__()
         convolution = CONVOLUTIONS[dims]
         self.resample = resample
-        self.norm_in = NormSiLU(_groups(inward), inward)
-        self.conv_in = convolution(inward, outward, 3, padding=1)
-        self.scale_shift = nn.Linear(embedding, 2 * outward)
-        self.norm_out = NormSiLU(_groups(outward), outward)
+        self.norm_in = NormSiLU(_groups(in_channels), in_channels)
+        self.conv_in = convolution(in_channels, out_channels, 3, padding=1)
+        self.scale_shift = nn.Linear(embedding, 2 * out_channels)
+        self.norm_out = NormSiLU(_groups(out_channels), out_channels)
         self.dropout = Dropout(dropout)
-        self.conv_out = _zero(convolution(outward, outward, 3, padding=1))
-        self.skip = nn.Identity() if inward == outward else convolution(inward, outward, 1)
+        self.conv_out = _zero(convolution(out_channels, out_channels, 3, padding=1))
+        self.skip = nn.Identity() if in_channels == out_channels else convolution(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """(B, inward, *spatial), (B, embedding) -> (B, outward, *spatial, half or double)."""
+        """(B, in_channels, *spatial), (B, embedding) -> (B, out_channels, *spatial, half or double)."""
         h = self.conv_in(self._resize(self.norm_in(x)))
         scale, shift = self.scale_shift(F.silu(embedding)).chunk(2, dim=1)
         h = self.conv_out(self.dropout(self.norm_out(h, scale, shift)))

@@ -84,7 +84,7 @@ def occurring(looks: Tensor, known: Tensor, simulated: Known, ranges: Mapping[st
         usual[rows] = there(known[usable][:, ~lacking])[1].quantile(USUAL)
     if (away > usual).float().mean() > STRANGE:
         return nearest(looks, known, simulated), False
-    return population(logs, cells), True
+    return empirical_bayes(logs, cells), True
 
 
 def nearest(looks: Tensor, known: Tensor, simulated: Known) -> Known:
@@ -99,7 +99,7 @@ def nearest(looks: Tensor, known: Tensor, simulated: Known) -> Known:
     return [simulated[index] for index in apart.argsort(dim=1)[:, :DRAWS].flatten().tolist()]
 
 
-def population(logs: Tensor, cells: Known) -> Known:
+def empirical_bayes(logs: Tensor, cells: Known) -> Known:
     """Candidates and strengths as often as they occur among photographs, by expectation and maximisation.
 
     Args:

@@ -182,7 +182,7 @@ def matched(
         if document["asked"] == asked:
             found = tuple((kind, strength) for kind, strength in document["found"])
             return Matched(found, alike=document["alike"], levels=depth.levels)
-    seen = (looks_of(image, depth.levels) for image in some(real, PHOTOGRAPHS, depth.white))
+    seen = (noise_statistics(image, depth.levels) for image in some(real, PHOTOGRAPHS, depth.white))
     looks = [look for look in seen if look is not None]
     if not looks:
         raise UserError(
@@ -222,7 +222,7 @@ def simulate(
             strength = log_uniform(bounds, generator)
             photograph = sources[index % len(sources)]
             degraded = _degrade(kind, strength, depth.deep)(middle(photograph, _SIMULATED), generator)
-            look = looks_of((degraded.clamp(0, 1) * depth.levels).round() / depth.levels, depth.levels)
+            look = noise_statistics((degraded.clamp(0, 1) * depth.levels).round() / depth.levels, depth.levels)
             if look is not None:
                 rows.append((kind, strength))
                 looks.append(look)
@@ -232,7 +232,7 @@ def simulate(
 
 
 @one_thread()
-def looks_of(image: Tensor, levels: float = 255.0) -> Tensor | None:
+def noise_statistics(image: Tensor, levels: float = 255.0) -> Tensor | None:
     """What the noise of an image's flat places looks like.
 
     Args:

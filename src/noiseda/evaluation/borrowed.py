@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from noiseda.data.shading import shading
+from noiseda.data.background import background
 from noiseda.errors import UserError
 from noiseda.evaluation.metrics import psnr
 
@@ -68,9 +68,9 @@ def score(restored: Tensor, clean: Tensor) -> float:
 def _flat_noise(image: Tensor, levels: float) -> tuple[Tensor, Tensor]:
     """The noise of an image's flattest patches (N, C, 64, 64), and how bright they are (N,)."""
     patches = _patches(image)
-    noise = patches - shading(patches)
+    noise = patches - background(patches)
     blurred = F.avg_pool2d(F.pad(patches, (2, 2, 2, 2), mode="reflect"), 5, stride=1)
-    structure = (blurred - shading(blurred)).square().flatten(1).mean(dim=1)
+    structure = (blurred - background(blurred)).square().flatten(1).mean(dim=1)
     kept = structure.argsort()[: max(1, int(FLAT * len(patches)))]
     kept = kept[noise[kept].square().flatten(1).mean(dim=1) > (LEAST / levels) ** 2]
     return noise[kept], patches[kept].flatten(1).mean(dim=1)

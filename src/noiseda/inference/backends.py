@@ -11,7 +11,7 @@ import torch
 from noiseda.config import Precision
 from noiseda.errors import UserError
 from noiseda.inference import onnx_runtime
-from noiseda.precision import in_bf16, lay_out
+from noiseda.precision import in_bf16, to_memory_format
 from noiseda.restoration import Restorer
 from noiseda.restoration.spandrel_models import Foreign
 
@@ -82,7 +82,7 @@ def prepare(
             if wanted != "auto":
                 raise
             log.warning("%s", error)
-    lay_out(model, torch.channels_last)
+    to_memory_format(model, torch.channels_last)
     if backend == "compiled":
         model.compile()
     return model

@@ -136,7 +136,7 @@ def export(
                 file.write(given)
     except OSError as error:
         raise UserError(f"cannot write to --out {folder}: {error.strerror or error}") from error
-    least = model.smallest if format in ("onnx", "pt2") else 1  # readers of weights pad
+    least = model.minimum if format in ("onnx", "pt2") else 1  # readers of weights pad
     return Exported(path, described, taken, least, difference, checked, model.scale)
 
 
@@ -172,10 +172,10 @@ class Whole(nn.Module):
         if self.size is not None:
             down, right = self.restorer.padded(height, width)
         else:  # without what makes a number of a size
-            stride = self.restorer.stride
+            stride = self.restorer.multiple_of
             down, right = (height + stride - 1) // stride * stride, (width + stride - 1) // stride * stride
         padded = images
-        if self.restorer.stride > 1 or self.size is not None:
+        if self.restorer.multiple_of > 1 or self.size is not None:
             padded = images.index_select(2, _mirrored(height, down)).index_select(3, _mirrored(width, right))
         restored = self.restorer.restore(padded)
         if padded is not images:  # no slice, which asks whether there is anything to cut
@@ -213,7 +213,7 @@ def _graph(
 def _program(model: Restorer, size: tuple[int, int] | None) -> tuple[nn.Module, Tensor, dict[str, object] | None]:
     """What is traced, on what, and what may vary."""
     vary = torch.export.Dim.DYNAMIC
-    side = max(model.smallest, 6 * model.stride, 48)
+    side = max(model.minimum, 6 * model.multiple_of, 48)
     images = torch.rand(1, model.channels, *(size or (side + 5, side + 11)))
     # All but the batch: of one image, as programs give it.
     return Whole(model.eval(), size).eval(), images, None if size else {"images": {2: vary, 3: vary}}
@@ -318,7 +318,7 @@ def _compare(
         UserError: where it is larger than a tolerance.
     """
     generator = torch.Generator().manual_seed(0)
-    least = max(model.smallest, model.stride, 16)
+    least = max(model.minimum, model.multiple_of, 16)
     sizes = [size] * 2 if size else _sizes(least, generator)
     worst, expected = 0.0, _clamped(model.eval())
     for height, width in sizes:

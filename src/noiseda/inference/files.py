@@ -18,7 +18,7 @@ from noiseda.errors import ImageError, UserError
 from noiseda.images import Listing
 from noiseda.inference.backends import Backend, prepare
 from noiseda.inference.ledger import Ledger
-from noiseda.inference.pipeline import Account, Job, Settle, Written, relay
+from noiseda.inference.pipeline import Account, Job, Settle, Written, run_pipeline
 from noiseda.inference.plan import Format, plan
 from noiseda.inference.progress import Progress, progress
 from noiseda.inference.resume import Resumed, digest_of, way_of
@@ -203,14 +203,16 @@ def restore_jobs(
         overlap: Least number of pixels that neighbouring tiles share.
         precision: fp32, bf16 or auto.
         max_megapixels: Larger images are skipped.
-        aside: See :func:`noiseda.inference.pipeline.relay`.
+        aside: See :func:`noiseda.inference.pipeline.run_pipeline`.
         account: See there.
     """
     began = time.perf_counter()
     with progress(len(jobs)) as show:
         run = _Run(model, jobs, (tile, overlap), precision, show)
         scale = run.tiler.scale
-        relay(jobs, run.restore, run.done, max_megapixels=max_megapixels, aside=aside, account=account, scale=scale)
+        run_pipeline(
+            jobs, run.restore, run.done, max_megapixels=max_megapixels, aside=aside, account=account, scale=scale
+        )
     return replace(run.report, seconds=time.perf_counter() - began, megapixels=run.pixels / 1e6)
 
 
@@ -228,7 +230,7 @@ class _Run:
     def restore(self, job: Job, source: Raster, settle: Settle) -> Raster:
         """Replace the pixels of an image by restored ones, from top to bottom."""
         self.path, self.settle = job[0], settle
-        target = images.canvas(source, job[1], self.tiler.scale)
+        target = images.output_buffer(source, job[1], self.tiler.scale)
         # The 8 significant bits of bf16 would show.
         precision = "fp32" if self.precision == "auto" and source.bits == 16 else self.precision
 

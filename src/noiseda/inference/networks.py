@@ -115,7 +115,7 @@ def _exports(architecture: str) -> str:
 
 def _count(network: Network, size: dict[str, object]) -> tuple[int, float]:
     """Parameters and GMAC, counted from shapes alone."""
-    side = -(-max(SIDE, network.smallest) // network.stride) * network.stride
+    side = -(-max(SIDE, network.minimum) // network.multiple_of) * network.multiple_of
     with warnings.catch_warnings(), FlopCounterMode(display=False) as counter, torch.no_grad():
         warnings.simplefilter("ignore")
         with FakeTensorMode() if network.make is UNet else nullcontext():
@@ -126,7 +126,7 @@ def _count(network: Network, size: dict[str, object]) -> tuple[int, float]:
 
 
 def _padding(network: Network, size: dict[str, object]) -> str:
-    stride = 2 ** (int(str(size["depth"])) - 1) if network.make is UNet else network.stride
+    stride = 2 ** (int(str(size["depth"])) - 1) if network.make is UNet else network.multiple_of
     told = [f"multiples of {stride}"] if stride > 1 else []
-    told += [f"at least {network.smallest}"] if network.smallest > 1 else []
+    told += [f"at least {network.minimum}"] if network.minimum > 1 else []
     return ", ".join([*told, *(["a square"] if network.square else [])]) or "as it is"

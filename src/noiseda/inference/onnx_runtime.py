@@ -33,8 +33,8 @@ class OnnxRestorer(Restorer):
         import onnxruntime
 
         super().__init__()
-        self.channels, self.scale, self.stride = original.channels, original.scale, original.stride
-        self.smallest, self.square = original.smallest, original.square
+        self.channels, self.scale, self.multiple_of = original.channels, original.scale, original.multiple_of
+        self.minimum, self.square = original.minimum, original.square
         self.white_level = original.white_level
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
@@ -81,8 +81,8 @@ def to_onnx(model: Restorer) -> bytes:
         UserError: where it cannot be translated.
     """
     size = torch.export.Dim.DYNAMIC
-    side = max(model.smallest, 8 * model.stride)
-    example = torch.rand(2, model.channels, side, side if model.square else side + model.stride)
+    side = max(model.minimum, 8 * model.multiple_of)
+    example = torch.rand(2, model.channels, side, side if model.square else side + model.multiple_of)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -116,7 +116,9 @@ class _Inner(nn.Module):
 def _checked(found: OnnxRestorer, expected: Restorer) -> OnnxRestorer:
     """Compare both on an odd size that the translation has not seen."""
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand(1, expected.channels, 5 * expected.stride + 3, 7 * expected.stride, generator=generator)
+    images = torch.rand(
+        1, expected.channels, 5 * expected.multiple_of + 3, 7 * expected.multiple_of, generator=generator
+    )
     with torch.inference_mode():
         difference = float((found(images) - expected(images)).abs().max())
     if not difference <= TOLERANCE:

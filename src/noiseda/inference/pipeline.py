@@ -54,7 +54,7 @@ class Account(Protocol):
         """The whole file of an output is on the disk, and is about to take its name; an OSError keeps it from that."""
 
 
-def relay(
+def run_pipeline(
     jobs: Sequence[Job],
     restore: Restore,
     done: Done,

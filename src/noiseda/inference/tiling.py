@@ -120,7 +120,7 @@ class Tiler:
     def __init__(
         self, model: Model, *, tile: int | None, overlap: int, shrunk: Callable[[int, int], object] | None = None
     ) -> None:
-        self.grid, self.scale = max(_GRID, int(getattr(model, "stride", 1))), scale_of(model)
+        self.grid, self.scale = max(_GRID, int(getattr(model, "multiple_of", 1))), scale_of(model)
         check_tiling(tile, overlap, self.grid)
         self.model, self.tile, self.overlap, self.shrunk = model, tile, overlap, shrunk
 

@@ -24,10 +24,10 @@ class Restorer(nn.Module, ABC):
         channels: of images, 1 (grey) or 3 (RGB).
         dims: spatial dimensions: 2 for images.
         scale: how many times as high and wide the restored image is: 1, or more for super-resolution.
-        stride: height and width are padded to a multiple of this.
-        smallest: and to this at least.
+        multiple_of: height and width are padded to a multiple of this.
+        minimum: and to this at least.
         square: and to one another.
-        separate: whether it normalises over its batch while it learns, so that images of two domains must not share
+        separate_batch_norm: whether it normalises over its batch while it learns, so that images of two domains must not share
             one (:meth:`passes`).
         tiles: side and overlap of the tiles in which it restores a large image much faster than as a whole; None where
             it does not.
@@ -38,12 +38,12 @@ class Restorer(nn.Module, ABC):
     """
 
     channels: int
-    stride: int
+    multiple_of: int
     dims: int = 2
     scale: int = 1
-    smallest: int = 1
+    minimum: int = 1
     square: bool = False
-    separate: bool = False
+    separate_batch_norm: bool = False
     tiles: tuple[int, int] | None = None
     architecture: str = ""
     arguments: Mapping[str, object] = {}
@@ -90,14 +90,14 @@ class Restorer(nn.Module, ABC):
 
     def padded(self, *sides: int) -> tuple[int, ...]:
         """The size to which an image is padded inside."""
-        least = max(self.smallest, max(sides) if self.square else 1)
-        return tuple(math.ceil(max(side, least) / self.stride) * self.stride for side in sides)
+        least = max(self.minimum, max(sides) if self.square else 1)
+        return tuple(math.ceil(max(side, least) / self.multiple_of) * self.multiple_of for side in sides)
 
     def passes(self, *batches: Tensor) -> tuple[Tensor, ...]:
         """Batches of several domains as those to run: one of all, or each by itself where the network asks for it."""
-        return batches if self.separate else (torch.cat(batches),)
+        return batches if self.separate_batch_norm else (torch.cat(batches),)
 
-    def together(self, *batches: Tensor) -> tuple[Tensor, ...]:
+    def restore_jointly(self, *batches: Tensor) -> tuple[Tensor, ...]:
         """Restore batches of several domains, (B, C, *spatial) each, float32 -> as many."""
         restored = torch.cat([self(images) for images in self.passes(*batches)]).float()
         return torch.split(restored, [len(images) for images in batches])

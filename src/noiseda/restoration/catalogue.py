@@ -11,7 +11,7 @@ from torch import nn
 
 from noiseda.errors import UserError
 from noiseda.restoration.base import Restorer
-from noiseda.restoration.spandrel_models import recognise, require, theirs
+from noiseda.restoration.spandrel_models import detect, require, theirs
 from noiseda.restoration.unet import UNet
 from noiseda.restorer_settings import SIZES, RestorerSettings
 
@@ -28,8 +28,8 @@ class Network:
         architecture: the name under which its weights are known.
         paper: where it was published.
         licence: of its code.
-        stride: sides of images are padded to a multiple of this (of a U-Net: by its depth).
-        smallest: and to this at least.
+        multiple_of: sides of images are padded to a multiple of this (of a U-Net: by its depth).
+        minimum: and to this at least.
         square: and to one another.
         level: channels beside the image: one, where it is told the strength of the noise.
     """
@@ -38,8 +38,8 @@ class Network:
     architecture: str
     paper: str
     licence: str
-    stride: int = 1
-    smallest: int = 1
+    multiple_of: int = 1
+    minimum: int = 1
     square: bool = False
     level: int = 0
 
@@ -65,7 +65,7 @@ def build(settings: RestorerSettings) -> Restorer:
         state = network.make(**size, channels=settings.channels).state_dict()
     except (ValueError, RuntimeError, AssertionError, ZeroDivisionError, TypeError) as error:
         raise UserError(f"there is no {settings.network} with {asked}: {error}") from error
-    found = recognise(state, f"{settings.network} with {asked}")
+    found = detect(state, f"{settings.network} with {asked}")
     if found.architecture != network.architecture:
         raise UserError(
             f"{settings.network} with {asked} would be taken for {found.architecture} when its file is read again"
@@ -169,15 +169,15 @@ NETWORKS: dict[str, Network] = {
     "unet-deep": _UNET,
     "dncnn": Network(_dncnn, "DnCNN", "1608.03981", "MIT"),
     "nafnet": Network(_nafnet, "NAFNet", "2204.04676", "MIT"),
-    "swinir": Network(_swinir, "SwinIR", "2108.10257", "Apache-2.0", smallest=16),
-    "uformer": Network(_uformer, "Uformer", "2106.03106", "MIT", stride=128, square=True),
-    "drunet": Network(_drunet, "DRUNet", "2008.13751", "MIT", stride=8, level=1),
-    "scunet": Network(_scunet, "SCUNet", "2203.13278", _UNSEEN, smallest=40),
+    "swinir": Network(_swinir, "SwinIR", "2108.10257", "Apache-2.0", minimum=16),
+    "uformer": Network(_uformer, "Uformer", "2106.03106", "MIT", multiple_of=128, square=True),
+    "drunet": Network(_drunet, "DRUNet", "2008.13751", "MIT", multiple_of=8, level=1),
+    "scunet": Network(_scunet, "SCUNet", "2203.13278", _UNSEEN, minimum=40),
     "kbnet": Network(_kbnet, "KBNet", "2303.02881", _UNSEEN),
-    "fftformer": Network(_fftformer, "FFTformer", "2211.12250", _UNSEEN, stride=32),
-    "restormer": Network(_restormer, "Restormer", "2111.09881", _ACADEMIC, stride=8),
-    "mprnet": Network(_mprnet, "MPRNet", "2102.02808", _ACADEMIC, stride=8),
-    "mirnet2": Network(_mirnet2, "MIRNet2", "2205.01649", _ACADEMIC, stride=4),
+    "fftformer": Network(_fftformer, "FFTformer", "2211.12250", _UNSEEN, multiple_of=32),
+    "restormer": Network(_restormer, "Restormer", "2111.09881", _ACADEMIC, multiple_of=8),
+    "mprnet": Network(_mprnet, "MPRNet", "2102.02808", _ACADEMIC, multiple_of=8),
+    "mirnet2": Network(_mirnet2, "MIRNet2", "2205.01649", _ACADEMIC, multiple_of=4),
 }
 """Name -> network; in the order of :data:`noiseda.restorer_settings.SIZES`."""
 

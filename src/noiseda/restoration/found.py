@@ -11,7 +11,7 @@ from torch import nn
 from noiseda.errors import WeightsError
 from noiseda.restoration.base import Restorer
 from noiseda.restoration.contents import Contents
-from noiseda.restoration.spandrel_models import knows, recognise, unknown
+from noiseda.restoration.spandrel_models import detect, knows, unknown
 from noiseda.restoration.stored import FLOATS, Stored, settle, shown
 from noiseda.restoration.unet import UNet
 from noiseda.restoration.wrappings import USUAL, Candidate, candidates
@@ -43,7 +43,7 @@ def find(held: Contents) -> Restorer:
             continue
         state = settle(candidate.state, held.path, held.size)
         try:
-            network = recognise(state, held.path)
+            network = detect(state, held.path)
         except WeightsError as error:
             refused.append((candidate, error))
             continue

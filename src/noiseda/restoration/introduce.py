@@ -46,7 +46,7 @@ def _architecture(spandrel: Any) -> Any:  # noqa: ANN401 (spandrel's)
                 scale=1,
                 input_channels=network.channels,
                 output_channels=network.channels,
-                size_requirements=spandrel.SizeRequirements(multiple_of=network.stride),
+                size_requirements=spandrel.SizeRequirements(multiple_of=network.multiple_of),
             )
 
     return NoisedaUNet()

@@ -66,8 +66,10 @@ class Foreign(Restorer):
         self.architecture = descriptor.architecture.id
         self.channels, self.scale = descriptor.output_channels, int(descriptor.scale)
         needs = descriptor.size_requirements
-        self.stride, self.smallest, self.square = needs.multiple_of, max(1, needs.minimum), needs.square
-        self.separate = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.network.modules())
+        self.multiple_of, self.minimum, self.square = needs.multiple_of, max(1, needs.minimum), needs.square
+        self.separate_batch_norm = any(
+            isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.network.modules()
+        )
         self._call: Callable[[nn.Module, Tensor], Any] = descriptor._call_fn
         if self.architecture in ("DRUNet", "DnCNN") and _first(self.network).shape[1] == self.channels + 1:
             self._call = _with_level
@@ -118,7 +120,7 @@ def knows(state: Mapping[str, Tensor]) -> bool:
     return False
 
 
-def recognise(state: Mapping[str, Tensor], source: object) -> Foreign:
+def detect(state: Mapping[str, Tensor], source: object) -> Foreign:
     """Build the network that some weights are of.
 
     Args:

@@ -47,7 +47,7 @@ class UNet(Restorer):
         check_dims(dims)
         self.channels, self.dims = channels, dims
         self.arguments = {"width": width, "depth": depth, "channels": channels} | ({} if dims == 2 else {"dims": dims})
-        self.stride = 2 ** (depth - 1)
+        self.multiple_of = 2 ** (depth - 1)
         widths = [width * 2**stage for stage in range(depth)]
         self.down = nn.ModuleList(_stage(a, b, dims) for a, b in zip([channels, *widths], widths, strict=False))
         upward = list(zip(widths[:0:-1], widths[-2::-1], strict=True))  # (from, to), deepest first
@@ -135,11 +135,11 @@ class UNet(Restorer):
         return stage(x)  # type: ignore[no-any-return]
 
 
-def _stage(inward: int, outward: int, dims: int) -> nn.Sequential:
+def _stage(in_channels: int, out_channels: int, dims: int) -> nn.Sequential:
     """Two convolutions of side 3, each followed by LeakyReLU(0.2)."""
     return nn.Sequential(
-        CONVOLUTIONS[dims](inward, outward, 3, padding=1),
+        CONVOLUTIONS[dims](in_channels, out_channels, 3, padding=1),
         nn.LeakyReLU(SLOPE, inplace=True),
-        CONVOLUTIONS[dims](outward, outward, 3, padding=1),
+        CONVOLUTIONS[dims](out_channels, out_channels, 3, padding=1),
         nn.LeakyReLU(SLOPE, inplace=True),
     )

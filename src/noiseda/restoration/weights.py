@@ -22,7 +22,7 @@ from noiseda.restoration.catalogue import NETWORKS
 from noiseda.restoration.contents import Contents, contents, json_of, metadata_in
 from noiseda.restoration.found import check_shapes, find
 from noiseda.restoration.layout import laid_out
-from noiseda.restoration.spandrel_models import recognise, require
+from noiseda.restoration.spandrel_models import detect, require
 from noiseda.restoration.stored import settle, shown
 from noiseda.restoration.unet import UNet
 from noiseda.storage import atomic
@@ -187,7 +187,7 @@ def _foreign(held: Contents, name: str) -> Restorer:
         raise WeightsError(f"{held.path} holds the unknown architecture {shown(name)!r}; known: {known}")
     require(name)
     assert isinstance(held.tree, dict)
-    restorer = recognise(settle(held.tree, held.path, held.size), held.path)
+    restorer = detect(settle(held.tree, held.path, held.size), held.path)
     if restorer.architecture != name:
         raise WeightsError(
             f"{held.path} does not fit its own description: {name}, but its weights are {restorer.architecture}'s"

@@ -276,11 +276,11 @@ def check_baseline(settings: AdaptSettings) -> None:
 
 
 def build_optimizer(objective: Objective[Any], settings: TrainingSettings) -> torch.optim.Optimizer:
-    """Adam, with a learning rate for the restorer and one for whatever else learns; ``peak`` is its highest."""
+    """Adam, with a learning rate for the restorer and one for whatever else learns; ``base_lr`` is its highest."""
     restorer = [parameter for parameter in objective.restorer.parameters() if parameter.requires_grad]
     ids = {id(parameter) for parameter in objective.restorer.parameters()}
     others = [parameter for parameter in objective.parameters() if id(parameter) not in ids and parameter.requires_grad]
-    groups: list[dict[str, Any]] = [{"params": restorer, "peak": settings.learning_rate}]
+    groups: list[dict[str, Any]] = [{"params": restorer, "base_lr": settings.learning_rate}]
     if others:
-        groups.append({"params": others, "peak": settings.predictor_learning_rate or settings.learning_rate})
+        groups.append({"params": others, "base_lr": settings.predictor_learning_rate or settings.learning_rate})
     return Adam(groups, lr=settings.learning_rate, fused=True)

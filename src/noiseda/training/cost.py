@@ -95,7 +95,7 @@ def describe(settings: AdaptSettings) -> Description:
         early, sample = totals[1], totals[-1] - totals[-2]
     restorer = sum(parameter.numel() for parameter in objective.restorer.parameters())
     everything = sum(parameter.numel() for parameter in objective.parameters())
-    samples, begins = training.batch * training.accumulate, objective.real_from
+    samples, begins = training.batch * training.gradient_accumulation, objective.real_from
     return Description(
         settings=settings,
         images={flag: len(found) for flag, found in groups.items()},

@@ -65,11 +65,11 @@ class Summary:
     made_by: dict[str, str]
 
 
-def ship(run: Run) -> Summary:
+def finish(run: Run) -> Summary:
     """Write the averaged weights (the best scored ones where they were scored) and the summary.
 
     Where the run began with weights that knew something, or came to have such, the weights written lie on the way from
-    these as far as ``--training.forgetting`` allows.
+    these as far as ``--training.max_regression_db`` allows.
     """
     case, plan = run.case, run.case.plan
     weights = run.out / "restorer.safetensors"
@@ -121,7 +121,7 @@ def _keep(run: Run, network: Restorer) -> tuple[Restorer, Kept | None]:
     if run.case.plan is None:
         return network, None
     settings, begins = run.case.plan.settings, run.objective.real_from
-    allowed, files = settings.training.forgetting, earlier_files(settings, begins)
+    allowed, files = settings.training.max_regression_db, earlier_files(settings, begins)
     step = run.done if run.best is None else int(run.best["step"])
     if not files or step <= first_step(begins, settings.training.steps):
         return network, None

@@ -11,18 +11,18 @@ from accelerate import Accelerator
 
 from noiseda.adaptation import Objective
 from noiseda.assessment.retention import earlier_weights, first_step
-from noiseda.assessment.verdict import Trial, with_estimate
+from noiseda.assessment.verdict import Pairs, Trial, with_estimate
 from noiseda.config import TrainingSettings
 from noiseda.data.batches import Batches, DomainBatches, Domains
 from noiseda.data.drawn import DrawnBatches, Sample
 from noiseda.errors import UserError
-from noiseda.precision import lay_out, memory_format
+from noiseda.precision import memory_format, to_memory_format
 from noiseda.restoration import Restorer
 from noiseda.restoration.as_trained import check_keeps_size, load_as_trained
 from noiseda.training.build import build_optimizer, files_of
 from noiseda.training.distributed import check_same, losing_peers
 from noiseda.training.ema import MovingAverage
-from noiseda.training.finish import Summary, ship
+from noiseda.training.finish import Summary, finish
 from noiseda.training.interrupt import StopRequest
 from noiseda.training.loop import train
 from noiseda.training.lr_schedule import LR_SCHEDULES, LrSchedule
@@ -43,7 +43,10 @@ def fit(
     training: TrainingSettings | None = None,
     lr_schedule: LrSchedule | None = None,
     seed: int = 0,
+    validation: Pairs | Trial | None = None,
     task: str = "denoise",
+    case: Case | None = None,
+    accelerator: Accelerator | None = None,
 ) -> Summary:
     """Train a network by an objective; running it again with the same objects continues where it stopped.
 
@@ -58,9 +61,13 @@ def fit(
         out: folder of the run: weights, log, checkpoints, summary.
         training: how long, how large, how often; of photographs, ``patch`` is the side of what is cut out.
         lr_schedule: share of the run that is done -> factor of the learning rate; by default that of
-            ``training.decay``, where ``auto`` is a cosine.
+            ``training.lr_schedule``, where ``auto`` is a cosine.
         seed: of every draw that the run makes.
+        validation: pairs (degraded, clean) of images (C, H, W) in [0, 1], scored every ``training.validate_every``
+            steps; the weights written are then the best scored ones.
         task: what the network restores, noted beside its weights.
+        case: what the run is about, where settings asked for it; ``noiseda adapt`` gives it.
+        accelerator: the engine, where there is one already.
 
     Returns:
         The summary, which names the weights.
@@ -71,56 +78,80 @@ def fit(
             another run.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
     """
-    if objective.restorer is not model:
-        raise ValueError("the objective trains another network: build it around the model that is handed in")
-    check_keeps_size(model, f"the network {type(model).__name__}")
-    training, folder = training or TrainingSettings(), Path(out)
-    name = type(objective).__name__
-    claim_objects(folder, {"objective": name, "seed": seed, "training": training})
-    schedule = lr_schedule or LR_SCHEDULES["cosine" if training.decay == "auto" else training.decay]
-    case = Case(task, name)
-    run = begin(objective, data, training=training, out=folder, seed=seed, lr_schedule=schedule, case=case)
-    return finish(run)
+    run = begin(
+        model,
+        objective,
+        data,
+        out=out,
+        training=training,
+        lr_schedule=lr_schedule,
+        seed=seed,
+        validation=validation,
+        task=task,
+        case=case,
+        accelerator=accelerator,
+    )
+    with losing_peers(run.out):
+        with StopRequest() as stop:
+            train(run, stop)
+        return finish(run)
 
 
 def begin(
+    model: Restorer,
     objective: Objective[Any],
     data: Data,
     *,
-    training: TrainingSettings,
-    out: Path,
-    seed: int,
-    lr_schedule: LrSchedule,
-    case: Case,
-    tried: Trial | None = None,
+    out: str | Path,
+    training: TrainingSettings | None = None,
+    lr_schedule: LrSchedule | None = None,
+    seed: int = 0,
+    validation: Pairs | Trial | None = None,
+    task: str = "denoise",
+    case: Case | None = None,
     accelerator: Accelerator | None = None,
 ) -> Run:
     """A run that is ready for its next step: networks in their place, the last checkpoint taken up.
 
     Args:
-        objective: as in :func:`fit`.
-        data: as in :func:`fit`.
-        training: as in :func:`fit`.
-        out: as in :func:`fit`.
-        seed: as in :func:`fit`.
-        lr_schedule: as in :func:`fit`.
+        model: as in :func:`fit`, and so are the others.
+        objective: how it is trained.
+        data: what it learns from.
+        out: folder of the run.
+        training: how long, how large, how often.
+        lr_schedule: course of the learning rate.
+        seed: of every draw.
+        validation: by what the best weights are chosen; None: the last ones are taken.
+        task: what the network restores.
         case: what the run is about.
-        tried: by what the best weights are chosen; None: the last ones are taken.
-        accelerator: the engine, where there is one already.
+        accelerator: the engine.
+
+    Raises:
+        ValueError: as :func:`fit`.
+        UserError: as :func:`fit`.
     """
+    if objective.restorer is not model:
+        raise ValueError("the objective trains another network: build it around the model that is handed in")
+    check_keeps_size(model, f"the network {type(model).__name__}")
+    training, out = training or TrainingSettings(), Path(out)
+    if case is None:
+        case = Case(task, type(objective).__name__)
+        claim_objects(out, {"objective": case.strategy, "seed": seed, "training": training})
+    schedule = lr_schedule or LR_SCHEDULES["cosine" if training.lr_schedule == "auto" else training.lr_schedule]
+    tried = validation if isinstance(validation, Trial | None) else trial_on(validation)
     accelerator = accelerator or accelerator_of(training)
-    lay_out(objective, memory_format(training.memory_format, training.precision, accelerator.device))
+    to_memory_format(objective, memory_format(training.memory_format, training.precision, accelerator.device))
     if training.shard:  # before it moves to the device, which may not have room for all of it
         shard(objective, accelerator)
     objective.to(accelerator.device)
-    average = MovingAverage(objective.restorer, training.ema)
+    average = MovingAverage(model, training.ema_decay)
     objective.recompute(training.recompute)
     if training.compile:
         for network in objective.networks():
             network.compile()
-    model, optimizer = accelerator.prepare(objective, build_optimizer(objective, training))
-    batches = batches_of(data, training, seed, objective.restorer.channels, accelerator)
-    run = Run(training, out, seed, accelerator, batches, objective, model, optimizer, average, lr_schedule, case, tried)
+    wrapped, optimizer = accelerator.prepare(objective, build_optimizer(objective, training))
+    batches = batches_of(data, training, seed, model.channels, accelerator)
+    run = Run(training, out, seed, accelerator, batches, objective, wrapped, optimizer, average, schedule, case, tried)
     resume(run)
     late = objective.real_from
     if tried and case.plan is not None and late > 0 and run.done >= first_step(late, training.steps):
@@ -130,12 +161,21 @@ def begin(
     return run
 
 
-def finish(run: Run) -> Summary:
-    """Train to the end and write the weights."""
-    with losing_peers(run.out):
-        with StopRequest() as stop:
-            train(run, stop)
-        return ship(run)
+def trial_on(pairs: Pairs) -> Trial:
+    """Pairs by which a run's weights are chosen.
+
+    Raises:
+        UserError: there is none, or one is not of one size.
+    """
+    if not pairs:
+        raise UserError("validation needs pairs (degraded, clean), and there is none")
+    for degraded, clean in pairs:
+        if degraded.shape != clean.shape or degraded.ndim != 3:
+            raise UserError(
+                f"validation needs pairs of images (C, H, W) of one size, not {tuple(degraded.shape)} and "
+                f"{tuple(clean.shape)}"
+            )
+    return Trial(pairs, pairs, "pairs of validation")
 
 
 def batches_of(data: Data, training: TrainingSettings, seed: int, channels: int, accelerator: Accelerator) -> Batches:
@@ -145,7 +185,7 @@ def batches_of(data: Data, training: TrainingSettings, seed: int, channels: int,
         "seed": seed,
         "rank": accelerator.process_index,
         "processes": accelerator.num_processes,
-        "accumulate": training.accumulate,
+        "gradient_accumulation": training.gradient_accumulation,
     }
     if isinstance(data, Domains):
         return DomainBatches(data, patch=training.patch, channels=channels, **share)
@@ -163,7 +203,7 @@ def accelerator_of(training: TrainingSettings) -> Accelerator:
     accelerator = Accelerator(
         cpu=device == "cpu" or (device == "auto" and alone),  # else processes on a CPU would not know of one another
         mixed_precision="no",  # precision is ours: one autocast around the forward pass
-        gradient_accumulation_steps=training.accumulate,
+        gradient_accumulation_steps=training.gradient_accumulation,
     )
     if device not in ("auto", accelerator.device.type):
         raise UserError(f"--training.device {device} cannot be had: this machine offers {accelerator.device.type}")

@@ -39,8 +39,8 @@ def train(run: Run, stop: StopRequest) -> None:
         Interrupted: when asked to stop, after a checkpoint.
     """
     training, accelerator = run.training, run.accelerator
-    first = run.done * training.accumulate
-    numbers = range(first, training.steps * training.accumulate)
+    first = run.done * training.gradient_accumulation
+    numbers = range(first, training.steps * training.gradient_accumulation)
     tell = say if accelerator.is_main_process else lambda text: None
     ahead = Ahead(
         run.batches,
@@ -65,7 +65,7 @@ def train(run: Run, stop: StopRequest) -> None:
             look_back(run)
             progress = run.done / training.steps
             for group in run.optimizer.param_groups:
-                group["lr"] = group["peak"] * run.rate * run.lr_schedule(progress)
+                group["lr"] = group["base_lr"] * run.rate * run.lr_schedule(progress)
             try:
                 terms, batch = _step(run, feed, journal, measured)
             except Starved as starved:
@@ -141,7 +141,7 @@ def _step(run: Run, feed: Feed, journal: Journal, measured: Measured) -> tuple[T
         Starved: a batch does not come.
     """
     training, accelerator = run.training, run.accelerator
-    for micro in range(training.accumulate):
+    for micro in range(training.gradient_accumulation):
         with journal.waiting():
             try:
                 prepared = feed.take()
@@ -151,7 +151,7 @@ def _step(run: Run, feed: Feed, journal: Journal, measured: Measured) -> tuple[T
         layout = memory_format(training.memory_format, training.precision, accelerator.device)
         step = prepared.to(accelerator.device, layout)
         # Dropout draws from the global generator; keyed on the step, it resumes exactly.
-        number = run.done * training.accumulate + micro
+        number = run.done * training.gradient_accumulation + micro
         torch.manual_seed(generator(run.seed, "dropout", accelerator.process_index, number).initial_seed())
         with accelerator.accumulate(run.model):
             with autocast(training.precision, accelerator.device):
@@ -160,7 +160,11 @@ def _step(run: Run, feed: Feed, journal: Journal, measured: Measured) -> tuple[T
             accelerator.backward(values["loss"])
             if accelerator.sync_gradients:
                 parameters = list(run.model.parameters())
-                norm = clip_gradients(parameters, training.clip) if training.clip else gradient_norm(parameters)
+                norm = (
+                    clip_gradients(parameters, training.max_grad_norm)
+                    if training.max_grad_norm
+                    else gradient_norm(parameters)
+                )
                 values["gradient_norm"] = norm
             run.optimizer.step()
             run.optimizer.zero_grad()

@@ -9,7 +9,7 @@ LrSchedule = Callable[[float], float]
 """Share of a run that is done, in [0, 1] -> factor of the learning rate at the step to come."""
 
 COOLDOWN = 0.2
-"""Share of a run in which ``--training.decay cooldown`` lets the learning rate fall."""
+"""Share of a run in which ``--training.lr_schedule cooldown`` lets the learning rate fall."""
 
 
 def constant(progress: float) -> float:
@@ -39,4 +39,4 @@ def cooldown(progress: float) -> float:
 
 
 LR_SCHEDULES: dict[str, LrSchedule] = {"constant": constant, "cosine": cosine, "cooldown": cooldown}
-"""The names that ``--training.decay`` has for them."""
+"""The names that ``--training.lr_schedule`` has for them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import cast
 
-from noiseda.config import AdaptSettings, Decay
+from noiseda.config import AdaptSettings, LrScheduleName
 from noiseda.data.degradations import Degradation
 from noiseda.estimation.noise import Matched
 from noiseda.strategies import StrategyName
@@ -58,12 +58,12 @@ def resolve(asked: AdaptSettings, evidence: Evidence | None = None) -> Plan:
     'mean-teacher'
     """
     training = asked.training
-    usual: Decay = "cosine" if asked.restorer.origin is None else "cooldown"
+    usual: LrScheduleName = "cosine" if asked.restorer.origin is None else "cooldown"
     settled = replace(
         asked,
         strategy=_usual(asked) if asked.strategy == "auto" else asked.strategy,
         restorer=asked.restorer.settled(),
-        training=replace(training, decay=usual if training.decay == "auto" else training.decay),
+        training=replace(training, lr_schedule=usual if training.lr_schedule == "auto" else training.lr_schedule),
     )
     found = _select_strategy(settled, evidence.degradation if evidence else None)
     because = (CHOSEN[found.strategy],) if found.strategy != settled.strategy else ()

@@ -28,7 +28,7 @@ _COPIES = 4
 _IMAGES = 3
 """Images of a sample that are in memory at once, at least: synthetic, target, restored."""
 
-_SIZES = ("width", "depth", "blocks", "multipliers", "discriminator")
+_SIZES = ("width", "depth", "blocks", "channel_mults", "discriminator")
 
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
@@ -52,7 +52,7 @@ def check_room(settings: AdaptSettings) -> None:
         there,
         f"a batch of {training.batch} patches of {training.patch} x {training.patch} pixels",
         place,
-        "a smaller --training.batch (with a larger --training.accumulate) or --training.patch needs less",
+        "a smaller --training.batch (with a larger --training.gradient_accumulation) or --training.patch needs less",
     )
     if restorer.weights is None and _is_large(settings):
         _compare(
@@ -60,7 +60,7 @@ def check_room(settings: AdaptSettings) -> None:
             there,
             "the networks' weights, their gradients and Adam's moments",
             place,
-            "smaller --restorer.* and --predictor.* (width, depth, blocks, multipliers) need less",
+            "smaller --restorer.* and --predictor.* (width, depth, blocks, channel_mults) need less",
         )
 
 

@@ -35,12 +35,12 @@ from noiseda.training.build import (
 )
 from noiseda.training.distributed import main_first
 from noiseda.training.finish import Summary
-from noiseda.training.fitting import accelerator_of, begin, finish
+from noiseda.training.fitting import accelerator_of, begin, fit
 from noiseda.training.logger import say
 from noiseda.training.lr_schedule import LR_SCHEDULES
 from noiseda.training.plan import Evidence, Plan, resolve
 from noiseda.training.room import check_room
-from noiseda.training.run_directory import claim
+from noiseda.training.run_directory import claim_run_directory
 from noiseda.training.start import check_start
 from noiseda.training.state import Case, Run
 
@@ -60,11 +60,20 @@ def adapt(settings: AdaptSettings) -> Summary:
         UserError: settings or images that cannot be used, a loss that is no longer finite, a full disk.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
     """
-    return finish(prepare(settings))
+    return fit(**build(*resolved(settings)))
 
 
-def prepare(asked: AdaptSettings) -> Run:
-    """Check the settings, look at the images, resolve what to do, build it, and take up the last checkpoint.
+def prepare(settings: AdaptSettings) -> Run:
+    """The same run as :func:`adapt`, ready for its next step.
+
+    Raises:
+        UserError: as :func:`adapt`.
+    """
+    return begin(**build(*resolved(settings)))
+
+
+def resolved(asked: AdaptSettings) -> tuple[Plan, Found, Accelerator]:
+    """Check the settings, look at the images, and settle what will be done; it is written beside what was asked.
 
     Raises:
         UserError: as :func:`adapt`.
@@ -76,7 +85,7 @@ def prepare(asked: AdaptSettings) -> Run:
     if accelerator.is_main_process:
         write_settings(plan.settings, plan.settings.out / "plan.yaml")
         _say(plan, found)
-    return begin(**build(plan, found, accelerator))
+    return plan, found, accelerator
 
 
 @dataclass(frozen=True)
@@ -131,7 +140,7 @@ def look_at(asked: AdaptSettings, draft: AdaptSettings, accelerator: Accelerator
     others = list_others(draft, groups)
     with main_first(accelerator):
         if accelerator.is_main_process:
-            claim(asked, accelerator.num_processes)
+            claim_run_directory(asked, accelerator.num_processes)
         cache = draft.cache or draft.out / "cache"
         deep = depth(draft, groups)
         domains, skipped, like = load_domains(draft, groups, cache, deep)
@@ -141,7 +150,7 @@ def look_at(asked: AdaptSettings, draft: AdaptSettings, accelerator: Accelerator
 
 
 def build(plan: Plan, found: Found, accelerator: Accelerator) -> dict[str, Any]:
-    """The parts of a run, as :func:`noiseda.training.fitting.begin` takes them: networks, objective, data and the rest.
+    """The parts of a run, as :func:`noiseda.fit` takes them: networks, objective, data and the rest.
 
     Args:
         plan: what will be done.
@@ -154,13 +163,14 @@ def build(plan: Plan, found: Found, accelerator: Accelerator) -> dict[str, Any]:
     clean = files_of(groups, "clean") or [target for _, target in pairs_of(groups)]
     objective = build_objective(settings, levels=255.0 if domains.real is None else domains.real.levels)
     return {
+        "model": objective.restorer,
         "objective": objective,
         "data": domains,
         "training": settings.training,
         "out": settings.out,
         "seed": settings.seed,
-        "lr_schedule": LR_SCHEDULES[settings.training.decay],
-        "tried": trial(settings, found.validation, found.like, clean, files_of(groups, "real"), found.deep),
+        "lr_schedule": LR_SCHEDULES[settings.training.lr_schedule],
+        "validation": trial(settings, found.validation, found.like, clean, files_of(groups, "real"), found.deep),
         "accelerator": accelerator,
         "case": Case(
             settings.task, settings.strategy, plan, groups, fingerprint(groups), tuple(found.skipped), found.deep

@@ -101,7 +101,7 @@ def _further(settings: AdaptSettings, changed: list[str]) -> str:
 
 def samples_a_step(training: TrainingSettings, processes: int) -> int:
     """Samples of each domain in an optimiser step, over all processes and accumulated batches."""
-    return training.batch * training.accumulate * processes
+    return training.batch * training.gradient_accumulation * processes
 
 
 def _other_samples(before: int, training: TrainingSettings, processes: int) -> str:
@@ -111,17 +111,17 @@ def _other_samples(before: int, training: TrainingSettings, processes: int) -> s
     share, rest = divmod(before, processes)
     if rest:
         keep = f"no --training.batch keeps {before}, which cannot be split between {processes} {noun}"
-    elif share % training.accumulate:
-        keep = f"--training.batch {share} --training.accumulate 1 would keep {before}"
+    elif share % training.gradient_accumulation:
+        keep = f"--training.batch {share} --training.gradient_accumulation 1 would keep {before}"
     else:
-        keep = f"--training.batch {share // training.accumulate} would keep {before}"
+        keep = f"--training.batch {share // training.gradient_accumulation} would keep {before}"
     return (
         f"samples a step were {before}, now are {now}: {processes} {noun} x --training.batch {training.batch} x "
-        f"--training.accumulate {training.accumulate}; {keep}"
+        f"--training.gradient_accumulation {training.gradient_accumulation}; {keep}"
     )
 
 
-def claim(settings: AdaptSettings, processes: int = 1) -> None:
+def claim_run_directory(settings: AdaptSettings, processes: int = 1) -> None:
     """Make the run's folder ours, and clear away what a kill cut off while it was written.
 
     Args:

@@ -18,6 +18,7 @@ from noiseda.data.batches import Batches
 from noiseda.data.cache import Skipped
 from noiseda.data.depth import EIGHT_BITS, Depth
 from noiseda.errors import Interrupted, UserError
+from noiseda.old_names import renamed
 from noiseda.training import checkpoints
 from noiseda.training.build import Listed
 from noiseda.training.divergence import WITHIN, BlowUp
@@ -25,7 +26,6 @@ from noiseda.training.ema import MovingAverage
 from noiseda.training.feed import Starved
 from noiseda.training.logger import say
 from noiseda.training.lr_schedule import LrSchedule
-from noiseda.training.old_names import renamed
 from noiseda.training.plan import Plan
 from noiseda.training.provenance import provenance
 from noiseda.training.run_directory import samples_a_step
@@ -178,7 +178,7 @@ def advice(run: Run) -> str:
     """What to do when numbers are no longer finite."""
     return (
         f"The last good checkpoint in {run.out / 'checkpoints'} is kept; a smaller --training.learning_rate, "
-        "--training.clip 1 or --training.precision fp32 may help (in another --out)"
+        "--training.max_grad_norm 1 or --training.precision fp32 may help (in another --out)"
     )
 
 

@@ -58,7 +58,7 @@ class Steps(Dataset[Step]):
 
     def __getitem__(self, number: int) -> Step:
         """Step ``number`` (micro-batches count one by one)."""
-        progress = number // self.batches.accumulate / self.steps
+        progress = number // self.batches.gradient_accumulation / self.steps
         batch = dataclasses.replace(self.batches[number], progress=progress)
         generators = self.batches.generators("noise", number)
         return Step(batch, _joined([self.draw(y, g) for y, g in zip(batch.y_syn[:, None], generators, strict=True)]))

@@ -16,7 +16,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from noiseda import Task, UserError, find_images, load, read_image
-from noiseda.assessment import BlurredAgain, Restore, RiskEstimate, look_alikes, look_of
+from noiseda.assessment import BlurredAgain, Restore, RiskEstimate, look_of, proxy_pairs
 from noiseda.data import depth_of, generator, spread
 from noiseda.estimation import MatchedBlur
 from noiseda.evaluation import SIGNALS, Niqe, borrowed_pairs, borrowed_score, centre, psnr, signals
@@ -128,7 +128,7 @@ def on_look_alikes(real: Path, clean: Path, memory: Path, task: Task) -> list[Ca
         again = BlurredAgain(_some(real, PROBED), linear=like.linear) if isinstance(like, MatchedBlur) else None
     except UserError:
         return [lambda restore: {"look-alikes": math.nan, "blurred again": math.nan}]
-    pairs = look_alikes(like, _some(clean, PAIRS), PAIRS, generator("look-alikes", str(real)), deep.levels)
+    pairs = proxy_pairs(like, _some(clean, PAIRS), PAIRS, generator("look-alikes", str(real)), deep.levels)
     return [
         lambda restore: {"look-alikes": -fmean(float(psnr(restore(x)[None], y[None])) for x, y in pairs)},
         lambda restore: {"blurred again": again(restore).mean if again else math.nan},

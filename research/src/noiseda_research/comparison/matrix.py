@@ -23,10 +23,10 @@ Tree = dict[str, Any]
 MATRICES = Path(__file__).parents[1] / "matrices"
 
 UNLESS_ASKED: dict[str, Any] = {
-    "look_alikes": 0,
+    "proxy_pairs": 0,
     "neighbor2neighbor": {"start": 0.0},
     "mean_teacher": {"start": 0.0},
-    "training": {"forgetting": None, "decay": "cosine"},
+    "training": {"max_regression_db": None, "lr_schedule": "cosine"},
 }
 """What runs of a comparison have in place of the usual defaults: each is what was published, and its last weights are
 compared; no signal that is compared itself chooses them."""

@@ -21,7 +21,7 @@ from noiseda import find_images
 from noiseda.data import DEGRADATIONS, generator
 from noiseda.data.sampling import log_uniform
 from noiseda.estimation.empirical_bayes import nearest, occurring
-from noiseda.estimation.noise import CANDIDATES, looks_of, middle, simulate, some
+from noiseda.estimation.noise import CANDIDATES, middle, noise_statistics, simulate, some
 
 PHOTOGRAPHS, SIDE = 60, 320
 
@@ -44,7 +44,7 @@ def main() -> None:
             for photograph in photographs:
                 strength = log_uniform(bounds, draws)
                 noisy = DEGRADATIONS[kind](strength=(strength, strength))(photograph, draws).clamp(0, 1)
-                look = looks_of((noisy * 255).round() / 255)
+                look = noise_statistics((noisy * 255).round() / 255)
                 looks += [] if look is None else [look]
             found, alike = occurring(torch.stack(looks), known, simulated, CANDIDATES)
             alone = nearest(torch.stack(looks) / spread, known / spread, simulated)

@@ -1,4 +1,4 @@
-"""What a cheaper noise predictor costs in quality: pixel blocks folded into channels at its input (--predictor.stem).
+"""What a cheaper noise predictor costs in quality: pixel blocks folded into channels at its input (--predictor.patch_size).
 
     python -m noiseda_research.studies.stem --data DIR [--stems 1,2,4] [--seeds 0,1] [--start 1500] [--steps 400] [--out runs/stem]
 
@@ -47,10 +47,12 @@ def main() -> None:
         common = f"--clean {data / WHITE} --cache {out / 'cache'} --seed {seed}"
         start = out / f"start-{seed}"
         train(f"{common} --strategy synthetic --training.steps {arguments.start}", start)
-        onward = f"{common} --restorer.start {start / 'restorer.safetensors'} --training.decay cosine --training.forgetting null --training.steps {arguments.steps} --training.learning_rate 3e-4"
+        onward = f"{common} --restorer.start {start / 'restorer.safetensors'} --training.lr_schedule cosine --training.max_regression_db null --training.steps {arguments.steps} --training.learning_rate 3e-4"
         real = f"--real {polyu / 'adapt/input'} --training.predictor_learning_rate 1e-3"
         arms = {"synthetic": f"{onward} --strategy synthetic"}
-        arms |= {f"stem {stem}": f"{onward} {real} --predictor.stem {stem}" for stem in arguments.stems.split(",")}
+        arms |= {
+            f"stem {stem}": f"{onward} {real} --predictor.patch_size {stem}" for stem in arguments.stems.split(",")
+        }
         for arm, flags in arms.items():
             run = out / f"{arm.replace(' ', '-')}-{seed}"
             rate, restored = train(flags, run), run / "restored"

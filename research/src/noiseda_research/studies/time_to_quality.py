@@ -142,7 +142,7 @@ def main() -> None:
             degradation=DegradationSettings(kind="white"),
             strategy="synthetic" if arm == "synthetic" else "noise-space",
             training=TrainingSettings(
-                steps=6000, learning_rate=RATE, ema=DECAY, decay="constant", clip=0, checkpoint_every=10**6,
+                steps=6000, learning_rate=RATE, ema_decay=DECAY, lr_schedule="constant", max_grad_norm=0, checkpoint_every=10**6,
                 picture_every=10**6,
             ),
         )  # fmt: skip

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def shading(images: Tensor) -> Tensor:
+def background(images: Tensor) -> Tensor:
     """The quadratic surface nearest to each channel of an image, in least squares.
 
     Args:

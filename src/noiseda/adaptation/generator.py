@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from noiseda.adaptation.convolutions import trunk, zero
 
 
-class Translator(nn.Module):
+class Generator(nn.Module):
     """Residual blocks at full resolution that predict what to add to an image (of the kind of arXiv 1612.05424).
 
     The last convolution starts at zero, so that an untrained generator returns its input.
