@@ -24,9 +24,12 @@ SETTINGS = {
 
 _WAS = (
     (r"^denoiser\.", "prior."),  # of score distillation
+    (r"^reference\.", "judge."),
+    (r"^discriminator_(real|syn)\.", r"judge_\1."),
     (r"^parts\.1\.", ""),  # a stage, before there were stages
     (r"^(parts\.\d+\.)parts\.1\.", r"\1"),  # the same in a combination
     (r"^(parts\.\d+\.)denoiser\.", r"\1prior."),
+    (r"^(parts\.\d+\.)reference\.", r"\1judge."),
 )
 """Of weights, today's name -> the one before, as patterns."""
 

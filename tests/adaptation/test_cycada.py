@@ -29,7 +29,7 @@ def test_each_network_learns_from_its_own_terms():
         "restoration": {"encoder"},
         "translated": {"encoder"},
         "deceiving": generators,
-        "discriminator": {"judge_real", "judge_syn"},
+        "discriminator": {"discriminator_real", "discriminator_syn"},
         "cycle": generators,
         "generators": generators,
         "semantic": generators,

@@ -113,10 +113,10 @@ def test_nothing_is_learnt_from_real_images_during_the_head_start_and_the_judge_
     with torch.no_grad():
         restorer.share.fill_(0.6)
     model.after_step(0.4)
-    assert model.judge.teacher.network.share.item() == pytest.approx(0.6)
+    assert model.reference.teacher.network.share.item() == pytest.approx(0.6)
     values = model.losses(terms, 1.0)
     assert values["loss"] != values["restoration"]
     with torch.no_grad():
         restorer.share.fill_(0.9)
     model.after_step(1.0)
-    assert model.judge.teacher.network.share.item() == pytest.approx(0.6)
+    assert model.reference.teacher.network.share.item() == pytest.approx(0.6)

@@ -119,9 +119,8 @@ class BlindSpot(Objective[Replacements]):
 
     def weights(self, progress: float) -> Weights:
         """L = L_res + L_blind + weight(q) * L_distilled; q is the progress since the head start's end."""
-        start = self.settings.start
-        since = (progress - start) / (1 - start)
-        weight = ramp(since, weight=self.settings.weight, steepness=self.settings.ramp) if since >= 0 else 0.0
+        own = self.settings
+        weight = ramp(progress, weight=own.weight, steepness=own.ramp, begins=own.start)
         weights = {"blind": 1.0, "distilled": weight}
         return {**weights, "restoration": 1.0} if self.settings.synthetic else weights
 

@@ -37,8 +37,8 @@ class CycleAdaptation(Objective[None]):
         channels = restorer.channels
         self.to_real = Generator(channels=channels, width=settings.width, blocks=settings.blocks)
         self.to_syn = Generator(channels=channels, width=settings.width, blocks=settings.blocks)
-        self.judge_real = PatchDiscriminator(channels=channels, width=settings.discriminator)
-        self.judge_syn = PatchDiscriminator(channels=channels, width=settings.discriminator)
+        self.discriminator_real = PatchDiscriminator(channels=channels, width=settings.discriminator)
+        self.discriminator_syn = PatchDiscriminator(channels=channels, width=settings.discriminator)
         self.classifier = (
             DomainClassifier(feature_shape(restorer).channels, width=settings.width) if settings.feature else None
         )
@@ -78,10 +78,10 @@ class CycleAdaptation(Objective[None]):
     def _duel(self, x_syn: Tensor, x_real: Tensor, as_syn: Tensor, as_real: Tensor) -> dict[str, Tensor]:
         """The errors of both generators and of both discriminators, (B,) each."""
         form = self.settings.form
-        of_real = discriminator_loss(form, *self.judge_real(torch.cat([x_real, as_real.detach()])).chunk(2))
-        of_syn = discriminator_loss(form, *self.judge_syn(torch.cat([x_syn, as_syn.detach()])).chunk(2))
-        to_real = generator_loss(form, frozen(self.judge_real, as_real))
-        to_syn = generator_loss(form, frozen(self.judge_syn, as_syn))
+        of_real = discriminator_loss(form, *self.discriminator_real(torch.cat([x_real, as_real.detach()])).chunk(2))
+        of_syn = discriminator_loss(form, *self.discriminator_syn(torch.cat([x_syn, as_syn.detach()])).chunk(2))
+        to_real = generator_loss(form, frozen(self.discriminator_real, as_real))
+        to_syn = generator_loss(form, frozen(self.discriminator_syn, as_syn))
         return {"deceiving": to_real + to_syn, "discriminator": of_real + of_syn}
 
     def weights(self, progress: float) -> Weights:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from noiseda.adaptation.frozen_reference import Judge
+from noiseda.adaptation.frozen_reference import FrozenReference
 from noiseda.adaptation.objective import Objective, Terms, Weights, charbonnier
 from noiseda.adaptation.ramp import ramp
 from noiseda.adaptation.real_noise import Picks, RealNoise, brightness
@@ -53,7 +53,9 @@ class FlatNoise(Objective[Wear]):
         super().__init__()
         self.restorer = restorer
         self.noise = RealNoise(channels=restorer.channels, patch=patch, share=settings.flat, levels=levels)
-        self.judge = Judge(restorer, start=0.0 if trained else settings.start) if settings.everywhere else None
+        self.reference = (
+            FrozenReference(restorer, until=0.0 if trained else settings.start) if settings.everywhere else None
+        )
         self.settings = settings
 
     def draw(self, y_syn: Tensor, generator: torch.Generator) -> Wear:
@@ -75,7 +77,7 @@ class FlatNoise(Objective[Wear]):
         x_real, y_syn = batch.x_real, batch.y_syn
         assert x_real is not None, "noise is cut from real images"
         with torch.no_grad():
-            estimate = self.restorer(x_real).float() if self.judge is None else self.judge(x_real)
+            estimate = self.restorer(x_real).float() if self.reference is None else self.reference(x_real)
             flat, _ = self.noise.observe(x_real, estimate)
             x_new, there = self.wear(y_syn, draws)
         restored_syn, restored_new = self.restorer.restore_jointly(batch.x_syn, x_new)
@@ -84,7 +86,7 @@ class FlatNoise(Objective[Wear]):
             "flat_noise": charbonnier(restored_new, y_syn) * there,
             "flat": flat.float(),
         }
-        return Terms(errors, restored_syn.detach(), None if self.judge else estimate)
+        return Terms(errors, restored_syn.detach(), None if self.reference else estimate)
 
     def wear(self, clean: Tensor, draws: Wear) -> tuple[Tensor, Tensor]:
         """Clean images under noise from the bank.
@@ -106,7 +108,7 @@ class FlatNoise(Objective[Wear]):
         return {"restoration": 1.0, "flat_noise": weight}
 
     def after_step(self, progress: float) -> None:
-        """What was seen of the noise becomes part of what is known; the judge follows for a while."""
+        """What was seen of the noise becomes part of what is known; the reference follows for a while."""
         self.noise.settle()
-        if self.judge is not None:
-            self.judge.follow(self.restorer, progress)
+        if self.reference is not None:
+            self.reference.follow(self.restorer, progress)

@@ -1,4 +1,4 @@
-"""A judge: the restorer as it was before it learnt from real images."""
+"""A frozen reference: the restorer as it was before it learnt from real images."""
 
 from __future__ import annotations
 
@@ -8,32 +8,28 @@ from noiseda.adaptation.teacher import Teacher
 from noiseda.restoration import Restorer
 
 
-class Judge(nn.Module):
+class FrozenReference(nn.Module):
     """A copy of the restorer that follows it during the head start of a run and stays as it is after.
 
     What is measured of real images by a network that learns from the measurement can run away: texture that it takes
-    counts as noise, it learns to take more, and that counts as noise again. The judge does not learn.
+    counts as noise, it learns to take more, and that counts as noise again. The reference does not learn.
 
     Args:
         restorer: the network to copy.
-        start: share of the run that is the head start; 0 where the restorer has learnt before.
+        until: share of the run during which it follows; 0 where the restorer has learnt before.
     """
 
-    def __init__(self, restorer: Restorer, *, start: float) -> None:
+    def __init__(self, restorer: Restorer, *, until: float) -> None:
         super().__init__()
         self.teacher = Teacher(restorer, decay=0.0)
-        self.start = start
+        self.until = until
 
     def forward(self, images: Tensor) -> Tensor:
         """Restore images; (B, C, H, W) -> (B, C, H, W), clamped to [0, 1]; no gradient."""
         restored: Tensor = self.teacher(images)
         return restored
 
-    def since(self, progress: float) -> float | None:
-        """The progress since the head start's end, in [0, 1]; None before it."""
-        return None if progress < self.start else (progress - self.start) / (1 - self.start)
-
     def follow(self, restorer: Restorer, progress: float) -> None:
         """Take over the restorer's weights, during the head start; once a step."""
-        if progress < self.start:
+        if progress < self.until:
             self.teacher.follow(restorer)

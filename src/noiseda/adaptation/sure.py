@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from noiseda.adaptation.frozen_reference import Judge
+from noiseda.adaptation.frozen_reference import FrozenReference
 from noiseda.adaptation.objective import Objective, Terms, Weights, charbonnier
 from noiseda.adaptation.ramp import ramp
 from noiseda.adaptation.real_noise import Picks, RealNoise, power
@@ -47,7 +47,7 @@ class Sure(Objective[Picks]):
     ) -> None:
         super().__init__()
         self.restorer = restorer
-        self.judge = Judge(restorer, start=0.0 if trained else settings.start)
+        self.reference = FrozenReference(restorer, until=0.0 if trained else settings.start)
         self.noise = RealNoise(channels=restorer.channels, patch=patch, share=settings.flat, levels=levels)
         self.settings = settings
 
@@ -67,7 +67,7 @@ class Sure(Objective[Picks]):
         assert x_real is not None, "the risk is that on real images"
         restored_syn, restored = self.restorer.restore_jointly(batch.x_syn, x_real)
         with torch.no_grad():
-            flat, strength = self.noise.observe(x_real, self.judge(x_real))
+            flat, strength = self.noise.observe(x_real, self.reference(x_real))
             noise, there = self.noise.draw(x_real, draws, strength)
         probed = self.restorer(x_real + step * noise).float()
         spread = (noise * (probed - restored)).flatten(1).mean(dim=1) / step
@@ -81,13 +81,12 @@ class Sure(Objective[Picks]):
 
     def weights(self, progress: float) -> Weights:
         """L = L_res + weight(q) * L_risk; q is the progress since the head start's end."""
-        since = self.judge.since(progress)
-        if since is None:
+        own, begins = self.settings, self.reference.until
+        if progress < begins:  # no gradient, not even of zero
             return {"restoration": 1.0}
-        weight = ramp(since, weight=self.settings.weight, steepness=self.settings.ramp)
-        return {"restoration": 1.0, "risk": weight}
+        return {"restoration": 1.0, "risk": ramp(progress, weight=own.weight, steepness=own.ramp, begins=begins)}
 
     def after_step(self, progress: float) -> None:
-        """What was seen of the noise becomes part of what is known; the judge follows during the head start."""
+        """What was seen of the noise becomes part of what is known; the reference follows during the head start."""
         self.noise.settle()
-        self.judge.follow(self.restorer, progress)
+        self.reference.follow(self.restorer, progress)

@@ -27,8 +27,8 @@ class Restorer(nn.Module, ABC):
         multiple_of: height and width are padded to a multiple of this.
         minimum: and to this at least.
         square: and to one another.
-        separate_batch_norm: whether it normalises over its batch while it learns, so that images of two domains must not share
-            one (:meth:`passes`).
+        separate_batch_norm: whether it normalises over its batch while it learns, so that images of two domains must
+            not share one (:meth:`passes`).
         tiles: side and overlap of the tiles in which it restores a large image much faster than as a whole; None where
             it does not.
         architecture: the name by which its weights file is read again.
