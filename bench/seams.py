@@ -26,7 +26,7 @@ from bench.large_photograph import photograph
 from bench.processes import show
 from noiseda.images import find_images, from_samples, read
 from noiseda.inference import restore_tensor
-from noiseda.inference.tiling import _cuts
+from noiseda.inference.tiling import spans
 from noiseda.restoration import UNet, load
 
 DEFAULTS = {name: inspect.signature(restore_tensor).parameters[name].default for name in ("tile", "overlap")}
@@ -72,9 +72,9 @@ def seam(image: Tensor, tile: int, overlap: int) -> float:
     outside: list[Tensor] = []
     for turned in (image, image.transpose(1, 2)):  # (C, H, W): across rows, then across columns
         bend = (turned[:, 2:] - 2 * turned[:, 1:-1] + turned[:, :-2]).abs()
-        cuts = _cuts(turned.shape[1], tile, overlap)
+        places = spans(turned.shape[1], tile, overlap)
         near = torch.zeros(bend.shape[1], dtype=torch.bool)
-        for (_, stop, _), (start, _, _) in itertools.pairwise(cuts):
+        for (_, stop, _), (start, _, _) in itertools.pairwise(places):
             middle, reach = (start + stop) // 2, max(overlap // 4, 1)
             near[middle - reach - 1 : middle + reach - 1] = True
         inside.append(bend[:, near].flatten())

@@ -10,6 +10,7 @@ import torch
 import noiseda
 from tests.training.photographs import REAL, folder
 
+GENERATOR = torch.Generator().manual_seed(0)
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
@@ -63,6 +64,20 @@ def test_what_is_handed_in_is_trained_with(places, name, term):
     assert summary.steps == 4
     assert summary.terms[term] > 0
     assert noiseda.load(summary.weights).channels == 3
+
+
+def test_a_modality_of_ones_own(tmp_path):
+    found = example("readings")
+    time = torch.linspace(0, 1, 700)
+    truth = [0.5 + 0.3 * torch.sin(2 * torch.pi * (3 + k) * time) for k in range(8)]
+    for name, readings in (("clean", truth[:6]), ("real", [found.drift(one[None], GENERATOR)[0] for one in truth[6:]])):
+        (tmp_path / name).mkdir()
+        for index, values in enumerate(readings):
+            found.Readings().write(noiseda.Signal(values[None]), tmp_path / name / f"{index}.txt")
+    written = found.main(*(str(tmp_path / name) for name in ("clean", "real", "out")), steps=60)
+    for path, target in zip(written, truth[6:], strict=True):
+        restored, degraded = (found.Readings().read(one).values for one in (path, tmp_path / "real" / path.name))
+        assert (restored - target).square().mean() < 0.7 * (degraded - target).square().mean()
 
 
 def test_a_signal_of_one_dimension(tmp_path):

@@ -5,13 +5,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noiseda.adaptation import NoiseSpace, charbonnier
+from noiseda.adaptation import MeanTeacher, NoiseSpace, charbonnier
+from noiseda.adaptation.orientations import turn, turn_back
 from noiseda.adaptation.permutation import draw_order, shuffle
 from noiseda.config import ObjectiveSettings
 from noiseda.data.batches import Batch
 from noiseda.diffusion import Denoiser, NoisePredictor, add_noise
 from noiseda.dims import append_dims, fold, unfold
 from noiseda.restoration import UNet
+from noiseda.strategies import MeanTeacherSettings
 
 SHAPES = st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple)
 
@@ -97,3 +99,24 @@ def test_a_restorer_of_sounds_is_read_from_its_file(tmp_path):
     assert again.dims == 1
     x = signal(1, 2, 24)
     assert torch.equal(again(x), network.eval()(x))
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+@pytest.mark.parametrize("number", range(8))
+def test_orientations_of_any_rank_are_undone(dims, number):
+    signals = torch.rand(2, 1, *range(3, 3 + dims))
+    turned = turn(signals, number)
+    assert torch.equal(turn_back(turned, number), signals)
+    assert torch.equal(turned, signals) == (dims == 1 or number == 0)
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_a_mean_teacher_on_signals_of_any_rank(dims):
+    torch.manual_seed(0)
+    objective = MeanTeacher(UNet(width=4, depth=2, channels=1, dims=dims), MeanTeacherSettings(sigma=10.0))
+    batch = Batch(*(torch.rand(3, 1, *(8,) * dims) for _ in range(3)), None, ())
+    draws = objective.draw(batch.y_syn, torch.Generator().manual_seed(0))
+    losses = objective.losses(objective(batch, draws), 1.0)
+    losses["loss"].backward()
+    assert losses["teacher"] > 0
+    assert all(weight.grad is not None for weight in objective.restorer.parameters())

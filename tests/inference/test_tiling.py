@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from noiseda.errors import UserError
-from noiseda.inference.tiling import Tiler, _cuts, inferring, restore_tensor
+from noiseda.inference.tiling import Tiler, inferring, restore_tensor, spans
 from noiseda.restoration import UNet
 from tests.restoration.networks import Doubling
 
@@ -44,7 +44,7 @@ class Halving(nn.Module):
 def test_windows_sum_to_one_and_neighbours_share_the_overlap(length, size, share, grid, scale):
     tile = size * grid + length % grid
     overlap = int(share * tile)
-    cuts = _cuts(length, tile, overlap, grid, scale)
+    cuts = spans(length, tile, overlap, grid, scale)
     total = torch.zeros(length * scale)
     for start, stop, window in cuts:
         assert stop - start <= tile
@@ -398,6 +398,6 @@ def test_no_memory_for_the_smallest_tile_is_an_error_and_so_is_any_where_nobody_
 def test_tiles_are_no_longer_than_the_side_needs():
     """Two tiles of 512 would compute a side of 600 pixels nearly twice."""
     for length, longest in ((600, 336), (768, 416), (960, 512)):
-        cuts = _cuts(length, 512, 64)
+        cuts = spans(length, 512, 64)
         assert len(cuts) == 2
         assert max(stop - start for start, stop, _ in cuts) == longest

@@ -38,7 +38,7 @@ def enlarging(scale: int = 2, channels: int = 3) -> nn.Module:
 class Doubling(Restorer):
     """A stand-in for super-resolution by 2: bilinear enlargement, then a 3 x 3 convolution; it sees two pixels far."""
 
-    stride, scale = 1, 2
+    multiple_of, scale = 1, 2
 
     def __init__(self, channels: int = 3) -> None:
         super().__init__()

@@ -16,6 +16,7 @@ from noiseda.adaptation.orientations import COUNT, turn_each
 from noiseda.adaptation.ramp import ramp
 from noiseda.adaptation.teacher import Teacher
 from noiseda.data.batches import Batch
+from noiseda.dims import append_dims
 from noiseda.restoration import Restorer
 from noiseda.strategies import MeanTeacherSettings
 
@@ -25,7 +26,7 @@ class Perturbation:
     """How the student's view of each real image differs from the teacher's.
 
     Attributes:
-        noise: (B, C, H, W) Gaussian noise, of a standard deviation drawn for each image.
+        noise: (B, C, *spatial) Gaussian noise, of a standard deviation drawn for each image.
         orientation: (B,) int64, 0..7.
     """
 
@@ -54,7 +55,7 @@ class MeanTeacher(Objective[Perturbation]):
     def draw(self, y_syn: Tensor, generator: torch.Generator) -> Perturbation:
         """Draw noise of sigma ~ U(0, settings.sigma) / 255 and an orientation for each image."""
         count = len(y_syn)
-        sigma = torch.rand(count, 1, 1, 1, generator=generator) * self.settings.sigma / 255
+        sigma = append_dims(torch.rand(count, generator=generator), y_syn.ndim) * self.settings.sigma / 255
         return Perturbation(
             noise=sigma * torch.randn(y_syn.shape, generator=generator),
             orientation=torch.randint(COUNT, (count,), generator=generator),

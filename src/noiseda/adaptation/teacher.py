@@ -39,7 +39,7 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
-        """Restore images; (B, C, H, W) -> (B, C, H, W) float32, clamped to [0, 1]."""
+        """Restore signals; (B, C, *spatial) -> the same, float32, clamped to [0, 1]."""
         restored = [turn_back(self.network(turn(images, view)).float(), view) for view in range(self.views)]
         return torch.stack(restored).mean(dim=0).clamp(0, 1)
 

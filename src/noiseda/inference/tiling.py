@@ -169,7 +169,7 @@ class Tiler:
     ) -> Iterator[tuple[int, Tensor]]:
         """``sum_k w_k G(x_k)``, each row once no further tile reaches it."""
         scale, pixels = self.scale, height * width * self.scale**2
-        strips, columns = (_cuts(side, self.tile, self.overlap, self.grid, scale) for side in (height, width))
+        strips, columns = (spans(side, self.tile, self.overlap, self.grid, scale) for side in (height, width))
         ends = [*(start for start, _, _ in strips[1:]), height]
         unfinished: Tensor | None = None
         done = 0.0
@@ -257,7 +257,7 @@ def scale_of(model: Model) -> int:
     return stated
 
 
-def _cuts(
+def spans(
     length: int, tile: int | None, overlap: int, grid: int = _GRID, scale: int = 1
 ) -> list[tuple[int, int, Tensor]]:
     """Cut [0, length) into about equally spaced tiles: (start, stop, window), where the windows sum to one everywhere.
