@@ -28,18 +28,18 @@ def measured(name: str, folder: Path) -> dict[str, str]:
             begun = time.perf_counter()
             try:
                 made = export(path, format=target, half=half, out=folder / f"{name}-{target}-{half}")
-                told = f"{'any size' if made.size is None else 'one size'}, {made.difference:.1e} apart"
+                result = f"{'any size' if made.size is None else 'one size'}, {made.difference:.1e} apart"
             except UserError as error:
-                told = f"refused: {error}"
-            found[target + (" half" if half else "")] = f"{told} ({time.perf_counter() - begun:.0f} s)"
+                result = f"refused: {error}"
+            found[target + (" half" if half else "")] = f"{result} ({time.perf_counter() - begun:.0f} s)"
     return found
 
 
 def main() -> None:
     for name in sys.argv[1:] or SMALL:
         with tempfile.TemporaryDirectory() as folder:
-            for target, told in measured(name, Path(folder)).items():
-                print(f"{name:<10} {target:<18} {told}", flush=True)
+            for target, result in measured(name, Path(folder)).items():
+                print(f"{name:<10} {target:<18} {result}", flush=True)
 
 
 if __name__ == "__main__":

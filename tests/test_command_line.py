@@ -194,7 +194,7 @@ def test_a_pipe_that_nobody_reads_without_a_buffer(monkeypatch):
     assert streams.lost() is None  # from then on it is quiet
 
 
-def test_output_on_a_full_disk_is_told(monkeypatch, capsys):
+def test_output_on_a_full_disk_is_reported(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdout", Broken(errno.ENOSPC))
     assert cli.main(["--version"]) == 2
     assert capsys.readouterr().err == "noiseda: error: standard output: No space left on device\n"
@@ -207,7 +207,7 @@ def test_closed_streams_do_no_harm(monkeypatch):
     assert cli.main(["x"]) == 2
 
 
-def test_what_the_machine_lacks_is_told_and_a_fault_of_ours_is_not_hidden(monkeypatch, capsys):
+def test_what_the_machine_lacks_is_reported_and_a_fault_of_ours_is_not_hidden(monkeypatch, capsys):
     def fails(error):
         def command(folder: Path):
             """Fail."""

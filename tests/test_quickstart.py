@@ -105,7 +105,7 @@ def test_the_figures_are_those_of_the_files(finished):
     assert summary["made_by"]["noiseda"]
 
 
-def test_it_is_told_that_the_camera_is_simulated(finished, sheets):
+def test_it_is_reported_that_the_camera_is_simulated(finished, sheets):
     out, _ = finished
     assert "simulated phone camera" in json.loads((out / "summary.json").read_text())["note"]
     (drawn,) = sheets

@@ -55,7 +55,7 @@ def test_the_smallest_matrix(alone):
     assert plan_of(alone).count(" done ") == 4
 
 
-def test_a_run_that_fails_is_told_and_the_others_go_on(alone):
+def test_a_run_that_fails_is_reported_and_the_others_go_on(alone):
     broken = {"training": {"learning_rate": 1e15, "max_grad_norm": 0.0}}
     settings = replace(alone, strategies={"synthetic": {"strategy": "synthetic"}, "broken": broken}, curve_images=0)
     report = compare(settings)

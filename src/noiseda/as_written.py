@@ -21,7 +21,7 @@ def is_path(hint: Any) -> bool:  # noqa: ANN401 (any type hint)
 
 
 def take(value: str, hint: Any, flag: str, expected: str) -> str:  # noqa: ANN401 (any type hint)
-    """Make a value ready for the parser, which reads YAML unless it is told not to.
+    """Make a value ready for the parser, which reads YAML unless it is kept from it.
 
     ``null`` stays what it is where there may be none: a folder of that name is ``./null``.
 

@@ -304,7 +304,7 @@ def _completed() -> dict[str, completion.Words]:
     for command, load in COMMANDS.items():
         more: dict[str, completion.Value | None] = {}
         taken = parameters(_adapt_settings if command == "adapt" else load)
-        if isinstance(load, extensions.Extension):  # which presets there are, only importing it would tell
+        if isinstance(load, extensions.Extension):  # only importing it shows which presets there are
             more |= {"--config": completion.Value(path=True)}
         if command == "adapt":
             choices = {one.name: one.choices for one in taken}
@@ -333,15 +333,15 @@ def _adapted(settings: AdaptSettings) -> str:
     if settings.dry_run:
         return str(training.describe(settings))
     summary = training.adapt(settings)
-    told = ""
+    text = ""
     if summary.blew_up is not None:
-        told += (
+        text += (
             f"the run blew up at step {summary.blew_up} and ended with {summary.rate:g} of its learning rate: "
             "try a smaller --training.learning_rate\n"
         )
-    told += f"{summary.kept}\n" if summary.kept else ""
-    told += f"verdict: {summary.verdict}\n" if summary.verdict else ""
-    return f"{told}adapted network: {summary.weights}\nsummary: {summary.weights.parent / 'summary.json'}"
+    text += f"{summary.kept}\n" if summary.kept else ""
+    text += f"verdict: {summary.verdict}\n" if summary.verdict else ""
+    return f"{text}adapted network: {summary.weights}\nsummary: {summary.weights.parent / 'summary.json'}"
 
 
 if __name__ == "__main__":

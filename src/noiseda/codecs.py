@@ -119,8 +119,8 @@ def kind_of(start: bytes) -> str | None:
         size = int.from_bytes(start[:4], "big")
         box = start[8:size] if size >= 12 else start[8:]
         brands = [box[:4], *(box[at : at + 4] for at in range(8, len(box) - 3, 4))]
-        told = next((_BRANDS[brand] for brand in brands if brand in _BRANDS), None)
-        return told or ("HEIF" if {b"mif1", b"msf1"}.intersection(brands) else "video")
+        kind = next((_BRANDS[brand] for brand in brands if brand in _BRANDS), None)
+        return kind or ("HEIF" if {b"mif1", b"msf1"}.intersection(brands) else "video")
     return next((kind for magic, kind in _SIGNATURES.items() if magic.match(start)), None)
 
 

@@ -294,7 +294,7 @@ def _try(
         name: The format.
         source: What is read.
         work: What is done.
-        choice: Which page it is of how many, if libvips does not tell.
+        choice: Which page it is of how many, if libvips does not say.
         strict: Whether any warning is a failure.
         **loading: What the loader is given.
 
@@ -313,7 +313,7 @@ def _try(
             if isinstance(error, pyvips.Error):
                 raise _Damaged(reason_of(error, heard), _telling(heard)) from error
             raise
-    # Of the last rows of a JPEG, damage is told when the image is closed.
+    # Of the last rows of a JPEG, damage is reported when the image is closed.
     telling = _telling(heard)
     if telling and (strict or any(_FOLLOWS.search(message) for message in heard)):
         raise _Damaged(telling[-1], telling)

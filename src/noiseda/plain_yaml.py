@@ -119,7 +119,7 @@ def unmarked(tree: Any) -> Any:  # noqa: ANN401 (a tree of plain values and sett
     return str(tree) if isinstance(tree, Text) else tree
 
 
-def told(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """What is wrong with a text, in one line."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         problem = "a tab stands where there must be blanks" if "'\\t'" in str(error.problem) else error.problem

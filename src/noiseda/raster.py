@@ -121,7 +121,7 @@ class Raster(Carried):
 
 
 def read(path: Path, *, max_megapixels: float = 200.0, tick: Tick | None = None) -> Raster:
-    """Read a PNG, JPEG, TIFF or WebP file, told by its content, not its name.
+    """Read a PNG, JPEG, TIFF or WebP file, detected by its content, not its name.
 
     The EXIF orientation is applied, and its tag dropped. Palettes become RGB and 1-bit images 8-bit grey; CMYK and Lab
     are converted to sRGB (through the embedded profile, if any); everything else keeps its values and its profile. Of

@@ -158,7 +158,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"the settings file {path} cannot be read: {error.strerror or error}") from error
     except yaml.YAMLError as error:
-        raise UserError(f"the settings file {path} cannot be read: {plain_yaml.told(error)}") from error
+        raise UserError(f"the settings file {path} cannot be read: {plain_yaml.reason(error)}") from error
     if not isinstance(tree, dict):
         raise UserError(f"the settings file {path} holds no settings (name: value lines)")
     return settings_by_todays_names(tree)

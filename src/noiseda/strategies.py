@@ -52,11 +52,11 @@ class Neighbor2NeighborSettings:
 
     unlike: Literal["mean-teacher", "neighbor2neighbor"] = "mean-teacher"
     """What learns from the real images in a run that begins with others (start > 0), if their noise went through a
-    camera, so that neighbours share it, and looks like nothing that --degradation.kind matched simulates; a mean
+    camera, so that neighbours share it, and resembles nothing that --degradation.kind matched simulates; a mean
     teacher begins as late."""
 
     shared: Literal["synthetic", "neighbor2neighbor"] = "synthetic"
-    """The same if it looks like what is simulated; synthetic: nothing does."""
+    """The same if it resembles what is simulated; synthetic: nothing does."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ class SureSettings:
     """Share of the real patches, the flattest relative to their noise, that show what noise is."""
 
     start: Share = 0.25
-    """Share of the run in which the restorer learns from synthetic pairs alone, so that it can tell how strong real
+    """Share of the run in which the restorer learns from synthetic pairs alone, so that it can estimate how strong real
     noise is when it ends; none with --restorer.start, which can."""
 
     step: PositiveFloat = 0.2
@@ -272,7 +272,7 @@ class AlignmentSettings:
 
 @dataclass(frozen=True)
 class DannSettings:
-    """Strategy dann: a classifier tells the domains apart by the restorer's features, which learn to confuse it.
+    """Strategy dann: a classifier separates the domains by the restorer's features, which learn to confuse it.
 
     After Ganin and Lempitsky, ICML 2015 (arXiv 1409.7495).
     """
@@ -390,7 +390,7 @@ class CycadaSettings:
 
 @dataclass(frozen=True)
 class CriticSettings:
-    """Strategy critic: a discriminator tells restored real images from clean ones; the control without diffusion.
+    """Strategy critic: a discriminator separates restored real images from clean ones; the control without diffusion.
 
     The restorer learns to deceive it, in the place of the diffusion loss. It follows no paper.
     """

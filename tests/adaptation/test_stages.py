@@ -35,7 +35,7 @@ def test_each_has_its_part_of_the_run():
     assert stages.wants_real
 
 
-def test_what_comes_late_is_told_of_every_step():
+def test_what_comes_late_is_reported_of_every_step():
     stages = staged()
     stages.after_step(0.0)
     assert torch.equal(stages.objectives[1].teacher.steps, torch.tensor(1.0)), "the teacher follows all along"

@@ -114,7 +114,7 @@ def test_validation_pairs_take_the_place_of_look_alikes(noisy: Path, capfd: pyte
     assert not [*(noisy / "out/cache").glob("matched-*")]
 
 
-def test_nothing_is_told_where_nothing_is_wanted_or_can_be(noisy: Path) -> None:
+def test_nothing_is_reported_where_nothing_is_wanted_or_can_be(noisy: Path) -> None:
     assert adapt(small(noisy, degradation=WHITE, proxy_pairs=0, out=noisy / "none")).verdict is None
     for changes in ({"proxy_pairs": 0}, {"strategy": "synthetic"}, {"real": None}):
         assert not replace(small(noisy, degradation=WHITE), **changes).is_tried

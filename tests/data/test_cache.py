@@ -139,7 +139,7 @@ def test_more_images_than_files_may_be_open(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def test_what_cannot_be_used_is_told_with_a_reason(tmp_path: Path) -> None:
+def test_what_cannot_be_used_is_reported_with_a_reason(tmp_path: Path) -> None:
     good = save(tmp_path / "good.png", PHOTOGRAPH[:40, :40])
     broken = tmp_path / "broken.png"
     broken.write_bytes(good.read_bytes()[:700])

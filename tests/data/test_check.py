@@ -48,7 +48,7 @@ def test_a_sound_folder_is_ok_and_counted(tmp_path: Path, capsys: pytest.Capture
     assert "100x80 to 90x90" in printed
 
 
-def test_broken_files_are_told_with_a_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_broken_files_are_reported_with_a_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(tmp_path / "good.png")
     whole = save(tmp_path / "cut.png", 100).read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
@@ -70,7 +70,7 @@ def test_broken_files_are_told_with_a_reason(tmp_path: Path, capsys: pytest.Capt
     assert str(tmp_path / "cut.png") in printed
 
 
-def test_duplicates_are_told_by_their_pixels_and_both_named(tmp_path: Path) -> None:
+def test_duplicates_are_reported_by_their_pixels_and_both_named(tmp_path: Path) -> None:
     first = save(tmp_path / "a.png")
     again = save(tmp_path / "b.tif")
     save(tmp_path / "c.png", 100)

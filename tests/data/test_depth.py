@@ -177,7 +177,9 @@ def test_a_shard_of_jpegs_is_unpacked_into_the_same_bytes_as_before(tmp_path: Pa
         (60, 1, 8, 255.0, FULL),
     ],
 )
-def test_the_depth_of_files_is_told(tmp_path: Path, top: int, times: int, bits: int, levels: float, white: int) -> None:
+def test_the_depth_of_files_is_reported(
+    tmp_path: Path, top: int, times: int, bits: int, levels: float, white: int
+) -> None:
     kind = np.uint16 if bits == 16 else np.uint8
     samples = (np.resize(np.arange(top + 1), (150, 150)) * times).astype(kind)
     samples[0, :2] = 0, top * times

@@ -71,7 +71,7 @@ def test_webdataset_reads_the_pairs_that_were_packed(tmp_path: Path, halves: tup
         }
 
 
-def test_keys_are_told_apart_as_webdataset_does() -> None:
+def test_keys_are_separated_as_webdataset_does() -> None:
     from webdataset.tariterators import base_plus_ext
 
     for name in ("a.png", "a.b/c.input.png", "deep/a.tar.gz", "ü/1.JPG"):

@@ -125,7 +125,7 @@ def test_it_is_a_degradation_of_blur() -> None:
 
 @pytest.mark.parametrize("linear", [True, False])
 @pytest.mark.slow
-def test_it_is_told_whether_light_or_the_values_of_pixels_were_blurred(tmp_path: Path, linear: bool) -> None:
+def test_it_is_reported_whether_light_or_the_values_of_pixels_were_blurred(tmp_path: Path, linear: bool) -> None:
     real = []
     for index, name in enumerate(("astronaut", "coffee", "rocket", "camera")):
         array = torch.from_numpy(getattr(skimage.data, name)().copy())

@@ -56,7 +56,7 @@ def test_two_kinds_of_photographs_stay_two() -> None:
     assert median(mild) == pytest.approx(3, rel=0.4)
 
 
-def test_what_looks_like_nothing_simulated_is_told_by_its_nearest() -> None:
+def test_what_looks_like_nothing_simulated_is_reported_by_its_nearest() -> None:
     rows, known = simulated()
     strange = looks("rough", [100.0] * 20) + torch.tensor([0.0, 0.0, 8.0])
     found, alike = occurring(strange, known, rows, RANGES)
@@ -69,7 +69,7 @@ def test_what_looks_like_nothing_simulated_is_told_by_its_nearest() -> None:
     assert not set(usual) <= set(rows)
 
 
-def test_the_nearest_are_told_by_what_a_photograph_has() -> None:
+def test_the_nearest_are_reported_by_what_a_photograph_has() -> None:
     known = torch.tensor([[0.0, 0.0], [0.0, 1.0], [9.0, 0.0], [0.2, 5.0], [0.1, 5.0], [0.3, 5.0], [0.4, 5.0]])
     rows = [(str(index), 1.0) for index in range(len(known))]
     found = nearest(torch.tensor([[0.0, 0.9], [torch.nan, 0.1]]), known, rows)

@@ -65,7 +65,7 @@ def test_noise_of_a_grey_image_has_no_chroma() -> None:
 @pytest.mark.parametrize(
     "image", [torch.full((3, 320, 320), 0.5), torch.zeros(3, 320, 320), white(10)[:, :31], white(10)[:, :64, :64]]
 )
-def test_nothing_can_be_told_where_there_is_no_noise_or_no_room(image: torch.Tensor) -> None:
+def test_nothing_can_be_reported_where_there_is_no_noise_or_no_room(image: torch.Tensor) -> None:
     assert noise_statistics(image) is None
 
 
@@ -157,7 +157,7 @@ def test_it_says_what_was_found() -> None:
     assert str(Matched(found.found, smoothed=1.0)) == text
     shot = "shot 100% (strength 5 to 5, median 5)"
     assert str(Matched((("shot", 5.0),))) == shot, "what no camera smoothed"
-    assert str(Matched((("shot", 5.0),), alike=False)) == f"{shot}; nothing simulated looks quite like them"
+    assert str(Matched((("shot", 5.0),), alike=False)) == f"{shot}; nothing simulated quite resembles them"
 
 
 def test_photographs_are_looked_at_all_over_a_folder(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ CASES = {
 
 @pytest.mark.parametrize("target", [".tif", ".webp", ".jpg"])
 @pytest.mark.parametrize("case", CASES)
-def test_colours_told_by_chunks_look_the_same_elsewhere(tmp_path, case, target):
+def test_colours_given_by_chunks_look_the_same_elsewhere(tmp_path, case, target):
     chunks, gamma, primaries = CASES[case]
     through(tmp_path, png(chunks), ".png", target)
     difference = abs(shown(tmp_path / f"out{target}") - meant(gamma, primaries))

@@ -212,7 +212,7 @@ def test_several_pages_are_mentioned(net, tmp_path, capsys):
     assert "p.tif: the first of 3 pages is read" in capsys.readouterr().err
 
 
-def test_16_bit_images_are_restored_in_full_precision_unless_told(net, tmp_path, monkeypatch):
+def test_16_bit_images_are_restored_in_full_precision_unless_bf16_is_asked_for(net, tmp_path, monkeypatch):
     asked = []
     real = files.Tiler.rows
     monkeypatch.setattr(files.Tiler, "rows", lambda *a, **k: asked.append(a[3]) or real(*a, **k))

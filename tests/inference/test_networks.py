@@ -33,7 +33,7 @@ def test_a_line_for_every_network(monkeypatch, capsys):
     assert all(f"  {name} " in shown for name in NETWORKS)
 
 
-def test_what_is_not_installed_is_told(monkeypatch):
+def test_what_is_not_installed_is_reported(monkeypatch):
     monkeypatch.setattr(listing, "installed", lambda architecture: "networks" if architecture == "NAFNet" else None)
     monkeypatch.setattr(listing, "NETWORKS", {"nafnet": NETWORKS["nafnet"]})
     (row,) = rows()

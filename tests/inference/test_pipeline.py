@@ -51,7 +51,7 @@ def same(job, source, settle):
 
 
 @pytest.mark.parametrize("aside", [True, False])
-def test_images_arrive_and_are_told_of_in_order(jobs, aside):
+def test_images_arrive_and_are_reported_of_in_order(jobs, aside):
     told = []
     pipeline.run_pipeline(jobs, same, lambda job, outcome: told.append((job, outcome)), max_megapixels=1, aside=aside)
     assert told == [(job, pipeline.Written(600)) for job in jobs]

@@ -386,7 +386,7 @@ def test_memory_may_run_out_in_the_middle_of_an_image():
     )
 
 
-def test_no_memory_for_the_smallest_tile_is_an_error_and_so_is_any_where_nobody_is_told():
+def test_no_memory_for_the_smallest_tile_is_an_error_and_so_is_any_where_nobody_hears_of_it():
     heard, pixels = [], draw(3, 100, 100)
     with pytest.raises(torch.OutOfMemoryError):
         list(rows_of(Tiler(Cramped(31 * 31), tile=64, overlap=16, shrunk=lambda *sides: heard.append(sides)), pixels))

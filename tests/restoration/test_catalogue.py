@@ -115,7 +115,7 @@ def test_the_usual_size_is_the_published_one(name, millions):
     assert found / 1e6 == pytest.approx(millions, rel=0.02)
 
 
-def test_batch_statistics_are_told():
+def test_batch_statistics_are_reported():
     assert built("dncnn").separate_batch_norm
     assert not built("nafnet").separate_batch_norm
     assert not built("swinir").separate_batch_norm  # layer norm looks at one image alone

@@ -39,7 +39,7 @@ def test_a_published_file_is_recognised_whatever_its_weights_are_wrapped_in(tmp_
     assert torch.equal(load(path)(images), expected)
 
 
-def test_a_network_that_is_told_the_noise_is_told_what_spandrel_tells_it():
+def test_a_network_that_asks_for_the_noise_is_given_what_spandrel_gives_it():
     """DRUNet takes a map of noise levels as a fourth channel; of several images, each gets one."""
     network = built("drunet").eval()
     descriptor = spandrel.MAIN_REGISTRY.load(network.tensors())
@@ -52,7 +52,7 @@ def test_a_network_that_is_told_the_noise_is_told_what_spandrel_tells_it():
             torch.testing.assert_close(restored[index : index + 1].clamp(0, 1), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_fdncnn_is_told_the_noise_too():
+def test_fdncnn_is_given_the_noise_too():
     network = detect(theirs("DnCNN")(in_nc=4, out_nc=3, nc=8, nb=20, act_mode="R", mode="FDnCNN").state_dict(), "it")
     assert network.channels == 3
     assert network(torch.rand(2, 3, 9, 9)).shape == (2, 3, 9, 9)

@@ -120,7 +120,7 @@ def refuses(path, *words):
     assert "\n  File" not in message
 
 
-def test_a_missing_file_and_a_folder_are_told_apart(tmp_path, path):
+def test_a_missing_file_and_a_folder_are_separated(tmp_path, path):
     refuses(path, "does not exist", ".safetensors")
     refuses(tmp_path, "is a folder")
 
@@ -217,7 +217,7 @@ def test_a_header_as_long_as_a_pickle_begins_is_no_pickle(path, high):
 
 
 @pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
-def test_weights_without_a_description_are_told_by_their_names_and_shapes(path, metadata):
+def test_weights_without_a_description_are_reported_by_their_names_and_shapes(path, metadata):
     save_file(network().state_dict(), path, metadata=metadata)
     assert load(path).arguments == {**ARGUMENTS, "channels": 3}
     with pytest.raises(WeightsError, match="was not written by noiseda"):

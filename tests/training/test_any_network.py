@@ -69,7 +69,7 @@ def theirs(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_file_of_another_is_adapted_and_what_it_knew_is_told(where: Path, theirs: Path) -> None:
+def test_a_file_of_another_is_adapted_and_what_it_knew_is_reported(where: Path, theirs: Path) -> None:
     settings = replace(
         small(where, steps=2, precision="fp32", max_regression_db=0.1), restorer=RestorerSettings(weights=theirs)
     )

@@ -74,7 +74,7 @@ def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
     assert {"step-best.pt", "notes.txt"} < set(names(tmp_path))
 
 
-def test_a_full_disk_is_told_and_those_before_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_and_those_before_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoints.save(tmp_path, 5, state(5))
 
     @contextmanager

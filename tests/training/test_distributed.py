@@ -65,7 +65,7 @@ def test_different_checkpoints_or_images_are_refused() -> None:
         distributed.check_same(apart, Path("o"), files=files, done=3)  # type: ignore[arg-type]
 
 
-def test_the_loss_of_a_peer_is_told_and_nothing_else_is_taken_for_it() -> None:
+def test_the_loss_of_a_peer_is_reported_and_nothing_else_is_taken_for_it() -> None:
     with pytest.raises(UserError, match="the same command continues"), distributed.losing_peers(Path("o")):
         raise RuntimeError("[/gloo/transport/tcp/pair.cc:553] Connection closed by peer")
     with pytest.raises(UserError, match="has gone"), distributed.losing_peers(Path("o")):

@@ -71,12 +71,12 @@ def together(norms: list[float]) -> list[tuple[float, float]]:
     return [(norm, 0.1 * norm) for norm in norms]
 
 
-def test_a_recorded_blow_up_is_told_within_five_steps() -> None:
+def test_a_recorded_blow_up_is_reported_within_five_steps() -> None:
     alarm = alarms(RECORDED)[0]
     assert 1560 + alarm == 1621
 
 
-def test_one_that_comes_in_fits_is_told_within_twenty() -> None:
+def test_one_that_comes_in_fits_is_reported_within_twenty() -> None:
     alarm = alarms(MILD)[0]
     assert 690 + alarm == 771
 
@@ -91,7 +91,7 @@ def test_what_stays_becomes_usual() -> None:
     assert alarms(together([0.5] * LEAST + [1e3] * 500)) == [LEAST + 4]
 
 
-def test_a_second_blow_up_is_told_too() -> None:
+def test_a_second_blow_up_is_reported_too() -> None:
     assert alarms(together(([0.5] * LEAST + [1e3] * STEPS) * 2)) == [LEAST + 4, 2 * LEAST + 9]
 
 

@@ -88,7 +88,7 @@ def test_the_speed_counts_the_samples_of_all_processes(tmp_path: Path, monkeypat
     assert math.isclose(line["samples_per_second"], 5 * 24 / 4)
 
 
-def test_a_log_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     with Journal(tmp_path, steps=10, start=0, samples=1) as journal:
         (tmp_path / "log.jsonl").unlink()
         (tmp_path / "log.jsonl").mkdir()

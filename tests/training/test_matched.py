@@ -51,7 +51,7 @@ def test_what_looks_like_nothing_simulated_is_learnt_from_a_teacher(
     assert summary.strategy == "mean-teacher"
     assert "teacher" in summary.terms
     said = capfd.readouterr().err
-    assert "nothing simulated looks quite like them" in said
+    assert "nothing simulated quite resembles them" in said
     assert "so a mean teacher learns from them, in place of Neighbor2Neighbor" in said
     assert adapt(unlike).strategy == "mean-teacher"  # a finished run, looked at again
     kept.write_text(json.dumps(json.loads(kept.read_text()) | {"found": [["camera", 800.0]], "alike": True}))

@@ -328,7 +328,7 @@ FULL = {
 
 
 @pytest.mark.parametrize("kind", FULL)
-def test_a_full_disk_is_told_and_the_same_command_continues(
+def test_a_full_disk_is_reported_and_the_same_command_continues(
     where: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     target, message = FULL[kind]

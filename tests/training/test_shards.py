@@ -144,7 +144,7 @@ def test_other_shards_are_refused_when_a_run_continues(tmp_path: Path, server: S
 
 
 @pytest.mark.parametrize(("flag", "kind"), [("clean", "pairs"), ("real", "pairs"), ("pairs", "single")])
-def test_pairs_and_single_images_are_told_apart(tmp_path: Path, server: Server, flag: str, kind: str) -> None:
+def test_pairs_and_single_images_are_separated(tmp_path: Path, server: Server, flag: str, kind: str) -> None:
     wrong = tmp_path / "served" / ("pairs" if kind == "pairs" else "clean")
     settings = small(tmp_path, **{**({"clean": None} if flag == "pairs" else {}), flag: wrong})
     with pytest.raises(UserError, match=rf"^--{flag} {wrong}: its shards hold {kind}, expected (single images|pairs)$"):

@@ -14,7 +14,7 @@ from noiseda.strategies import CriticSettings
 
 
 class Critic(Objective[None]):
-    """A discriminator tells restored real images from clean ones; the restorer is paid for deceiving it.
+    """A discriminator separates restored real images from clean ones; the restorer is paid for deceiving it.
 
     Clean examples are the synthetic targets, which belong to none of the real images. No perceptual term.
 

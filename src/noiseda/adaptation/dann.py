@@ -1,4 +1,4 @@
-"""Adversarial features: a classifier that tells the domains apart, and a restorer that confuses it."""
+"""Adversarial features: a classifier that separates the domains, and a restorer that confuses it."""
 
 from __future__ import annotations
 

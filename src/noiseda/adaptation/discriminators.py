@@ -1,4 +1,4 @@
-"""Two small networks that tell domains apart: by images, and by features."""
+"""Two small networks that separate domains: by images, and by features."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class DomainSeparation(Objective[None]):
     """Domain Separation Networks (Bousmalis et al., arXiv 1608.06019); the shared encoder is the restorer's.
 
     Two private encoders, one a domain, see what is particular to it: a decoder must rebuild the image from shared and
-    private features together, while both must not overlap and the shared ones must not tell the domain.
+    private features together, while both must not overlap and the shared ones must not show the domain.
 
     Args:
         restorer: the network to adapt; its features are the shared ones.

@@ -41,7 +41,7 @@ class FlatNoise(Objective[Wear]):
         restorer: the network to adapt.
         settings: weight and ramp, share of patches that count as flat, how strong the noise is, what becomes of phases.
         patch: side of the training patches.
-        trained: whether the restorer has learnt to restore before, and can tell at once how strong real noise is.
+        trained: whether the restorer has learnt to restore before, and can estimate at once how strong real noise is.
         levels: steps from black to white that the real files have.
     """
 

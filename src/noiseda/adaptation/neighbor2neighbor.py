@@ -35,7 +35,7 @@ class Neighbors:
 
 
 class Neighbor2Neighbor(Objective[Neighbors]):
-    """One half of a real image restored towards the other, and towards what the whole image restored looks like.
+    """One half of a real image restored towards the other, and towards what the whole image restored shows.
 
     Args:
         restorer: the network to adapt.

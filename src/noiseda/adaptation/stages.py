@@ -16,7 +16,7 @@ from noiseda.restoration import Restorer
 class Stages(Objective[tuple[Any, ...]]):
     """Each objective has a part of the run; all share one restorer.
 
-    After every step all of them are told (:meth:`Objective.after_step`): a teacher follows from the first step on,
+    After every step each is called (:meth:`Objective.after_step`): a teacher follows from the first step on,
     though it teaches late.
 
     Args:
@@ -80,7 +80,7 @@ class Stages(Objective[tuple[Any, ...]]):
         return self.at(progress).weights(progress)
 
     def after_step(self, progress: float) -> None:
-        """Tell all of them."""
+        """Call that of each."""
         for objective in self.objectives:
             objective.after_step(progress)
 

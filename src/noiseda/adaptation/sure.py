@@ -30,7 +30,7 @@ more."""
 class Sure(Objective[Picks]):
     """The restorer learns from synthetic pairs, and lowers its estimated risk on real images.
 
-    How strong the noise is, a copy of the restorer tells that no longer learns.
+    A copy of the restorer that no longer learns estimates how strong the noise is.
 
     Args:
         restorer: the network to adapt.

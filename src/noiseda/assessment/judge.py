@@ -71,13 +71,13 @@ def judge(
     The squared error of both is estimated from the photographs alone (Stein's unbiased risk estimate, with the noise of
     their flat places; docs/method.md). That is for noise: networks for rain and blur are judged with clean photographs.
     With these, both are also tried on them, degraded as yours look, and the verdict is that of ``noiseda adapt``. How
-    often it was right, docs/results.md tells. It must not judge a network trained with ``--strategy sure``, which
+    often it was right is in docs/results.md. It must not judge a network trained with ``--strategy sure``, which
     learnt from it.
 
     Args:
         adapted: weights file of the network in question.
         baseline: weights file it is compared with, such as that of ``--strategy synthetic``; it was not adapted to the
-            photographs, and tells how strong their noise is.
+            photographs, and estimates how strong their noise is.
         real: folder of degraded photographs, best such that neither network was trained on.
         clean: folder of clean photographs, of anything.
         photographs: how many of your photographs the error is estimated on, evenly spread.
@@ -102,9 +102,9 @@ def judge(
     if clean is None and not TASKS[task].estimates_risk:
         raise UserError(f"{adapted} is for --task {task}, and judged on clean photographs too: give --clean DIR")
     if clean is not None:
-        told = _two_witnesses(task, networks, paths, find_images(clean), str(baseline), photographs, seed, deep)
-        Console(highlight=False).print(Text.assemble((str(adapted), "bold"), f" is {told}"), soft_wrap=True)
-        return told
+        verdict = _two_witnesses(task, networks, paths, find_images(clean), str(baseline), photographs, seed, deep)
+        Console(highlight=False).print(Text.assemble((str(adapted), "bold"), f" is {verdict}"), soft_wrap=True)
+        return verdict
     images = [shown([read(paths[index])], white)[0] for index in spread(len(paths), photographs)]
     if len(images) < 2:
         raise UserError(f"{real} holds 1 photograph, expected at least 2")

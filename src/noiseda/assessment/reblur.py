@@ -1,4 +1,4 @@
-"""How well a restorer's photographs, blurred again as they were, match the blurred ones: told from these alone.
+"""How well a restorer's photographs, blurred again as they were, match the blurred ones: estimated from these alone.
 
 A photograph x is blurred by a kernel k that is found in x itself (:mod:`noiseda.estimation.blur_kernel`). Restored and
 blurred again it is k * f(x), and the nearer that is to x, the nearer is f(x) to the truth in all that the blur lets

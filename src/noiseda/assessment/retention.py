@@ -68,11 +68,11 @@ class Kept:
 
     def __str__(self) -> str:
         """In a sentence, for the end of a run."""
-        told = f"on what it knew before: {self.after - self.before:+.2f} dB"
-        told += "" if self.measure == "PSNR" else f" ({self.measure})"
+        text = f"on what it knew before: {self.after - self.before:+.2f} dB"
+        text += "" if self.measure == "PSNR" else f" ({self.measure})"
         if self.share < 1:
-            told += f", at {self.share:.0%} of the way to the last weights (theirs: {self.last - self.before:+.2f} dB)"
-        return told
+            text += f", at {self.share:.0%} of the way to the last weights (theirs: {self.last - self.before:+.2f} dB)"
+        return text
 
 
 def earlier_weights(out: Path) -> Path:

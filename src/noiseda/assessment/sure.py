@@ -57,7 +57,7 @@ class RiskEstimate:
 
     Args:
         photographs: degraded images (C, H, W) in [0, 1]; of each, the middle, at most 256 x 256 pixels, is used.
-        judge: a restorer that was not adapted to them, which tells how strong noise is where.
+        judge: a restorer that was not adapted to them, which estimates how strong noise is where.
         generator: source of every draw.
         flat: share of the tiles, the flattest relative to their noise, that show what noise is.
         levels: steps from black to white in the files.
@@ -87,7 +87,7 @@ class RiskEstimate:
             noise.settle()
             if not found.any():
                 raise UserError(
-                    "no flat place with noise in it was found: there is nothing to tell what their noise is"
+                    "no flat place with noise in it was found: there is nothing to estimate their noise from"
                 )
             _, strength = noise.observe(together, estimate)
             probes, _ = noise.draw(together, Picks.draw(together, generator, random_phases=True), strength)

@@ -1,4 +1,4 @@
-"""Which weights to ship and whether to use them, told without the truth of the photographs they were adapted to.
+"""Which weights to ship and whether to use them, estimated without the truth of the photographs they were adapted to.
 
 Two witnesses, each blind where the other sees (docs/results.md has how often they were right):
 
@@ -53,15 +53,15 @@ APART = 0.05
 """Gain, in dB, that counts as none."""
 
 DRAWS = 10_000
-"""Resamples that an interval is told by."""
+"""Resamples that an interval is estimated from."""
 
 
 @dataclass(frozen=True)
 class Witness:
-    """What the user's own photographs tell.
+    """What the user's own photographs show.
 
     Attributes:
-        error: of a restorer, the squared error on them, as far as they tell.
+        error: of a restorer, the squared error on them, as far as they show it.
         says: what is said of two errors, with places for the ``change`` and the ``count`` of photographs.
         weight: how much it counts beside the look-alikes, of 1.
         late: whether weights are chosen by it among those alone that have begun to learn from the photographs.
@@ -79,9 +79,9 @@ class Trial:
 
     Attributes:
         choosing: pairs by which a run's weights are chosen; none where the last are taken.
-        judging: pairs by which they are told from others.
+        judging: pairs by which they are compared with others.
         of: what the pairs are, in words.
-        witness: the user's own photographs; None where they tell nothing.
+        witness: the user's own photographs; None where they show nothing.
         deep: how deep these are.
     """
 
@@ -98,8 +98,8 @@ class Standing:
 
     Attributes:
         psnr: on each pair, in dB.
-        error: on the user's photographs, as far as they tell.
-        witness: what told it.
+        error: on the user's photographs, as far as they show it.
+        witness: what showed it.
     """
 
     psnr: list[float]
@@ -169,14 +169,14 @@ def trial(
     if like is None:
         return None
     known = baseline_of(settings)
-    tells = load_as_trained(known) if known is not None and _estimates(settings) else None
-    witness = witness_of(like, real, tells, settings.seed, deep=deep)
+    estimator = load_as_trained(known) if known is not None and _estimates(settings) else None
+    witness = witness_of(like, real, estimator, settings.seed, deep=deep)
     tried = trial_of(like, clean, settings.proxy_pairs, settings.seed, witness, deep)
     return tried if tried.judging else None
 
 
 def with_estimate(tried: Trial, settings: AdaptSettings, real: Sequence[Path], network: nn.Module) -> Trial:
-    """The same trial with the second witness, where it lacked a network to tell by how strong the noise is.
+    """The same trial with the second witness, where it lacked a network to estimate how strong the noise is.
 
     Args:
         tried: from :func:`trial`.
@@ -224,7 +224,7 @@ def witness_of(
     *,
     deep: Depth = EIGHT_BITS,
 ) -> Witness | None:
-    """What some real photographs tell of blur, or of noise where a network tells how strong it is; of rain nothing.
+    """What some real photographs show of blur, or of noise where a network estimates how strong it is; of rain nothing.
 
     Args:
         like: what they look like they went through.
@@ -254,7 +254,7 @@ def estimate(
 
     Args:
         real: files of real photographs.
-        judge: a network that was not adapted to them, which tells how strong their noise is.
+        judge: a network that was not adapted to them, which estimates how strong their noise is.
         seed: seed of the probes.
         photographs: how many of them are looked at, evenly spread.
         flat: share of their tiles, the flattest relative to their noise, that show what noise is.

@@ -24,7 +24,7 @@ class Ahead:
         batches: the batches.
         numbers: of those that will be asked for, in order.
         behind: how many batches may be in preparation; what they are cut from is not removed.
-        say: tells the user what the first batch has to wait for.
+        say: reports what the first batch has to wait for.
     """
 
     def __init__(

@@ -201,7 +201,7 @@ def read_samples(file: BinaryIO, kind: Kind, *, most: int | None = None) -> Iter
 
 
 def split_key(name: str) -> tuple[str, str]:
-    """Key and extension of a file, as webdataset tells them apart.
+    """Key and extension of a file, as webdataset separates them.
 
     >>> split_key("a.b/c.input.png")
     ('a.b/c', 'input.png')

@@ -1,7 +1,7 @@
 """Blur like the user's own: the kernels of their photographs, found blindly, for the clean ones to go through.
 
 Alternating estimation from coarse to fine (Cho & Lee, "Fast Motion Deblurring", SIGGRAPH Asia 2009): edges that a shock
-filter has made sharp tell the kernel, by least squares over gradients; the kernel tells a sharper photograph, by
+filter has made sharp give the kernel, by least squares over gradients; the kernel gives a sharper photograph, by
 regularised deconvolution; once more, and at the next scale.
 """
 
@@ -50,7 +50,7 @@ known from the truth of ``levin/adapt`` and of simulated frames (docs/results.md
 
 @dataclass(frozen=True, eq=False)
 class MatchedBlur:
-    """Blurs as the user's photographs are blurred, as far as could be told.
+    """Blurs as the user's photographs are blurred, as far as could be estimated.
 
     Every other image gets one of the kernels that were found, in any of its eight orientations; the others a simulated
     shake as wide as one of these, since what is found is never quite right.
@@ -218,7 +218,7 @@ def _kernel(sharp: Tensor, blurred: Tensor, side: int, edges: float) -> Tensor:
 def _proper(kernel: Tensor) -> Tensor:
     """What may be a kernel: no negative or tiny value, of sum 1, its centroid in the middle."""
     kernel = torch.where(kernel < _SMALL * kernel.max(), 0.0, kernel.clamp(min=0))
-    if kernel.sum() <= 0:  # no edge told anything
+    if kernel.sum() <= 0:  # no edge showed anything
         kernel = torch.zeros_like(kernel)
         kernel[len(kernel) // 2, len(kernel) // 2] = 1.0
     kernel = kernel / kernel.sum()

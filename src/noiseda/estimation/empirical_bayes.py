@@ -1,11 +1,11 @@
-"""What photographs went through, told from all of them together: empirical Bayes over candidates and strengths.
+"""What photographs went through, estimated from all of them together: empirical Bayes over candidates and strengths.
 
-One photograph tells little (the study ``matching``): two in three are known by the right candidate, and how
+One photograph shows little (the study ``matching``): two in three are known by the right candidate, and how
 strong its noise is to a factor of two or three in variance. But the photographs of one folder come from few cameras. So
 what is sought is not each photograph's degradation but how often each occurs, which makes all of their looks likely.
 
 That holds as far as they look like something simulated. Where they do not, they are wrong together, and what they agree
-on is no better known than what one of them says: then each is told by the simulated photographs nearest to it
+on is no better known than what one of them says: then each is estimated by the simulated photographs nearest to it
 (approximate Bayesian computation; Beaumont, Zhang & Balding, Genetics 2002).
 """
 
@@ -20,7 +20,7 @@ from torch import Tensor
 from noiseda.data.sampling import Range, one_thread
 
 LEVELS = 24
-"""Strengths of each candidate that are told apart, evenly spread by octaves over its range."""
+"""Strengths of each candidate that are separated, evenly spread by octaves over its range."""
 
 DEGREE = 3
 """Degree of the polynomial of log strength that looks follow."""
@@ -61,7 +61,7 @@ def occurring(looks: Tensor, known: Tensor, simulated: Known, ranges: Mapping[st
     """What photographs went through: together where they look like something simulated, else one by one.
 
     Args:
-        looks: of real photographs, (M, D); what cannot be told of one is not a number.
+        looks: of real photographs, (M, D); what cannot be measured of one is not a number.
         known: of simulated photographs, (N, D); grey ones lack figures too.
         simulated: their candidates and strengths, N.
         ranges: candidate -> range of strengths, drawn by octaves.
@@ -91,7 +91,7 @@ def nearest(looks: Tensor, known: Tensor, simulated: Known) -> Known:
     """The ``DRAWS`` simulated photographs nearest to each real one.
 
     Args:
-        looks: of real photographs, (M, D); what cannot be told of one is not a number, and does not count.
+        looks: of real photographs, (M, D); what cannot be measured of one is not a number, and does not count.
         known: of simulated photographs, (N, D), in units of their spread.
         simulated: their candidates and strengths, N.
     """

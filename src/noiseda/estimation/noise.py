@@ -1,8 +1,8 @@
-"""A degradation like the user's own: which simulated noise, and how strong, looks like that of their photographs.
+"""A degradation like the user's own: which simulated noise, and how strong, resembles that of their photographs.
 
-Clean photographs are degraded by every candidate at many strengths; what the noise of flat places looks like is summed
+Clean photographs are degraded by every candidate at many strengths; how the noise of flat places behaves is summed
 up in a few figures, for these as for the real photographs; how often each candidate and strength occurs among the real
-ones is told from all of them together (:mod:`noiseda.estimation.empirical_bayes`).
+ones is estimated from all of them together (:mod:`noiseda.estimation.empirical_bayes`).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ SIDE = 32
 """Side of the patches, in pixels."""
 
 CLIPPED = 0.01
-"""Share of a patch's values that are black or white from which on it is clipped, where brightness does not tell."""
+"""Share of a patch's values that are black or white from which on it is clipped, where brightness does not show it."""
 
 LEAST = 6
 """Patches that a photograph needs, at least."""
@@ -67,7 +67,7 @@ _OPPONENT = torch.tensor([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0
 
 @dataclass(frozen=True)
 class Matched:
-    """Degrades as the user's photographs were, as far as could be told.
+    """Degrades as the user's photographs were, as far as could be estimated.
 
     Attributes:
         found: candidates and strengths, each as likely as the others.
@@ -95,7 +95,7 @@ class Matched:
         """Degrade one image (C, H, W) in [0, 1]."""
         kind, strength = self.found[integer(0, len(self.found) - 1, generator)]
         stronger = strength
-        if kind in PROCESSED:  # in cameras that smooth much and little alike, which flat places do not tell apart
+        if kind in PROCESSED:  # in cameras that smooth much and little alike, which flat places do not separate
             stronger = min(strength * log_uniform((1.0, self.smoothed), generator) ** 2, CANDIDATES[kind][1])
         noisy = _degrade(kind, stronger, Depth(self.levels).deep)(clean, generator)
         return noisy if stronger <= strength else smoothed_where_flat(noisy, clean, math.sqrt(stronger / strength))
@@ -109,8 +109,8 @@ class Matched:
             low, middle, high = map(_short, (strengths[0], median(strengths), strengths[-1]))
             parts.append(f"{kind} {100 * count / len(self.found):.0f}% (strength {low} to {high}, median {middle})")
         up_to = f"; up to {_short(self.smoothed)} times as strong where there is texture"
-        told = ", ".join(parts) + (up_to if self.smoothed > 1 and counts.keys() & set(PROCESSED) else "")
-        return told + ("" if self.alike else "; nothing simulated looks quite like them")
+        text = ", ".join(parts) + (up_to if self.smoothed > 1 and counts.keys() & set(PROCESSED) else "")
+        return text + ("" if self.alike else "; nothing simulated quite resembles them")
 
 
 def _degrade(kind: str, strength: float, deep: bool) -> Degradation:
@@ -209,7 +209,7 @@ def simulate(
         depth: of the files that they are to look like.
 
     Returns:
-        Candidate and strength of each simulated photograph, and what it looks like (N, 11).
+        Candidate and strength of each simulated photograph, and its statistics (N, 11).
 
     Raises:
         UserError: where no photograph has flat places.
@@ -233,7 +233,7 @@ def simulate(
 
 @one_thread()
 def noise_statistics(image: Tensor, levels: float = 255.0) -> Tensor | None:
-    """What the noise of an image's flat places looks like.
+    """Statistics of the noise of an image's flat places.
 
     Args:
         image: (C, H, W) in [0, 1].

@@ -1,6 +1,6 @@
 """What is wrong with a restored image: how much of its squared error is bias, noise left over, texture lost.
 
-No ground truth is needed for restoring; for knowing what went wrong it is. The shares tell which remedy could help: a
+No ground truth is needed for restoring; for knowing what went wrong it is. The shares show which remedy could help: a
 zero-mean criterion sees no low-frequency bias, more denoising makes lost texture worse.
 """
 

@@ -1,4 +1,4 @@
-"""What can be told of a restorer without ground truth: signals measured on degraded images and what it makes of them.
+"""What can be estimated of a restorer without ground truth: signals of degraded images and what it makes of them.
 
 How well each goes along with the true PSNR, over many networks, is measured by ``noiseda compare`` (docs/results.md).
 Lower is meant to be better for all of them.

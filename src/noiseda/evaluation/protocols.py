@@ -27,7 +27,7 @@ class Protocol:
     """Its name on the command line."""
 
     sentence: str
-    """What goes into a report, so that a reader can tell what was measured."""
+    """What goes into a report, so that a reader knows what was measured."""
 
     ssim: Callable[[Tensor, Tensor], Tensor]
     """The kind of SSIM: (B, C, H, W) twice -> (B,)."""

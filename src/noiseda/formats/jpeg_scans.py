@@ -19,7 +19,7 @@ DHT, _APP14 = 0xC4, 0xEE
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {DHT, 0xC8, 0xCC})
 SEQUENTIAL, _PROGRESSIVE = frozenset({0xC0, 0xC1, 0xC9}), frozenset({0xC2, 0xCA})
 _SWALLOWED = re.compile(rb"\xff[\xc0-\xfe]")
-"""What looks like a marker inside a header of numbers."""
+"""What resembles a marker inside a header of numbers."""
 
 _GAIN_MAP = re.compile(rb"hdrgainmap|hdr-gain-map|urn:iso:std:iso:ts:21496:-1")
 _VIDEO = re.compile(rb"(?:MotionPhoto|MicroVideo)(?:=[\"']|>)1")
@@ -39,7 +39,7 @@ class Jpeg:
 
     @property
     def frame(self) -> Segment | None:
-        """The header that tells the size and the components."""
+        """The header that has the size and the components."""
         frames = (segment for segment in self.segments if segment.marker in _FRAMES and len(segment.payload) >= 6)
         return next(frames, None)
 
@@ -78,7 +78,7 @@ def walk(file: Buffer, *, briefly: bool = False) -> Jpeg:
 
 
 def missing(jpeg: Jpeg) -> str | None:
-    """What of the picture is not in the file, as far as its headers tell; None where each part has been sent.
+    """What of the picture is not in the file, as far as its headers say; None where each part has been sent.
 
     Every component needs a scan; in progressive mode, every coefficient of it down to its last bit.
     """
@@ -200,7 +200,7 @@ def _has_codes(jpeg: Jpeg) -> bool:
 
 
 def _harmless(stray: bytes, before: Segment | None) -> bool:
-    """Whether bytes between two headers can be passed over, or tell that a header which matters has lost bytes.
+    """Whether bytes between two headers can be passed over, or mean that a header which matters has lost bytes.
 
     Such a header takes the beginning of the next one for its own end, and what follows is the rest of that one.
     """

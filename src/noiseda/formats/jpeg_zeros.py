@@ -1,7 +1,7 @@
 """JPEG: runs of zero bytes in the data of a scan, which lost sectors and interrupted downloads leave.
 
 Zero bytes are valid data: most tables read them as blocks, so that no decoder complains. Whether they are the picture's
-own is told by the tables (only a flat picture's give them) and by where the data end. Source: ITU-T T.81, annexes B, C
+own is known by the tables (only a flat picture's give them) and by where the data end. Source: ITU-T T.81, annexes B, C
 and F.
 """
 

@@ -54,7 +54,7 @@ class Page:
         return bool(self.one(SUBTYPE) & 4)
 
     def shows(self, other: Page) -> bool:
-        """Whether it looks like a thumbnail of another page: a quarter of its pixels at most, with the same sides."""
+        """Whether it resembles a thumbnail of another page: a quarter of its pixels at most, with the same sides."""
         if not self.area or 4 * self.area > other.area:
             return False
         shrink = math.sqrt(other.area / self.area)

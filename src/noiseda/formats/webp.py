@@ -46,7 +46,7 @@ def mend(content: Buffer) -> tuple[list[Piece], list[str]] | None:
         return None
     padding = b"\0" * max(end - size, 0)
     pieces: list[Piece] = [(0, 4), struct.pack("<I", end - 8), (8, min(end, size)), padding]
-    return pieces, ["its header tells a wrong length, but all of its pixels are there"]
+    return pieces, ["its header has a wrong length, but all of its pixels are there"]
 
 
 def put(content: bytes, extras: Extras) -> bytes:

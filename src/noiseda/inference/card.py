@@ -108,30 +108,30 @@ def _summary(weights: Path) -> dict[str, Any]:
 def _made(about: dict[str, str], summary: dict[str, Any]) -> list[str]:
     if not about:
         return ["- Not by noiseda; nothing is known of it."]
-    told = [f"- Task: {about.get('task', 'not told')}.", f"- Strategy: {about.get('strategy', 'not told')}."]
-    told += [f"- Steps: {about['steps']}, seed {about.get('seed', '?')}."] if "steps" in about else []
+    lines = [f"- Task: {about.get('task', 'not known')}.", f"- Strategy: {about.get('strategy', 'not known')}."]
+    lines += [f"- Steps: {about['steps']}, seed {about.get('seed', '?')}."] if "steps" in about else []
     if images := summary.get("images"):
-        told.append("- Images: " + ", ".join(f"{count} of --{flag}" for flag, count in images.items()) + ".")
+        lines.append("- Images: " + ", ".join(f"{count} of --{flag}" for flag, count in images.items()) + ".")
     if "noiseda" in about:
-        told.append(f"- noiseda {about['noiseda']}" + (f", commit {about['commit']}." if "commit" in about else "."))
-    return told
+        lines.append(f"- noiseda {about['noiseda']}" + (f", commit {about['commit']}." if "commit" in about else "."))
+    return lines
 
 
 def _figures(summary: dict[str, Any]) -> list[str]:
-    told = []
+    lines = []
     if verdict := summary.get("verdict"):
         mean, low, high = verdict["gain"]
-        told.append(
+        lines.append(
             f"- {verdict['word'].capitalize()} than {verdict['than']}: by {mean:+.2f} dB "
-            f"(95%: {low:+.2f} to {high:+.2f}), told without the truth of the photographs: {verdict['because']}."
+            f"(95%: {low:+.2f} to {high:+.2f}), estimated without the truth of the photographs: {verdict['because']}."
         )
     if kept := summary.get("kept"):
-        told.append(
+        lines.append(
             f"- Synthetic test, pairs of the kind it was trained on: {kept['before']:.2f} dB before the adaptation, "
             f"{kept['after']:.2f} after."
         )
     if validation := summary.get("validation"):
-        told.append(
+        lines.append(
             f"- On what its weights were chosen by: {validation['psnr']:.2f} dB at step {validation['step']:g}."
         )
-    return told or ["- None: no summary of its run lies beside the weights."]
+    return lines or ["- None: no summary of its run lies beside the weights."]

@@ -217,7 +217,7 @@ def restore_jobs(
 
 
 class _Run:
-    """The step between reading and writing, and what is told of each image."""
+    """The step between reading and writing, and what is reported of each image."""
 
     def __init__(
         self, model: Model, jobs: Sequence[Job], tiling: tuple[int | None, int], precision: Precision, show: Progress

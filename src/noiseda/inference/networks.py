@@ -79,10 +79,10 @@ def networks() -> str:
     with console.capture() as shown:
         console.print(table)
     lines = [line.rstrip() for line in shown.get().splitlines()]
-    told = (
+    rules = (
         "--network.width N, --network.depth N and --network.blocks [N, …] change a size; --weights FILE takes others."
     )
-    return "\n".join([*(line for line in lines if line), told])
+    return "\n".join([*(line for line in lines if line), rules])
 
 
 def rows() -> list[Row]:
@@ -127,6 +127,6 @@ def _count(network: Network, size: dict[str, object]) -> tuple[int, float]:
 
 def _padding(network: Network, size: dict[str, object]) -> str:
     stride = 2 ** (int(str(size["depth"])) - 1) if network.make is UNet else network.multiple_of
-    told = [f"multiples of {stride}"] if stride > 1 else []
-    told += [f"at least {network.minimum}"] if network.minimum > 1 else []
-    return ", ".join([*told, *(["a square"] if network.square else [])]) or "as it is"
+    rules = [f"multiples of {stride}"] if stride > 1 else []
+    rules += [f"at least {network.minimum}"] if network.minimum > 1 else []
+    return ", ".join([*rules, *(["a square"] if network.square else [])]) or "as it is"

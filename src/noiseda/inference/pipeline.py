@@ -33,7 +33,7 @@ itself is held alone."""
 
 @dataclass(frozen=True)
 class Written:
-    """What is told of an image once it is written."""
+    """What is reported of an image once it is written."""
 
     pixels: int
     notes: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Networks within a run: their images are divided by the white level already, which their files tell for others."""
+"""Networks within a run: their images are divided by the white level already, which others read from their files."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Restorer(nn.Module, ABC):
         tiles: side and overlap of the tiles in which it restores a large image much faster than as a whole; None where
             it does not.
         architecture: the name by which its weights file is read again.
-        arguments: the keyword arguments that rebuild it; none where its weights tell its shape.
+        arguments: the keyword arguments that rebuild it; none where its weights show its shape.
         white_level: the value in files of 16 bits that became 1 in the images it learnt from. What restores images with
             it divides those by it that have none above it, and multiplies by it again.
     """

@@ -31,7 +31,7 @@ class Network:
         multiple_of: sides of images are padded to a multiple of this (of a U-Net: by its depth).
         minimum: and to this at least.
         square: and to one another.
-        level: channels beside the image: one, where it is told the strength of the noise.
+        level: channels beside the image: one, where it is given the strength of the noise.
     """
 
     make: Callable[..., nn.Module]

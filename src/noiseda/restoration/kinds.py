@@ -1,4 +1,4 @@
-"""What a file is that holds no weights, so far as its first bytes tell."""
+"""What a file is that holds no weights, as far as its first bytes show."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def other_kind(start: bytes, name: str) -> str | None:
     """
     if not start:
         return "is empty; it may have been truncated"
-    told = next((told for beginning, told in _BEGINNINGS if start.startswith(beginning)), None)
-    if told is not None:
-        return told
+    kind = next((kind for beginning, kind in _BEGINNINGS if start.startswith(beginning)), None)
+    if kind is not None:
+        return kind
     if start[257:262] == b"ustar":
         return "is an archive (tar): unpack it first; torch.save wrote such before 2017, which cannot be read"
     if start.lstrip().lower().startswith(_PAGE):

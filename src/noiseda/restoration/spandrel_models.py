@@ -1,4 +1,4 @@
-"""Networks of other people, by way of spandrel, which tells an architecture and its sizes from the weights alone."""
+"""Networks of other people, by way of spandrel, which detects an architecture and its sizes from the weights alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXTRA = ("Restormer", "MPRNet", "MIRNet2")
 """Architectures whose code comes with spandrel_extra_arches, which forbids commercial use."""
 
 REFUSED = {
-    "GRL": "its weights do not tell the sizes of its windows and stripes, so that another network would be rebuilt",
+    "GRL": "its weights do not show the sizes of its windows and stripes, so that another network would be rebuilt",
 }
 """Architectures that spandrel reads, but that cannot be trained here; why."""
 
@@ -50,7 +50,7 @@ PURPOSES = ("Restoration", "SR")
 """What spandrel calls networks that take any image: to restore it in its own size, or to enlarge it."""
 
 NOISE_LEVEL = 15 / 255
-"""What networks that ask for the strength of the noise are told, as by spandrel."""
+"""What networks that ask for the strength of the noise are given, as by spandrel."""
 
 
 class Foreign(Restorer):
@@ -256,11 +256,11 @@ def _some(names: Iterable[str]) -> str:
 def _misfit(error: str) -> str:
     """What torch says of weights that a network does not take, in short."""
     sizes = re.findall(r"size mismatch for (\S+): .*?Size\(\[(.*?)\]\).*?Size\(\[(.*?)\]\)", error)
-    told = [f"{name} is ({found}), expected ({asked})" for name, found, asked in sizes[:2]]
+    differences = [f"{name} is ({found}), expected ({asked})" for name, found, asked in sizes[:2]]
     for what, said in (("Missing", "is missing"), ("Unexpected", "is none of its own")):
         if names := re.findall(rf'{what} key\(s\) in state_dict: "(.*?)"', error):
-            told.append(f"{names[0]} {said}")
-    return shown("; ".join(told) or "their shapes contradict one another", 300)
+            differences.append(f"{names[0]} {said}")
+    return shown("; ".join(differences) or "their shapes contradict one another", 300)
 
 
 def _first(network: nn.Module) -> Tensor:

@@ -29,7 +29,7 @@ from noiseda.storage import atomic
 
 ARCHITECTURES: dict[str, Callable[..., Restorer]] = {"unet": UNet.outline}
 """Our own networks: name in the file -> network without weights, from the file's ``arguments``. Those of others are
-told from their weights."""
+detected from their weights."""
 
 FORMAT = "noiseda/1"
 VALUE_RANGE = "0..1"
@@ -88,8 +88,8 @@ def metadata_of(path: Path, *, architecture: str, arguments: Mapping[str, object
         architecture: the network's.
         arguments: those that rebuild it.
     """
-    told = metadata_in(path)
-    return (told if told.get("format") == FORMAT else {}) | _description(architecture, arguments)
+    described = metadata_in(path)
+    return (described if described.get("format") == FORMAT else {}) | _description(architecture, arguments)
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:

@@ -93,7 +93,7 @@ def depth(settings: AdaptSettings, groups: Listed) -> Depth:
 
 
 def look(settings: AdaptSettings, groups: Listed, cache: Path, deep: Depth = EIGHT_BITS) -> Degradation | None:
-    """What the real photographs went through, where a run has a use for it and it can be told.
+    """What the real photographs went through, where a run has a use for it and it can be estimated.
 
     Args:
         settings: the run's settings.

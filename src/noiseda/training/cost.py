@@ -78,7 +78,7 @@ def describe(settings: AdaptSettings) -> Description:
     check_start(settings.restorer)
     check_baseline(settings)
     training, channels = settings.training, settings.restorer.channels
-    # Fake tensors have a shape but no memory; FLOPs are counted from shapes. Networks of others are told by their
+    # Fake tensors have a shape but no memory; FLOPs are counted from shapes. Networks of others are detected by their
     # weights, and so are built for real.
     real = settings.restorer.weights is not None or not settings.restorer.network.startswith("unet")
     with nullcontext() if real else FakeTensorMode():

@@ -45,7 +45,7 @@ def main_first(accelerator: Accelerator) -> Iterator[None]:
 
 @contextmanager
 def losing_peers(out: Path) -> Iterator[None]:
-    """Let the loss of another process be told as what it is.
+    """Report the loss of another process as what it is.
 
     Raises:
         UserError: where a collective operation failed; the process that is lost has said why, if it could.

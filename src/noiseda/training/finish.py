@@ -117,7 +117,7 @@ def finish(run: Run) -> Summary:
 
 
 def _keep(run: Run, network: Restorer) -> tuple[Restorer, Kept | None]:
-    """Take the network to ship back towards what it was before, as far as what it knew then asks for, and tell both."""
+    """Take the network back towards what it was before, as far as what it knew then asks for, and report both."""
     if run.case.plan is None:
         return network, None
     settings, begins = run.case.plan.settings, run.objective.real_from

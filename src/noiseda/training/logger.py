@@ -171,10 +171,10 @@ class Journal:
         if not self.silent:
             more = {} if score == psnr else {"score": score}
             self._write({"step": done, "validation_psnr": psnr, **more})
-            told = "".join(f"  {name} {value:.3f}" for name, value in more.items())
-            self.tell(f"step {done}/{self.steps}  validation {psnr:.3f} dB{told}")
+            shown = "".join(f"  {name} {value:.3f}" for name, value in more.items())
+            self.say(f"step {done}/{self.steps}  validation {psnr:.3f} dB{shown}")
 
-    def tell(self, text: str) -> None:
+    def say(self, text: str) -> None:
         """Show one line, above the progress bar where there is one."""
         if not self.silent:
             say(text, bar=self._bar)
@@ -202,7 +202,7 @@ class Journal:
 
 @contextmanager
 def _naming(folder: Path) -> Iterator[None]:
-    """Let a full disk be told as what it is, not as a fault of the program."""
+    """Report a full disk as what it is, not as a fault of the program."""
     try:
         yield
     except OSError as error:

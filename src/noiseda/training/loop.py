@@ -41,12 +41,12 @@ def train(run: Run, stop: StopRequest) -> None:
     training, accelerator = run.training, run.accelerator
     first = run.done * training.gradient_accumulation
     numbers = range(first, training.steps * training.gradient_accumulation)
-    tell = say if accelerator.is_main_process else lambda text: None
+    report = say if accelerator.is_main_process else lambda text: None
     ahead = Ahead(
         run.batches,
         numbers,
         behind=2 * training.workers + 2,  # as many as a loader prepares, and then some
-        say=tell,
+        say=report,
     )
     feed = Feed(
         Steps(run.batches, run.objective, training.steps),
@@ -55,7 +55,7 @@ def train(run: Run, stop: StopRequest) -> None:
         pinned=accelerator.device.type == "cuda",
         stop=stop,
         processes=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
-        say=tell,
+        say=report,
     )
     began, before = time.perf_counter(), run.seconds
     with ahead, feed, _journal(run) as journal:
@@ -220,7 +220,7 @@ class Measured:
             norm = values.get("gradient_norm")  # only where micro-batches end a step
             times = None if norm is None else self._run.watch.take(norm, values["loss"], self._agree)
             if times is not None:
-                self._journal.tell(blown(self._run, step, times))
+                self._journal.say(blown(self._run, step, times))
 
 
 def _validate(run: Run, tried: Trial, journal: Journal) -> None:

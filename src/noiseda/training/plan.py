@@ -79,7 +79,7 @@ def _usual(asked: AdaptSettings) -> StrategyName:
 
 
 def _select_strategy(settings: AdaptSettings, degradation: Degradation | None) -> AdaptSettings:
-    """The settings with the strategy that suits what the photographs look like.
+    """The settings with the strategy that suits what the photographs went through.
 
     That is for late Neighbor2Neighbor (``--neighbor2neighbor.start``) alone, which makes up for what synthetic pairs
     leave as far as neighbours do not share their noise. Where they share it, and it is simulated well, it does harm;

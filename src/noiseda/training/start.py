@@ -41,13 +41,13 @@ def start_of(settings: RestorerSettings) -> Restorer:
     )
     if (given.architecture, found) != (restorer.architecture, asked):
         raise UserError(
-            f"--restorer.start {settings.start} holds {_told(given)}, but --restorer.* asks for {_told(restorer)}"
-            f"{_unlike(found, asked)} (--weights takes the network of a file as it is)"
+            f"--restorer.start {settings.start} holds {_described(given)}, but --restorer.* asks for "
+            f"{_described(restorer)}{_unlike(found, asked)} (--weights takes the network of a file as it is)"
         )
     return given.train()
 
 
-def _told(network: Restorer) -> str:
+def _described(network: Restorer) -> str:
     arguments = ", ".join(f"{name} {value}" for name, value in network.arguments.items())
     return f"a network {network.architecture}" + (f" of {arguments}" if arguments else "")
 

@@ -187,7 +187,7 @@ def blown(run: Run, step: int, times: float) -> str:
 
     Args:
         run: the run.
-        step: whose gradient told.
+        step: whose gradient showed it.
         times: how many times as large as usual that is.
     """
     run.blew_up = run.blew_up or step

@@ -114,10 +114,10 @@ def compare(settings: CompareSettings) -> CompareReport:
     def settle(number: int, ended: runs.Ended) -> None:
         if ended.failure:
             failed[ended.job.name] = ended.failure
-            told = [f"{ended.job.name} failed: {ended.failure}"]
+            lines = [f"{ended.job.name} failed: {ended.failure}"]
         else:
-            told = [_take(settings, cell, ended.job, found) for cell in plan if ended.job in (cell.start, cell.job)]
-        for line in dict.fromkeys(told):  # a start is that of many cells
+            lines = [_take(settings, cell, ended.job, found) for cell in plan if ended.job in (cell.start, cell.job)]
+        for line in dict.fromkeys(lines):  # a start is that of many cells
             console.print(f"{number}/{len(wanted)}  {line}")
         _report(settings, plan, found, failed)  # after each run: a stop leaves what is known
 

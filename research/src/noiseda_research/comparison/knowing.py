@@ -50,7 +50,7 @@ def signals_of(run: Path, real: Path, clean: Path, judge: Path, images: int, kep
         run: the run's folder.
         real: folder of unlabelled images.
         clean: folder of clean ones, of anything, to wear borrowed noise.
-        judge: weights that were not adapted to the images, which tell how strong their noise is.
+        judge: weights that were not adapted to the images, which estimate how strong their noise is.
         images: how many of the unlabelled images are looked at, evenly spread.
         kept: file of the signals; where it is of the same images, what is in it is read instead. Beside its folder
             is kept what the images look like.
@@ -106,7 +106,7 @@ def _measures(
         try:
             draws = generator("estimated risk", str(real))
             risk = RiskEstimate(_some(real, PROBED), lambda x: restore_tensor(network, x), draws, levels=deep.levels)
-        except UserError:  # too small, or without noise: nothing can be told
+        except UserError:  # too small, or without noise: nothing can be estimated
             measures.append(lambda restore: {"estimated risk": math.nan})
         else:
             measures.append(lambda restore: {"estimated risk": risk(restore).mean})
@@ -181,7 +181,7 @@ def agreement(points: Sequence[Point], reference: str) -> dict[str, dict[str, fl
         which the network with the lowest signal falls short of the best; ``stopping``, what is gained (dB, mean over
         runs) by taking the snapshot of a run that has its lowest signal instead of its last; ``right``, the share of
         the runs that differ from the reference by more than ``APART`` for which the signal says in which direction, and
-        ``judged``, their number. Not a number where the signal is none or there is nothing to tell.
+        ``judged``, their number. Not a number where the signal is none or there is nothing to measure.
     """
     truth = [point.psnr for point in points]
     runs: dict[tuple[str, int], list[Point]] = {}
@@ -209,7 +209,7 @@ def agreement(points: Sequence[Point], reference: str) -> dict[str, dict[str, fl
 
 
 def _verdicts(name: str, last: Mapping[tuple[str, int], Point], reference: str) -> list[bool]:
-    """For every run that clearly differs from the reference of its seed, whether the signal tells which is better."""
+    """For every run that clearly differs from the reference of its seed, whether the signal shows which is better."""
     right = []
     for (strategy, seed), point in last.items():
         other = last.get((reference, seed))

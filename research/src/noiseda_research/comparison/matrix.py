@@ -337,7 +337,7 @@ def _job(settings: CompareSettings, name: str, where: str, tree: Tree, words: Ma
         cache=settings.out / "cache",
         restorer=replace(run.restorer, start=None if start is None else Path(start)),
     )
-    if not run.adapts:  # what it does not use shall not tell it from another
+    if not run.adapts:  # what it does not use shall not make it another
         usual = AdaptSettings()
         run = replace(
             run,

@@ -1,9 +1,9 @@
-"""How well is it told what photographs went through? Simulated ones of another folder, whose truth is known.
+"""How well is it estimated what photographs went through? Simulated ones of another folder, whose truth is known.
 
     python -m noiseda_research.studies.matching CLEAN OTHER
 
 Photographs of OTHER are degraded by every candidate of ``--degradation.kind matched``, at strengths within one octave,
-and told by what is simulated on those of CLEAN: each by those nearest to it, and all of a candidate together. Prints the
+and estimated by what is simulated on those of CLEAN: each by those nearest to it, and all of a candidate together. Prints the
 share of what is found that is of the right candidate, and of that share how far off the strengths are, in octaves: the
 mean and the root mean square of the error.
 """
@@ -48,11 +48,11 @@ def main() -> None:
                 looks += [] if look is None else [look]
             found, alike = occurring(torch.stack(looks), known, simulated, CANDIDATES)
             alone = nearest(torch.stack(looks) / spread, known / spread, simulated)
-            cells = [_told(each, kind, mean) for each in (alone, found)]
+            cells = [_shown(each, kind, mean) for each in (alone, found)]
             print(f"| {kind} | {bounds[0]:.3g} to {bounds[1]:.3g} | {' | '.join(cells)} | {'yes' if alike else 'no'} |")
 
 
-def _told(found: list[tuple[str, float]], kind: str, mean: float) -> str:
+def _shown(found: list[tuple[str, float]], kind: str, mean: float) -> str:
     errors = [math.log2(strength) - mean for name, strength in found if name == kind]
     right = f"{len(errors) / len(found):.0%}"
     return f"{right}, {fmean(errors):+.2f} ± {math.sqrt(fmean(error**2 for error in errors)):.2f}" if errors else right

@@ -98,15 +98,15 @@ def _table(found: list[tuple[str, str, int, float, Verdict]]) -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     counts: dict[str, Counter[str]] = {}
-    for name, row, seed, gain, told in sorted(found, key=lambda one: (one[0], one[2], -one[3])):
-        mean, low, high = told.gain
+    for name, row, seed, gain, ruled in sorted(found, key=lambda one: (one[0], one[2], -one[3])):
+        mean, low, high = ruled.gain
         lines.append(
-            f"| {name} | {row} | {seed} | {gain:+.2f} | {mean:+.2f} ({low:+.2f} to {high:+.2f}) | {told.word} |"
+            f"| {name} | {row} | {seed} | {gain:+.2f} | {mean:+.2f} ({low:+.2f} to {high:+.2f}) | {ruled.word} |"
         )
         truly = "better" if gain > APART else "worse" if gain < -APART else "the same"
-        counts.setdefault(name, Counter())[f"{told.word}, truly {truly}"] += 1
+        counts.setdefault(name, Counter())[f"{ruled.word}, truly {truly}"] += 1
     for name, of in counts.items():
-        rank = spearmanr(*zip(*((gain, told.gain[0]) for one, _, _, gain, told in found if one == name), strict=True))
+        rank = spearmanr(*zip(*((gain, ruled.gain[0]) for one, _, _, gain, ruled in found if one == name), strict=True))
         text = "; ".join(f"{words}: {count}" for words, count in sorted(of.items()))
         lines += ["", f"{name} (rank correlation {rank.statistic:.2f}): {text}"]
     return "\n".join(lines)
