@@ -1,10 +1,10 @@
 """How strong the noise of real patches is beside that of flat ones as bright, as far as a restorer shows it.
 
 Cameras smooth flat places more than textured ones, and flat patches come from the noisiest photographs first: noise
-that was cut from them is of the right kind, but need not be of the right strength elsewhere. Two traces of the noise
-of any patch show it: what a restorer takes from it, and how rough the smoothest of its blocks are. Neither is all
-of the noise, but flat patches, whose noise is known, show the share. A restorer takes a smaller share of weak noise
-than of strong, and too little is found; texture adds to the roughness, and too much is found: the mean of both powers is taken.
+that was cut from them is of the right kind, but need not be of the right strength elsewhere. Two traces of the noise of
+any patch show it: what a restorer takes from it, and how rough the smoothest of its blocks are. Neither is all of the
+noise, but flat patches, whose noise is known, show the share. A restorer takes a smaller share of weak noise than of
+strong, and too little is found; texture adds to the roughness, and too much is found: the mean of both powers is taken.
 """
 
 from __future__ import annotations
