@@ -10,13 +10,13 @@ import dataclasses
 import inspect
 import re
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from noiseda import cli
 from noiseda.config import AdaptSettings
 from noiseda.help_pages import SHORT
-from noiseda.help_text import Help, Parser
+from noiseda.help_text import Help
 from noiseda.strategy_flags import BELONGS
 from website.docstrings import plain
 
@@ -35,57 +35,70 @@ def listed(command: str) -> str:
         command: its name on the command line.
     """
     leaf = cli.build_parser(command)
-    actions = [action for action in leaf._actions if action.help != argparse.SUPPRESS]
-    known = {flag for action in actions for flag in action.option_strings}
+    actions = [one for one in leaf._actions if one.help != argparse.SUPPRESS and one.dest != "help"]
+    anchors = {flag: anchor(command, action) for action in actions for flag in action.option_strings}
     sections = dict.fromkeys(action.dest.partition(".")[0] for action in actions if "." in action.dest)
-    lines = [*_entries((action for action in actions if "." not in action.dest), leaf, known)]
+    lines = [*_entries(command, [one for one in actions if "." not in one.dest], anchors)]
     for section in sections:
-        lines += [f"## {section}", "", *_about(section, known)]
-        lines += _entries((action for action in actions if action.dest.startswith(f"{section}.")), leaf, known)
+        lines += [f"### {section}", "", *_about(section, anchors)]
+        lines += _entries(command, [one for one in actions if one.dest.startswith(f"{section}.")], anchors)
     return "\n".join(lines)
 
 
-def _about(section: str, known: set[str]) -> Iterator[str]:
+def anchor(command: str, action: argparse.Action) -> str:
+    """What a link to a flag names: ``flag-training-steps``, of other commands than adapt ``restore-tile``."""
+    name = re.sub(r"[._]", "-", action.dest)
+    return f"flag-{name}" if command == "adapt" else f"{command.replace(' ', '-')}-{name}"
+
+
+def _about(section: str, anchors: Mapping[str, str]) -> Iterator[str]:
     """What a section of the settings is for, and whose it is."""
     hints = typing.get_type_hints(AdaptSettings)
     if not dataclasses.is_dataclass(hints.get(section)):
         return
     if strategies := BELONGS.get(section):
         names = ", ".join(f"`{name}`" for name in strategies)
-        yield f"For [`--strategy`](#flag-strategy) {names} alone.\n"
+        yield f"For [`--strategy`](#{anchors['--strategy']}) {names} alone.\n"
     for paragraph in (inspect.getdoc(hints[section]) or "").split("\n\n"):
-        yield readable(paragraph, known) + "\n"
+        yield readable(paragraph, anchors) + "\n"
 
 
-def _entries(actions: Iterable[argparse.Action], leaf: Parser, known: set[str]) -> Iterator[str]:
+def _entries(command: str, actions: Sequence[argparse.Action], anchors: Mapping[str, str]) -> Iterator[str]:
     """A flag and its default; beneath, what it does."""
-    show = Help(leaf.prog)._format_action_invocation
+    show = Help(f"noiseda {command}")._format_action_invocation
     for action in actions:
         short = f", `{SHORT[action.dest]}`" if action.dest in SHORT else ""
-        default = Help.default_of(action).removeprefix(" (default: ").removesuffix(")")
-        usual = f" — default `{default}`" if default else ""
-        anchor = f"flag-{action.dest.replace('_', '-').replace('.', '-')}"
-        yield f"`{show(action)}`{short}{usual} {{ #{anchor} .flag }}"
-        yield f"\n:   {readable(action.help or '', known - set(action.option_strings))}\n"
+        usual = f" — default `{_default(action)}`" if action.option_strings and action.dest != "config" else ""
+        others = {flag: name for flag, name in anchors.items() if flag not in action.option_strings}
+        yield f"`{show(action)}`{short}{usual} {{ #{anchor(command, action)} .flag }}"
+        yield f"\n:   {readable(action.help or '', others)}\n"
 
 
-def readable(text: str, known: Iterable[str] = ()) -> str:
+def _default(action: argparse.Action) -> str:
+    """The default of a flag as it would be given; the terminal's help leaves out what goes without saying."""
+    shown = Help.default_of(action).removeprefix(" (default: ").removesuffix(")")
+    return shown or {"None": "null", "False": "false"}.get(str(action.default), str(action.default))
+
+
+def readable(text: str, anchors: Mapping[str, str]) -> str:
     r"""A docstring as Markdown: nothing of it is taken for a mark; flags and pages become links.
 
-    >>> readable("L_res * 2: see --out (docs/results.md), ``x_1``.", ["--out"])
+    >>> readable("L_res * 2: see --out (docs/results.md), ``x_1``.", {"--out": "flag-out"})
     'L\\_res \\* 2: see [`--out`](#flag-out) ([results](../results.md)), `x_1`.'
+
+    Args:
+        text: the docstring.
+        anchors: flags, and what links to them name.
     """
-    known = {*known}
     words = re.split(r"(``[^`]+``|`[^`]+`|--\w[\w.]*\w|docs/[\w/-]+\.md)", " ".join(plain(text).split()))
-    return "".join(_word(word, known) for word in words)
+    return "".join(_word(word, anchors) for word in words)
 
 
-def _word(word: str, known: set[str]) -> str:
+def _word(word: str, anchors: Mapping[str, str]) -> str:
     if word.startswith("`"):
         return f"`{word.strip('`')}`"
     if word.startswith("--"):
-        anchor = word[2:].replace("_", "-").replace(".", "-")
-        return f"[`{word}`](#flag-{anchor})" if word in known else f"`{word}`"
+        return f"[`{word}`](#{anchors[word]})" if word in anchors else f"`{word}`"
     if word.startswith("docs/"):
         name = word.rpartition("/")[2].removesuffix(".md").replace("-", " ")
         return f"[{name}](../{word.removeprefix('docs/')})"

@@ -273,9 +273,9 @@ class AdaptSettings:
 
     strategy: StrategyChoice = "auto"
     """How to learn from the real photographs. noise-space lets a diffusion model judge; synthetic trains on synthetic
-    pairs alone; the others are other ways of adapting (docs/reference/strategies.md). auto: noise-space with --reference,
-    else mean-teacher for rain and blur, neighbor2neighbor for noise that is matched to --real, and noise-space for
-    other noise."""
+    pairs alone; the others are other ways of adapting (docs/reference/strategies.md). auto: noise-space with
+    --reference, else mean-teacher for rain and blur, neighbor2neighbor for noise that is matched to --real, and
+    noise-space for other noise."""
 
     also: list[StrategyName] = field(default_factory=list)
     """Strategies to add to --strategy. Their losses are summed, the restorer is one."""

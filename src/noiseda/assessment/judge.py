@@ -70,9 +70,9 @@ def judge(
 
     The squared error of both is estimated from the photographs alone (Stein's unbiased risk estimate, with the noise of
     their flat places; docs/explanation/verdict.md). That is for noise: networks for rain and blur are judged with clean
-    photographs. With these, both are also tried on them, degraded as yours look, and the verdict is that of ``noiseda adapt``. How
-    often it was right, docs/results.md tells. It must not judge a network trained with ``--strategy sure``, which
-    learnt from it.
+    photographs. With these, both are also tried on them, degraded as yours look, and the verdict is that of
+    ``noiseda adapt``. How often it was right, docs/results.md reports. It must not judge a network trained with
+    ``--strategy sure``, which learnt from it.
 
     Args:
         adapted: weights file of the network in question.
