@@ -8,11 +8,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+DOCS := $(VENV)/.installed-docs
 
 # Threads that wait spin briefly, then sleep: ever spinning ones slow each other down on machines with few cores.
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: help setup quickstart check test test-slow fuzz bench clean
+.PHONY: help setup quickstart check test test-slow fuzz bench docs clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +58,16 @@ fuzz: setup ## Broken images, weights, shards, nonsense flags and kills: 730 cas
 bench: setup ## Measure what is fast and large, as ratios of one run: a table, and bench/results.json (about 10 minutes).
 	$(BIN)/python -m bench.all
 
+docs: $(DOCS) ## Build the documentation into site/: strict, links and anchors checked, nothing asked for from outside.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	$(BIN)/python -m website.requests_outside site
+	@echo "open site/index.html, or: $(BIN)/python -m http.server --directory site"
+
+# By itself, since who only uses noiseda should not wait for it.
+$(DOCS): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
 clean: ## Remove .venv and every cache; runs/ is kept.
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
 """How many JPEGs are noticed whose data lost bytes, or got zeros in their place: `python -m bench.cuts`.
 
-For docs/files.md; takes a few minutes.
+For docs/reference/files.md; takes a few minutes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The tables of docs/performance.md, in Markdown, from what ``make bench`` wrote.
+"""The tables of docs/explanation/performance.md, in Markdown, from what ``make bench`` wrote.
 
 python -m bench.tables [bench/results.json]
 """

@@ -52,10 +52,7 @@ def test_the_readme_shows_the_whole_job():
 @pytest.mark.parametrize(("where", "line"), COMMANDS)
 def test_command_lines_parse(where, line):
     words = shlex.split(line)
-    if (
-        words in (["adapt"], ["restore"], ["evaluate"], ["export"], ["data", "check"], ["data", "pack"], ["quickstart"])
-        or "COMMAND" in words
-    ):
+    if " ".join(words) in cli.COMMANDS or "COMMAND" in words:
         return  # named, not shown
     if not {"--help", "--help-all"}.isdisjoint(words):
         with pytest.raises(cli.Answer):
@@ -95,10 +92,10 @@ def test_flags_that_are_named_exist(path):
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)
-def test_links_into_pages_of_results_meet_a_heading(path):
+def test_links_into_pages_meet_a_heading(path):
     for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", path.read_text(encoding="utf-8")):
         page = path.parent / target if target else path
-        if "results" in page.name or page.parent.name == "results":
+        if page.suffix == ".md" and "://" not in target:
             assert anchor in anchors(page), f"{name(path)}: {target}#{anchor}"
 
 

@@ -66,7 +66,7 @@ class PredictorSettings:
 
 @dataclass(frozen=True)
 class ObjectiveSettings:
-    """The adaptation objective: L = L_res + weight(p) * L_dif (docs/method.md).
+    """The adaptation objective: L = L_res + weight(p) * L_dif (docs/explanation/method.md).
 
     A diffusion model judges: it predicts the noise of a clean image by the restored images of both domains, and its
     error teaches the restorer. After training it is thrown away. Source: Liao et al., ICLR 2025 (arXiv 2406.18516).
@@ -183,7 +183,7 @@ class TrainingSettings:
 
     shard: bool = False
     """Spread the noise predictor's weights, gradients and optimiser state over the processes (FSDP) instead of keeping
-    all of them on each: for predictors that do not fit (docs/many-machines.md)."""
+    all of them on each: for predictors that do not fit (docs/how-to/many-machines.md)."""
 
     validate_every: PositiveInt = 500
     """Steps between two scorings of the run. It is scored on the --validation pairs, or on look-alikes."""
@@ -209,7 +209,7 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class ShardSettings:
-    """How samples are drawn from shards (docs/usage.md)."""
+    """How samples are drawn from shards (docs/how-to/check-and-pack.md)."""
 
     window: PositiveInt = 4
     """Shards that samples are drawn from at a time; sets of no more are drawn from as a whole."""
@@ -262,9 +262,9 @@ class AdaptSettings(StrategySections):
 
     strategy: StrategyChoice = "auto"
     """How to learn from the real photographs. noise-space lets a diffusion model judge; synthetic trains on synthetic
-    pairs alone; the others are other ways of adapting (docs/method.md). auto: noise-space with --reference, else
-    mean-teacher for rain and blur, neighbor2neighbor for noise that is matched to --real, and noise-space for other
-    noise."""
+    pairs alone; the others are other ways of adapting (docs/reference/strategies.md). auto: noise-space with
+    --reference, else mean-teacher for rain and blur, neighbor2neighbor for noise that is matched to --real, and
+    noise-space for other noise."""
 
     also: list[StrategyName] = field(default_factory=list)
     """Strategies to add to --strategy. Their losses are summed, the restorer is one."""

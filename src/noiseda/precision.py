@@ -42,7 +42,7 @@ def memory_format(wanted: MemoryFormat, precision: Precision, device: torch.devi
     """The order of a training run's tensors in memory.
 
     ``auto`` is channels-last, which convolutions prefer, but for float32 on CPUs: there the backward pass of
-    convolutions is slower channels-last (a step of the paper's networks by a third, docs/performance.md).
+    convolutions is slower channels-last (a step of the paper's networks by a third, docs/explanation/performance.md).
     """
     if wanted == "auto":
         wanted = "channels_first" if device.type == "cpu" and not in_bf16(precision, device) else "channels_last"

@@ -17,7 +17,7 @@ from noiseda.diffusion.predictor import Attention, LevelEmbedding, ResidualBlock
 from noiseda.images import from_uint8
 from tests.diffusion.stacked import Stacked
 
-SMALL = {"width": 8, "channel_mults": (1, 2), "blocks": 1, "stem": 2, "dropout": 0.0}
+SMALL = {"width": 8, "channel_mults": (1, 2), "blocks": 1, "patch_size": 2, "dropout": 0.0}
 
 
 @pytest.fixture(autouse=True)
@@ -74,18 +74,18 @@ def test_the_zeros_of_the_whole_predictor_are_exactly_these():
 # -- shapes and gradients ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stem", [1, 2, 4])
+@pytest.mark.parametrize("patch_size", [1, 2, 4])
 @pytest.mark.parametrize(("channels", "conditions"), [(3, 2), (1, 2), (3, 0)])
-def test_stems_keep_the_shape_and_fold_the_work(stem, channels, conditions):
-    predictor = moved(NoisePredictor(**SMALL | {"stem": stem}, channels=channels, conditions=conditions))
-    assert predictor.multiple_of == 2 * stem
-    assert predictor.first.in_channels == (1 + conditions) * channels * stem**2
+def test_patch_sizes_keep_the_shape_and_fold_the_work(patch_size, channels, conditions):
+    predictor = moved(NoisePredictor(**SMALL | {"patch_size": patch_size}, channels=channels, conditions=conditions))
+    assert predictor.multiple_of == 2 * patch_size
+    assert predictor.first.in_channels == (1 + conditions) * channels * patch_size**2
     x = torch.randn(2, (1 + conditions) * channels, 16, 24)
     shapes = []
     predictor.first.register_forward_hook(lambda module, inputs, output: shapes.append(output.shape))
     found = Stacked(predictor)(x, torch.rand(2) * 1000)
     assert found.shape == (2, channels, 16, 24)
-    assert shapes == [(2, 8, 16 // stem, 24 // stem)]
+    assert shapes == [(2, 8, 16 // patch_size, 24 // patch_size)]
     assert found.std() > 0
 
 
@@ -160,7 +160,7 @@ def test_attention_is_an_explicit_softmax():
 
 
 def test_the_waves_are_sinusoids_of_geometric_wavelengths():
-    waves = LevelEmbedding(64, 256).waves(torch.tensor([0.0, 500.0]))
+    waves = LevelEmbedding(64, 256).sinusoidal_embedding(torch.tensor([0.0, 500.0]))
     assert torch.equal(waves[0], torch.cat([torch.ones(32), torch.zeros(32)]))
     expected = [f(500.0 * 1e4 ** (-i / 32)) for f in (math.cos, math.sin) for i in range(32)]
     assert waves[1].tolist() == pytest.approx(expected, abs=1e-3)
@@ -172,7 +172,7 @@ def test_neighbouring_levels_look_different():
     alpha_bar = torch.tensor([0.50, 0.52])
 
     def similarity(level):
-        return F.cosine_similarity(*embedding.waves(level)[:, None]).item()
+        return F.cosine_similarity(*embedding.sinusoidal_embedding(level)[:, None]).item()
 
     assert similarity(alpha_bar) > 0.9999
     assert similarity(alpha_bar * LEVEL_SCALE) < 0.9

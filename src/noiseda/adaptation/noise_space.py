@@ -1,7 +1,7 @@
 """Noise-space domain adaptation: the paper's objective (Liao et al., ICLR 2025, arXiv 2406.18516).
 
 Read :meth:`NoiseSpace.forward` and :meth:`NoiseSpace.weights` beside Algorithm 1 of the paper; the notation is that of
-``docs/notation.md``.
+``docs/explanation/notation.md``.
 """
 
 from __future__ import annotations

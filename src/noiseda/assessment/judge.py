@@ -69,10 +69,10 @@ def judge(
     """Tell, without ground truth, whether an adapted network is better on some photographs than another one.
 
     The squared error of both is estimated from the photographs alone (Stein's unbiased risk estimate, with the noise of
-    their flat places; docs/method.md). That is for noise: networks for rain and blur are judged with clean photographs.
-    With these, both are also tried on them, degraded as yours look, and the verdict is that of ``noiseda adapt``. How
-    often it was right is in docs/results.md. It must not judge a network trained with ``--strategy sure``, which
-    learnt from it.
+    their flat places; docs/explanation/verdict.md). That is for noise: networks for rain and blur are judged with clean
+    photographs. With these, both are also tried on them, degraded as yours look, and the verdict is that of
+    ``noiseda adapt``. How often it was right, docs/results.md reports. It must not judge a network trained with
+    ``--strategy sure``, which learnt from it.
 
     Args:
         adapted: weights file of the network in question.

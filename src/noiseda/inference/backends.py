@@ -23,7 +23,7 @@ WORTH_PREPARING = 16.0
 
 
 def choose(wanted: Backend, device: torch.device, precision: Precision, megapixels: float) -> Backend:
-    """The backend of a job, by what was measured (docs/performance.md).
+    """The backend of a job, by what was measured (docs/explanation/performance.md).
 
     ``auto`` is ONNX Runtime for large jobs on CPUs that compute in float32, and eager otherwise. It depends on nothing
     that differs from run to run, so that equal commands give equal bytes.

@@ -1,4 +1,7 @@
-"""A network computed by ONNX Runtime: the fastest that was measured on CPUs without bfloat16 (docs/performance.md)."""
+"""A network computed by ONNX Runtime.
+
+It is the fastest that was measured on CPUs without bfloat16 (docs/explanation/performance.md).
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""How the pages of docs/ become a site: what is made while it is built."""
