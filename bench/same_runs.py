@@ -92,12 +92,12 @@ def cases() -> dict[str, dict[str, Any]]:
     return found
 
 
-def settings_of(case: dict[str, Any], folder: Path) -> list[str]:
-    """The words that ask ``noiseda adapt`` for a case; its settings are written to a file."""
+def settings_of(case: dict[str, Any], folder: Path, checkout: Path) -> list[str]:
+    """The words that ask a checkout's ``noiseda adapt`` for a case; its settings are written to a file."""
     tree = merged(_TREE, {key: value for key, value in case.items() if key != "config"})
     words: list[str] = []
     if "config" in case:
-        words += ["--config", str(HERE / "configs" / f"{case['config']}.yaml")]
+        words += ["--config", str(checkout / "configs" / f"{case['config']}.yaml")]
         task = "derain" if "derain" in case["config"] else "deblur" if "deblur" in case["config"] else "denoise"
         tree = {**tree, "task": task, "restorer": {"network": "unet", "width": 8, "depth": 3}}
     path = folder / "settings.yaml"
@@ -147,7 +147,7 @@ def run(checkout: Path, folder: Path, wanted: dict[str, dict[str, Any]]) -> subp
     for name, case in wanted.items():
         place = folder / checkout_name(checkout) / name.replace(" ", "-")
         place.mkdir(parents=True)
-        words[name] = settings_of(case, place)
+        words[name] = settings_of(case, place, checkout.resolve())
     code = (
         "import importlib.util as u, json, pathlib, sys\n"
         f"spec = u.spec_from_file_location('same_runs', {str(Path(__file__).resolve())!r})\n"

@@ -37,7 +37,7 @@ HIGHEST = {
     "seeds": 2**63 - 1,
     "signal_images": 1_000_000,
     "size": 65_536,
-    "stem": 64,
+    "patch_size": 64,
     "threads": 4096,
     "width": 4096,
     "window": 1_000_000,
