@@ -132,8 +132,9 @@ def fingerprint(picture: Image.Image) -> NDArray[np.float64]:
     values = np.asarray(small, dtype=np.float64).ravel()
     down, right = (axis.ravel() / THUMBNAIL for axis in np.mgrid[:THUMBNAIL, :THUMBNAIL])
     smooth = np.stack([np.ones_like(down), down, right, down * right, down**2, right**2], axis=1)
-    rest = values - smooth @ np.linalg.lstsq(smooth, values, rcond=None)[0]
-    return rest / max(float(np.linalg.norm(rest)), 1e-9)
+    rest: NDArray[np.float64] = values - smooth @ np.linalg.lstsq(smooth, values, rcond=None)[0]
+    rest /= max(float(np.linalg.norm(rest)), 1e-9)
+    return rest
 
 
 def overlap(folder: Path, others: Sequence[Path]) -> Iterator[tuple[Path, Path, float]]:
