@@ -1,4 +1,4 @@
-"""The networks that can be had by name: our own U-Net, and those whose code comes with spandrel."""
+"""The networks that can be had by name: our own U-Nets, and those whose code comes with spandrel."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from noiseda.errors import UserError
 from noiseda.restoration.base import Restorer
+from noiseda.restoration.residual_unet import ResidualUNet
 from noiseda.restoration.spandrel_models import detect, require, theirs
 from noiseda.restoration.unet import UNet
 from noiseda.restorer_settings import SIZES, RestorerSettings
@@ -57,8 +58,8 @@ def build(settings: RestorerSettings) -> Restorer:
     settings.check()
     network = NETWORKS[settings.network]
     size = {name: getattr(settings, name) for name in SIZES[settings.network]}
-    if network.make is UNet:
-        return UNet(**size, channels=settings.channels)
+    if network.make in OWN:
+        return OWN[network.make](**size, channels=settings.channels)
     require(network.architecture)
     asked = ", ".join(f"--restorer.{name} {value}" for name, value in size.items())
     try:
@@ -158,6 +159,9 @@ def _mirnet2(width: int, blocks: Sequence[int], channels: int) -> nn.Module:
     return theirs("MIRNet2")(inp_channels=channels, out_channels=channels, n_feat=width, n_MRB=blocks[0])
 
 
+OWN: dict[Callable[..., nn.Module], type[UNet] | type[ResidualUNet]] = {UNet: UNet, ResidualUNet: ResidualUNet}
+"""The networks whose code is ours."""
+
 _UNSEEN = "as spandrel has it (its own was not seen)"
 _ACADEMIC = "Academic Public License (no commercial use)"
 _UNET = Network(UNet, "unet", "2406.18516", "MIT")
@@ -167,6 +171,7 @@ NETWORKS: dict[str, Network] = {
     "unet-large": _UNET,
     "unet-paper": _UNET,
     "unet-deep": _UNET,
+    "unet-residual": Network(ResidualUNet, "residual-unet", "(ours)", "MIT"),
     "dncnn": Network(_dncnn, "DnCNN", "1608.03981", "MIT"),
     "nafnet": Network(_nafnet, "NAFNet", "2204.04676", "MIT"),
     "swinir": Network(_swinir, "SwinIR", "2108.10257", "Apache-2.0", minimum=16),

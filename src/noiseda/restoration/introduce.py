@@ -1,4 +1,4 @@
-"""Our own U-Net as an architecture of spandrel, for programs that load networks with it."""
+"""Our own networks as architectures of spandrel, for programs that load networks with it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import importlib
 from typing import Any
 
 from noiseda.errors import UserError
+from noiseda.restoration.residual_unet import ResidualUNet
 from noiseda.restoration.spandrel_models import registry
 from noiseda.restoration.unet import UNet
+
+_NAMES: dict[type[UNet] | type[ResidualUNet], str] = {UNet: "U-Net", ResidualUNet: "residual U-Net"}
 
 
 def teach_spandrel() -> None:
@@ -20,21 +23,24 @@ def teach_spandrel() -> None:
     """
     known = registry()
     spandrel = importlib.import_module("spandrel")
-    if "noiseda-unet" not in known:
-        known.add(spandrel.ArchSupport.from_architecture(_architecture(spandrel)))
+    for own in _NAMES:
+        if f"noiseda-{own.architecture}" not in known:
+            known.add(spandrel.ArchSupport.from_architecture(_architecture(spandrel, own)))
 
 
-def _architecture(spandrel: Any) -> Any:  # noqa: ANN401 (spandrel's)
-    class NoisedaUNet(spandrel.Architecture[UNet]):  # type: ignore[misc]
+def _architecture(spandrel: Any, own: type[UNet] | type[ResidualUNet]) -> Any:  # noqa: ANN401 (spandrel's)
+    class Ours(spandrel.Architecture[own]):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__(
-                id="noiseda-unet", name="noiseda U-Net", detect=lambda state: UNet.detect(state) is not None
+                id=f"noiseda-{own.architecture}",
+                name=f"noiseda {_NAMES[own]}",
+                detect=lambda state: own.detect(state) is not None,
             )
 
         def load(self, state_dict: dict[str, Any]) -> Any:  # noqa: ANN401 (spandrel's)
-            network = UNet.detect(state_dict)
+            network = own.detect(state_dict)
             if network is None:
-                raise UserError("these weights are of no U-Net of noiseda")
+                raise UserError(f"these weights are of no {_NAMES[own]} of noiseda")
             return spandrel.ImageModelDescriptor(
                 network,
                 state_dict,
@@ -49,4 +55,4 @@ def _architecture(spandrel: Any) -> Any:  # noqa: ANN401 (spandrel's)
                 size_requirements=spandrel.SizeRequirements(multiple_of=network.multiple_of),
             )
 
-    return NoisedaUNet()
+    return Ours()

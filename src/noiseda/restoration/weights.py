@@ -22,12 +22,13 @@ from noiseda.restoration.catalogue import NETWORKS
 from noiseda.restoration.contents import Contents, contents, json_of, metadata_in
 from noiseda.restoration.found import check_shapes, find
 from noiseda.restoration.layout import laid_out
+from noiseda.restoration.residual_unet import ResidualUNet
 from noiseda.restoration.spandrel_models import detect, require
 from noiseda.restoration.stored import settle, shown
 from noiseda.restoration.unet import UNet
 from noiseda.storage import atomic
 
-ARCHITECTURES: dict[str, Callable[..., Restorer]] = {"unet": UNet.outline}
+ARCHITECTURES: dict[str, Callable[..., Restorer]] = {"unet": UNet.outline, "residual-unet": ResidualUNet.outline}
 """Our own networks: name in the file -> network without weights, from the file's ``arguments``. Those of others are
 detected from their weights."""
 

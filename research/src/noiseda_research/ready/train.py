@@ -1,0 +1,130 @@
+"""Train the ready weights: long, on freely licensed photographs, continued by the same command wherever it was stopped.
+
+    python -m noiseda_research.ready.train PHOTOGRAPHS OUT --network resunet --steps 60000
+    python -m noiseda_research.ready.train PHOTOGRAPHS COOLED --start OUT/snapshots/STEP.safetensors --steps 2000
+
+The first keeps its rate for four fifths of its steps (after a short rise), so that any of its snapshots can be gone on
+from; the second lets the rate fall to zero from such a snapshot, which is what makes weights ready.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import noiseda
+from noiseda.adaptation import Objective, Terms, Weights
+from noiseda.data.batches import Batch
+from noiseda.data.pooled import PooledBatches
+from noiseda.restoration import Restorer, build_restorer
+from noiseda.restorer_settings import RestorerSettings
+from noiseda_research.ready.mixture import Wide
+
+RISE = 500
+"""Steps in which the rate rises from nothing."""
+
+COOLDOWN = 0.2
+"""Share of a run from random weights in which the rate falls."""
+
+
+class Restoration(Objective[None]):
+    """Of each sample, its mean absolute error, divided by the root of the input's.
+
+    An absolute error alone learns most from the noisiest samples, PSNR as much from all; this lies between them.
+
+    Args:
+        restorer: the network to train.
+    """
+
+    def __init__(self, restorer: Restorer) -> None:
+        super().__init__()
+        self.restorer = restorer
+
+    def forward(self, batch: Batch, draws: None) -> Terms:
+        """Restore the batch."""
+        restored = self.restorer(batch.x_syn).float()
+        return Terms({"restoration": balanced(restored, batch.y_syn, batch.x_syn)}, restored.detach())
+
+    def weights(self, progress: float) -> Weights:
+        """The one error."""
+        return {"restoration": 1.0}
+
+
+def balanced(restored: Tensor, target: Tensor, degraded: Tensor) -> Tensor:
+    """The error of each sample; (B,). An input less than a step of 8 bits away from its target counts as one step."""
+    left, before = ((image - target).abs().flatten(1).mean(dim=1) for image in (restored, degraded))
+    return left / (before + 1 / 255).sqrt()
+
+
+def keeping(progress: float, rise: float) -> float:
+    """A rate that rises, stays, and falls at the end.
+
+    Args:
+        progress: share of the run that is done.
+        rise: share of it in which the rate rises.
+    """
+    return min(progress / rise + 0.002, 1.0, (1 - progress) / COOLDOWN)
+
+
+def falling(progress: float) -> float:
+    """A rate that falls along a line to zero, after a short rise for the sake of Adam's moments, which begin anew.
+
+    >>> [round(falling(progress), 3) for progress in (0.0, 0.05, 0.5, 0.75)]
+    [0.01, 0.51, 0.5, 0.25]
+    """
+    return min(10 * progress + 0.01, 1 - progress)
+
+
+def main(arguments: Sequence[str] | None = None) -> noiseda.Summary:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photographs", type=Path, help="what noiseda_research.ready.photographs made, its train/")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--network", default="resunet")
+    parser.add_argument("--width", type=int)
+    parser.add_argument("--blocks", type=int, nargs="+")
+    parser.add_argument("--start", type=Path, help="weights to start from, with a rate that falls from the first step")
+    parser.add_argument("--steps", type=int, default=60000)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--patch", type=int, default=64)
+    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--ema", type=float, default=0.999)
+    parser.add_argument("--keep", type=int, default=1000, help="steps between two snapshots")
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args(arguments)
+
+    torch.manual_seed(asked.seed)
+    model = (
+        noiseda.load(asked.start).train()
+        if asked.start
+        else build_restorer(RestorerSettings(network=asked.network, width=asked.width, blocks=asked.blocks))
+    )
+    schedule = falling if asked.start else partial(keeping, rise=RISE / asked.steps)
+
+    training = noiseda.TrainingSettings(
+        steps=asked.steps,
+        batch=asked.batch,
+        patch=asked.patch,
+        learning_rate=asked.rate,
+        ema_decay=asked.ema,
+        memory_format="channels_last",
+        precision="fp32",
+        checkpoint_every=500,
+        log_every=100,
+        picture_every=asked.steps,
+        snapshot_every=asked.keep,
+    )
+    clean = noiseda.photographs(asked.photographs, degradation=Wide(), cache=asked.out / "cache").synthetic
+    batches = PooledBatches(clean, Wide(), size=asked.batch, patch=asked.patch, seed=asked.seed)
+    return noiseda.fit(
+        model, Restoration(model), batches, out=asked.out, training=training, lr_schedule=schedule, seed=asked.seed
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""A U-Net of residual convolutions without normalisation: the most PSNR for a second of a CPU that we found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from noiseda.restoration.base import Restorer
+
+_USUAL: dict[str, object] = {"width": 24, "blocks": [1, 1, 1, 2, 1, 1, 1], "channels": 3, "fold": 1}
+_WIDEST, _MOST = 4096, 64  # channels of the first stage; blocks of a stage
+_FOLDS = (1, 2, 4)
+_FOLDED = {channels * fold**2: (channels, fold) for channels in (1, 3) for fold in _FOLDS}
+
+
+class ResidualUNet(Restorer):
+    """U-Net of residual blocks that predicts what to add to the degraded image.
+
+    A block is two 3x3 convolutions with a ReLU between them, added to its input; nothing is normalised. Convolutions of
+    stride 2 lead down and up, and what comes up is added to the stage of the same size. The second convolution of each
+    block and the last of all start at zero, so that an untrained network returns its input, and every block begins as
+    nothing. With a fold, squares of pixels become channels before the first convolution, and pixels again after the
+    last: fewer places, and nothing is lost.
+
+    Blocks are those of EDSR (Lim et al. 2017) and DRUNet (Zhang et al. 2021), which have no normalisation either; the
+    folding is FFDNet's (Zhang et al. 2018).
+
+    Args:
+        width: channels of the first stage; stage s has width * 2**s.
+        blocks: blocks of each stage, in the order in which they run: down, the deepest, up. An odd number of them.
+        channels: 1 (grey) or 3 (RGB).
+        fold: side of those squares in pixels: 1 (none), 2 or 4.
+
+    Raises:
+        ValueError: the number of stages is even, or a number is out of range.
+
+    Attributes:
+        recompute: whether the backward pass computes the inside of the stages anew, to save memory.
+    """
+
+    recompute = False
+    architecture = "residual-unet"
+
+    def __init__(
+        self, *, width: int = 24, blocks: Sequence[int] = (1, 1, 1, 2, 1, 1, 1), channels: int = 3, fold: int = 1
+    ) -> None:
+        super().__init__()
+        _check(width, blocks, channels, fold)
+        self.channels, self.fold = channels, fold
+        self.arguments = {"width": width, "blocks": list(blocks), "channels": channels, "fold": fold}
+        depth = len(blocks) // 2 + 1
+        self.multiple_of = fold * 2 ** (depth - 1)
+        widths = [width * 2**stage for stage in range(depth)]
+        self.intro = nn.Conv2d(channels * fold**2, width, 3, padding=1)
+        self.down = nn.ModuleList(_stage(a, count) for a, count in zip(widths, blocks, strict=False))
+        self.shrink = nn.ModuleList(nn.Conv2d(a, 2 * a, 2, stride=2) for a in widths[:-1])
+        upward = widths[-2::-1]  # deepest first
+        self.grow = nn.ModuleList(nn.ConvTranspose2d(2 * a, a, 2, stride=2) for a in upward)
+        self.up = nn.ModuleList(_stage(a, count) for a, count in zip(upward, blocks[depth:], strict=True))
+        self.head = nn.Conv2d(width, channels * fold**2, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    @classmethod
+    def outline(cls, arguments: Mapping[str, object]) -> ResidualUNet:
+        """The network without memory for its weights, and without random draws.
+
+        Args:
+            arguments: those of the constructor.
+
+        Raises:
+            ValueError: One is of another kind or out of range.
+        """
+        asked = dict(_USUAL)
+        for name, value in arguments.items():
+            if name not in asked:
+                raise ValueError(f"it has no argument {name[:40]!r}")
+            asked[name] = value
+        _check(*(asked[name] for name in ("width", "blocks", "channels", "fold")))
+        with torch.device("meta"):
+            return cls(**asked)  # type: ignore[arg-type]
+
+    @classmethod
+    def detect(cls, state: Mapping[str, Tensor]) -> ResidualUNet | None:
+        """The network that some weights are of; None where they are not those of such a U-Net.
+
+        >>> ResidualUNet.detect(ResidualUNet(width=4, blocks=(1, 2, 1), channels=1).state_dict()).arguments
+        {'width': 4, 'blocks': [1, 2, 1], 'channels': 1, 'fold': 1}
+        """
+        first = state.get("intro.weight")
+        if first is None or first.ndim != 4 or first.shape[1] not in _FOLDED or "head.weight" not in state:
+            return None
+        channels, fold = _FOLDED[first.shape[1]]
+        places = {tuple(name.split(".")[:3]) for name in state if name.startswith(("down.", "up."))}
+        counts = {
+            way: [sum(place[:2] == (way, str(stage)) for place in places) for stage in range(len(places))]
+            for way in ("down", "up")
+        }
+        blocks = [count for way in ("down", "up") for count in counts[way] if count]
+        try:
+            found = cls.outline({"width": first.shape[0], "blocks": blocks, "channels": channels, "fold": fold})
+        except ValueError:
+            return None
+        shapes = {name: weight.shape for name, weight in state.items()}
+        if shapes != {name: weight.shape for name, weight in found.state_dict().items()}:
+            return None
+        found.load_state_dict(state, assign=True)
+        return found
+
+    @property
+    def features(self) -> nn.Module:
+        """The deepest stage; (B, width * 2**(depth - 1), H / stride, W / stride)."""
+        return self.down[-1]
+
+    def restore(self, images: Tensor) -> Tensor:
+        """Restore images whose sides are multiples of ``stride``; (B, C, H, W) -> the same."""
+        x = self.intro(F.pixel_unshuffle(images, self.fold))
+        skips: list[Tensor] = []
+        for shrink, stage in zip(self.shrink, self.down, strict=False):
+            skips.append(self._run(stage, x))
+            x = shrink(skips[-1])
+        x = self._run(self.down[-1], x)
+        for grow, stage in zip(self.grow, self.up, strict=True):
+            x = self._run(stage, grow(x) + skips.pop())
+        return images + F.pixel_shuffle(self.head(x), self.fold)
+
+    def _run(self, stage: nn.Module, x: Tensor) -> Tensor:
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(stage, x, use_reentrant=False)  # type: ignore[no-any-return]
+        return stage(x)  # type: ignore[no-any-return]
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with a ReLU between them, added to what comes in; (B, K, h, w) -> the same.
+
+    Args:
+        width: channels.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.kaiming_normal_(self.first.weight, nonlinearity="relu")
+        for tensor in (self.first.bias, self.second.weight, self.second.bias):
+            nn.init.zeros_(tensor)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add what the convolutions make of it."""
+        return x + self.second(F.relu(self.first(x)))  # type: ignore[no-any-return]
+
+
+def _stage(width: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
+
+
+def _check(width: object, blocks: object, channels: object, fold: object) -> None:
+    """Check the sizes of a network, which a damaged file may have made anything.
+
+    Raises:
+        ValueError: One is of another kind or out of range.
+    """
+    if type(width) is not int or not 1 <= width <= _WIDEST:
+        raise ValueError(f"width must be a whole number from 1 to {_WIDEST}, not {str(width)[:40]}")
+    counts = list(blocks) if isinstance(blocks, Sequence) and not isinstance(blocks, str) else []
+    if len(counts) % 2 == 0 or len(counts) > 15 or any(type(one) is not int or not 1 <= one <= _MOST for one in counts):
+        raise ValueError(f"blocks must be 1, 3, ... 15 whole numbers from 1 to {_MOST}, not {str(blocks)[:40]}")
+    if type(channels) is not int or channels not in (1, 3):
+        raise ValueError(f"channels must be 1 or 3, not {str(channels)[:40]}")
+    if type(fold) is not int or fold not in _FOLDS:
+        raise ValueError(f"fold must be 1, 2 or 4, not {str(fold)[:40]}")
