@@ -78,9 +78,9 @@ def resolved(asked: AdaptSettings) -> tuple[Plan, Found, Accelerator]:
     Raises:
         UserError: as :func:`adapt`.
     """
-    draft = check(asked)
-    accelerator = accelerator_of(draft.training)
-    found = look_at(asked, draft, accelerator)
+    check(asked)
+    accelerator = accelerator_of(asked.training)
+    found = look_at(asked, accelerator)
     plan = resolve(asked, Evidence(found.like))
     if accelerator.is_main_process:
         write_settings(plan.settings, plan.settings.out / "plan.yaml")
@@ -111,40 +111,34 @@ class Found:
     others: list[str]
 
 
-def check(asked: AdaptSettings) -> AdaptSettings:
+def check(asked: AdaptSettings) -> None:
     """Check settings before any image is read.
-
-    Returns:
-        The settings as far as they can be settled without the images.
 
     Raises:
         UserError: where they cannot be meant, or the machine has no room.
     """
     asked.check()
-    draft = resolve(asked).settings
-    check_room(draft)
-    check_baseline(draft)
-    check_start(draft.restorer)
-    return draft
+    check_room(asked)
+    check_baseline(asked)
+    check_start(asked.restorer)
 
 
-def look_at(asked: AdaptSettings, draft: AdaptSettings, accelerator: Accelerator) -> Found:
+def look_at(asked: AdaptSettings, accelerator: Accelerator) -> Found:
     """List and decode the images, and find out what the real ones went through.
 
     Args:
         asked: the settings, which are written to the run's folder.
-        draft: the same, settled as far as they can be.
         accelerator: the engine; its first process goes first.
     """
-    groups = list_images(draft)
-    others = list_others(draft, groups)
+    groups = list_images(asked)
+    others = list_others(asked, groups)
     with main_first(accelerator):
         if accelerator.is_main_process:
             claim_run_directory(asked, accelerator.num_processes)
-        cache = draft.cache or draft.out / "cache"
-        deep = depth(draft, groups)
-        domains, skipped, like = load_domains(draft, groups, cache, deep)
-        validation, unread = load_validation(draft, groups.get("validation", []), deep.white)
+        cache = asked.cache or asked.out / "cache"
+        deep = depth(asked, groups)
+        domains, skipped, like = load_domains(asked, groups, cache, deep)
+        validation, unread = load_validation(asked, groups.get("validation", []), deep.white)
     skipped += unread
     return Found(without(groups, skipped), domains, skipped, validation, like, deep, others)
 

@@ -87,6 +87,7 @@ def check_start(settings: RestorerSettings) -> None:
     Raises:
         UserError: when it cannot be built; when a file cannot be read, or holds another network.
     """
+    settings = settings.settled()
     if settings.origin is not None or not settings.network.startswith("unet"):
         with torch.random.fork_rng(devices=[]):
             freeze(start_of(settings), settings.freeze)
