@@ -123,3 +123,11 @@ def test_no_bare_except_and_no_stub():
             if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Name | ast.Call):
                 raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
                 assert getattr(raised, "id", "") != "NotImplementedError", f"{path}:{node.lineno}"
+
+
+def test_no_test_patches_a_private_name_of_ours():
+    """What a test needs to put in, an argument or a public name takes."""
+    folders = [ROOT / "tests", ROOT / "research" / "tests"]
+    patched = re.compile(r"monkeypatch\.setattr\(\s*(?:\"noiseda[\w.]*\._\w|\w+,\s*\"_[a-z])")
+    found = [path.name for folder in folders for path in folder.rglob("*.py") if patched.search(path.read_text())]
+    assert found == []

@@ -417,7 +417,7 @@ def test_a_full_disk_is_named_and_nothing_is_left(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     if during == "download":
-        monkeypatch.setattr(download, "_pieces", full)
+        monkeypatch.setattr(download, "pieces_of", full)
         shards = find_shards(tmp_path / "packed")
         assert shards is not None
         shards = replace(shards, location=Url(server.url))

@@ -69,11 +69,11 @@ def test_a_translation_is_kept_and_made_once_for_each_network(weights, translate
     changed = kept.with_name("changed.safetensors")
     arguments = {"width": 4, "depth": 3, "channels": 3}
     save_weights(changed, other.state_dict(), architecture="unet", arguments=arguments, task="denoise")
-    assert onnx_runtime._cached(changed) != onnx_runtime._cached(weights) == kept
+    assert onnx_runtime.translation_of(changed) != onnx_runtime._cached(weights) == kept
 
 
 def test_a_damaged_translation_is_made_anew(weights, translated, cache, caplog, monkeypatch):
-    kept = onnx_runtime._cached(weights)
+    kept = onnx_runtime.translation_of(weights)
     whole = kept.read_bytes()
     monkeypatch.setattr(onnx_runtime, "to_onnx", lambda model: whole)
     kept.write_bytes(whole[:100])
@@ -87,8 +87,8 @@ def test_a_translation_that_differs_is_refused(weights, translated, monkeypatch)
     model = load(weights)
     with torch.no_grad():
         model.head.bias += 0.25  # what the cache holds is now another network
-    graph = onnx_runtime._cached(weights).read_bytes()
-    monkeypatch.setattr(onnx_runtime, "_cached", lambda weights: weights.with_name("none.onnx"))
+    graph = onnx_runtime.translation_of(weights).read_bytes()
+    monkeypatch.setattr(onnx_runtime, "translation_of", lambda weights: weights.with_name("none.onnx"))
     monkeypatch.setattr(onnx_runtime, "to_onnx", lambda model: graph)
     with pytest.raises(UserError, match=r"--backend onnxruntime this network differs from itself by 0\.25"):
         prepare(model, weights, "onnxruntime", **JOB)
@@ -108,7 +108,7 @@ class Stubborn(Restorer):
 
 
 def test_a_network_that_cannot_be_translated_stays_with_torch_unless_asked_for(weights, cache, caplog, monkeypatch):
-    monkeypatch.setattr(onnx_runtime, "_cached", lambda weights: weights.with_name("none.onnx"))
+    monkeypatch.setattr(onnx_runtime, "translation_of", lambda weights: weights.with_name("none.onnx"))
     monkeypatch.setattr(backends, "in_bf16", lambda precision, device: False)
     model = Stubborn()
     with pytest.raises(UserError, match="cannot be translated for --backend onnxruntime"):

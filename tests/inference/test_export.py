@@ -128,7 +128,7 @@ def test_half_precision_is_half_the_size_and_within_a_step_of_8_bits(files, tmp_
 
 
 def test_a_file_that_computes_something_else_is_not_kept(files, tmp_path, monkeypatch):
-    whole = exporting._to_onnx
+    whole = exporting.to_onnx
 
     def wrong(model, size):
         with torch.no_grad():
@@ -138,7 +138,7 @@ def test_a_file_that_computes_something_else_is_not_kept(files, tmp_path, monkey
             model.network.model[0].bias.sub_(0.01)
         return made
 
-    monkeypatch.setattr(exporting, "_to_onnx", wrong)
+    monkeypatch.setattr(exporting, "to_onnx", wrong)
     with pytest.raises(UserError, match=r"--format onnx cannot have this network.*from torch by .*more than 0\.0001"):
         export(files["dncnn"], format="onnx", out=tmp_path / "new", size=(32, 32))
     assert not (tmp_path / "new").exists()

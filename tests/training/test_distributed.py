@@ -32,8 +32,8 @@ class Process:
 
 def test_one_goes_first_then_one_of_each_other_machine_and_all_leave_together(monkeypatch: pytest.MonkeyPatch) -> None:
     store, happened = torch.distributed.HashStore(), []
-    monkeypatch.setattr(distributed, "_store", lambda: store)
-    monkeypatch.setattr(distributed, "_numbers", iter([7] * 4))
+    monkeypatch.setattr(distributed, "common_store", lambda: store)
+    monkeypatch.setattr(distributed, "NUMBERS", iter([7] * 4))
     monkeypatch.setattr(distributed, "_PAUSE", 0.005)
 
     def work(rank: int) -> None:

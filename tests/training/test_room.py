@@ -15,12 +15,12 @@ from noiseda.restorer_settings import SIZES
 from noiseda.strategies import StrategyName
 from noiseda.training import resolve, room
 
-MEMORY = room._memory
+MEMORY = room.memory_of
 
 
 @pytest.fixture(autouse=True)
 def _sixteen_gigabytes(monkeypatch):
-    monkeypatch.setattr(room, "_memory", lambda device: (16e9, "this machine"))
+    monkeypatch.setattr(room, "memory_of", lambda device: (16e9, "this machine"))
 
 
 @pytest.mark.parametrize(

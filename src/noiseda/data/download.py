@@ -50,7 +50,7 @@ def download_text(url: str, *, of: str) -> bytes:
 
     name = url.partition("?")[0].rpartition("/")[2]
     try:
-        return b"".join(_pieces(url, most=LARGEST_INDEX, seconds=INDEX_SECONDS))
+        return b"".join(pieces_of(url, most=LARGEST_INDEX, seconds=INDEX_SECONDS))
     except requests.RequestException as error:
         if error.response is not None and error.response.status_code == 404:
             raise UserError(
@@ -85,7 +85,7 @@ def download(url: str, name: str, sha256: str, folder: Path, stop: threading.Eve
 
     def fetch(url: str, path: str, _: object) -> None:
         with Path(path).open("wb") as file:
-            for piece in _pieces(url, most=size, stop=stop):
+            for piece in pieces_of(url, most=size, stop=stop):
                 file.write(piece)
 
     pooch.get_logger().setLevel("ERROR")
@@ -104,7 +104,7 @@ class TooMuch(Exception):  # noqa: N818 (what a server sends, not what it should
     """What a server sends is larger, slower or otherwise packed than it may be; the message says which."""
 
 
-def _pieces(url: str, *, most: int, seconds: float = math.inf, stop: threading.Event = NEVER) -> Iterator[bytes]:
+def pieces_of(url: str, *, most: int, seconds: float = math.inf, stop: threading.Event = NEVER) -> Iterator[bytes]:
     """The content of an address as it arrives.
 
     Args:

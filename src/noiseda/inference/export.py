@@ -194,7 +194,7 @@ def _graph(
     model: Restorer, format: Target, size: tuple[int, int] | None, half: bool
 ) -> tuple[bytes, tuple[int, int] | None]:
     """The network as a graph, for any size where that is asked for and holds up, and the size it takes."""
-    make = _to_onnx if format == "onnx" else _to_pt2
+    make = to_onnx if format == "onnx" else _to_pt2
     reader = _onnx if format == "onnx" else _pt2
     if size is None and not model.square:
         try:
@@ -219,7 +219,8 @@ def _program(model: Restorer, size: tuple[int, int] | None) -> tuple[nn.Module, 
     return Whole(model.eval(), size).eval(), images, None if size else {"images": {2: vary, 3: vary}}
 
 
-def _to_onnx(model: Restorer, size: tuple[int, int] | None) -> bytes:
+def to_onnx(model: Restorer, size: tuple[int, int] | None) -> bytes:
+    """A network as an ONNX file, for one size of images or, with None, for any."""
     whole, images, vary = _program(model, size)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")

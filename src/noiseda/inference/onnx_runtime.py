@@ -60,7 +60,7 @@ def with_onnxruntime(model: Restorer, weights: Path) -> OnnxRestorer:
     Raises:
         UserError: where the network cannot be translated, or comes out different.
     """
-    cached = _cached(weights)
+    cached = translation_of(weights)
     if cached.is_file():
         try:
             return _checked(OnnxRestorer(cached.read_bytes(), model), model)
@@ -132,7 +132,8 @@ def _checked(found: OnnxRestorer, expected: Restorer) -> OnnxRestorer:
     return found
 
 
-def _cached(weights: Path) -> Path:
+def translation_of(weights: Path) -> Path:
+    """Where the translation of a weights file to ONNX is kept."""
     digest = hashlib.sha256(weights.read_bytes())
     digest.update(f"noiseda {version('noiseda')}, torch {torch.__version__}, onnx {version('onnx')}".encode())
     return Path(pooch.os_cache("noiseda")) / "onnx" / f"{digest.hexdigest()[:32]}.onnx"

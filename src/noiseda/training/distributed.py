@@ -17,7 +17,7 @@ from noiseda.errors import UserError
 if TYPE_CHECKING:  # not every build of torch has it
     from torch._C._distributed_c10d import Store
 
-_numbers = itertools.count()
+NUMBERS = itertools.count()
 _PAUSE = 0.1  # seconds between two looks
 
 
@@ -31,10 +31,10 @@ def main_first(accelerator: Accelerator) -> Iterator[None]:
     if accelerator.num_processes == 1:
         yield
         return
-    store = _store()
+    store = common_store()
     mine = accelerator.process_index
     host = mine - accelerator.local_process_index  # the first process of this machine
-    number = next(_numbers)
+    number = next(NUMBERS)
     if mine != 0:
         _wait(store, f"noiseda {number} ready {0 if mine == host else host}", 1)
     yield
@@ -100,7 +100,7 @@ def check_same(accelerator: Accelerator, out: Path, *, files: str, done: int) ->
         )
 
 
-def _store() -> Store:
+def common_store() -> Store:
     """The key-value store through which the processes found one another; torch has no public name for it."""
     return torch.distributed.distributed_c10d._get_default_store()
 

@@ -43,7 +43,7 @@ def check_room(settings: AdaptSettings) -> None:
         UserError: naming what is needed and what there is, in GB of 1e9 bytes.
     """
     settings = resolve(settings).settings
-    there, place = _memory(settings.training.device)
+    there, place = memory_of(settings.training.device)
     training, restorer = settings.training, settings.restorer
     pixels = training.batch * training.patch**2
     maps = _IMAGES * restorer.channels + (restorer.width or 0)
@@ -116,7 +116,7 @@ class _Ranges(TorchFunctionMode):
         return func(*args, **{**(kwargs or {}), **more})
 
 
-def _memory(device: str) -> tuple[float, str]:
+def memory_of(device: str) -> tuple[float, str]:
     """Bytes that a run can have at most, and whose they are."""
     if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
         with suppress(RuntimeError, AssertionError):
