@@ -70,6 +70,19 @@ def flag_by_todays_name(word: str) -> str:
     return word if today is None else f"--{today}{equals}{value}"
 
 
+def optimizer_by_todays_names(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The state of an optimiser whose groups have a ``base_lr``, which was a ``peak``.
+
+    >>> optimizer_by_todays_names({"state": {}, "param_groups": [{"peak": 0.1}]})
+    {'state': {}, 'param_groups': [{'base_lr': 0.1}]}
+    """
+    groups = [
+        {("base_lr" if name == "peak" else name): value for name, value in group.items()}
+        for group in state["param_groups"]
+    ]
+    return {**state, "param_groups": groups}
+
+
 def renamed(state: Mapping[str, Value], wanted: Iterable[str]) -> dict[str, Value]:
     """A state by today's names.
 

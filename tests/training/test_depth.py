@@ -101,5 +101,5 @@ def test_a_later_run_takes_weights_that_have_a_white_level(dark: Path) -> None:
 
 @pytest.mark.parametrize("value", [0, -1, 65536])
 def test_a_white_level_that_no_file_has_is_refused(dark: Path, value: int) -> None:
-    with pytest.raises(UserError, match=r"--white_level must be a whole number from 1 to 65535"):
+    with pytest.raises(UserError, match=r"--white_level must be at least 1 and at most 65535"):
         adapt(grey(dark, white_level=value))

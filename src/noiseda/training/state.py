@@ -18,7 +18,7 @@ from noiseda.data.batches import Batches
 from noiseda.data.cache import Skipped
 from noiseda.data.depth import EIGHT_BITS, Depth
 from noiseda.errors import Interrupted, UserError
-from noiseda.old_names import renamed
+from noiseda.old_names import optimizer_by_todays_names, renamed
 from noiseda.training import checkpoints
 from noiseda.training.build import Listed
 from noiseda.training.divergence import WITHIN, BlowUp
@@ -100,7 +100,7 @@ def resume(run: Run) -> None:
     try:
         load_module(run.objective, renamed(state["strategy"], run.objective.state_dict()))
         run.average.network.load_state_dict(state["average"])
-        load_optimizer(run.optimizer, state["optimizer"])
+        load_optimizer(run.optimizer, optimizer_by_todays_names(state["optimizer"]))
         run.done, run.seconds, run.best = state["step"], state["seconds"], state["best"]
         if "watch" in state:
             run.watch.load_state_dict(state["watch"])
