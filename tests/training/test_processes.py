@@ -119,7 +119,7 @@ def run_of(where: Path, name: str, hinge: str = "at-times", **changes: Any) -> A
 
 
 @pytest.fixture(scope="module")
-def restore_jointly(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Runs of two processes, whole and in parts, sharded and not; beside them those of one process with all samples."""
     where = tmp_path_factory.mktemp("together")
     folder(where / "clean")
