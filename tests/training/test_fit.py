@@ -42,6 +42,59 @@ def test_pairs_choose_the_weights(tmp_path):
     assert any(not torch.equal(chosen[name], without[name]) for name in chosen)
 
 
+class Own(noiseda.Restorer):
+    channels, multiple_of = 3, 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Conv2d(3, 3, 3, padding=1)
+
+    def restore(self, images: torch.Tensor) -> torch.Tensor:
+        return images + self.layer(images)
+
+
+class Narrow(Own):
+    def restore(self, images: torch.Tensor) -> torch.Tensor:
+        return super().restore(images)[:, :1]
+
+
+class Lost(noiseda.SyntheticOnly):
+    def __init__(self, network: noiseda.Restorer) -> None:
+        torch.nn.Module.__init__(self)
+        self.network = network
+
+
+def test_pairs_choose_the_weights_of_a_network_of_ones_own(tmp_path):
+    torch.manual_seed(0)
+    model = Own()
+    training = noiseda.TrainingSettings(steps=4, batch=2, patch=16, validate_every=2, precision="fp32", device="cpu")
+    summary = noiseda.fit(
+        model, noiseda.SyntheticOnly(model), draw, out=tmp_path / "out", training=training, validation=PAIRS
+    )
+    Own().load_state_dict(load_file(summary.weights))
+    assert summary.validation is not None
+    with pytest.raises(UserError, match="load_state_dict"):
+        noiseda.load(summary.weights)
+
+
+@pytest.mark.parametrize(
+    ("make", "objective", "training", "said"),
+    [
+        (Narrow, noiseda.SyntheticOnly, {}, r"the network Narrow turned \(1, 3, 16, 16\) into \(1, 1, 16, 16\)"),
+        (lambda: torch.nn.Conv2d(3, 3, 1), noiseda.SyntheticOnly, {}, "model must be a noiseda.Restorer, not Conv2d"),
+        (Own, Lost, {}, "must keep the network it trains as self.restorer"),
+        (Own, noiseda.SyntheticOnly, {"steps": 0}, "--steps must be greater than 0, not 0"),
+        (Own, noiseda.SyntheticOnly, None, "training must be a noiseda.TrainingSettings, not dict"),
+    ],
+)
+def test_parts_that_cannot_be_trained_are_refused_before_the_first_step(tmp_path, make, objective, training, said):
+    model = make()
+    settings = {"steps": 2} if training is None else noiseda.TrainingSettings(device="cpu", **training)
+    with pytest.raises(UserError, match=said):
+        noiseda.fit(model, objective(model), draw, out=tmp_path / "out", training=settings)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("pairs", "said"),
     [

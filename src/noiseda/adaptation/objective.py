@@ -155,6 +155,8 @@ def _total(values: dict[str, Tensor], weights: Weights) -> Tensor:
         if isinstance(weight, Sum):
             values[name] = _total(values, weight.parts)
             weight = weight.weight
+        if name not in values:
+            raise KeyError(f"{name} has a weight, and was not measured: forward returned {', '.join(values)}")
         value = values[name] if weight == 1.0 else weight * values[name]
         total = value if total is None else total + value
     if total is None:

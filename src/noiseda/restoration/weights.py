@@ -183,6 +183,11 @@ def _in_its_range(restorer: Restorer, held: Contents) -> Restorer:
 
 def _foreign(held: Contents, name: str) -> Restorer:
     """A network of another's code in a file of ours."""
+    if not name:
+        raise WeightsError(
+            f"{held.path} holds a network of somebody's own, which noiseda cannot rebuild: make it in Python, and give "
+            "it these weights with load_state_dict (safetensors.torch.load_file reads them)"
+        )
     if name not in {network.architecture for network in NETWORKS.values()}:
         known = ", ".join(dict.fromkeys(network.architecture for network in NETWORKS.values()))
         raise WeightsError(f"{held.path} holds the unknown architecture {shown(name)!r}; known: {known}")

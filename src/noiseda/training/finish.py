@@ -13,7 +13,7 @@ from noiseda.assessment.verdict import Verdict, judge
 from noiseda.errors import UserError
 from noiseda.precision import FULL
 from noiseda.restoration import Restorer, save_weights
-from noiseda.restoration.as_trained import load_as_trained
+from noiseda.restoration.as_trained import like, load_as_trained
 from noiseda.storage import atomic
 from noiseda.tasks import TASKS
 from noiseda.training.build import files_of, pairs_of
@@ -82,8 +82,9 @@ def finish(run: Run) -> Summary:
     kept = verdict = None
     if run.accelerator.is_main_process:
         best = run.out / "best.safetensors"
-        network = run.average.network if run.best is None else load_as_trained(best).to(run.accelerator.device)
+        network = run.average.network
         assert isinstance(network, Restorer)
+        network = network if run.best is None else like(network, best).to(run.accelerator.device)
         network, kept = _keep(run, network)
         if run.best is None or (kept and kept.share < 1):
             write_weights(run, weights, network)

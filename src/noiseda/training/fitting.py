@@ -16,9 +16,11 @@ from noiseda.config import TrainingSettings
 from noiseda.data.batches import Batches, DomainBatches, Domains
 from noiseda.data.drawn import DrawnBatches, Sample
 from noiseda.errors import UserError
+from noiseda.limits import check_limits
+from noiseda.numbers import check_numbers
 from noiseda.precision import memory_format, to_memory_format
 from noiseda.restoration import Restorer
-from noiseda.restoration.as_trained import check_keeps_size, load_as_trained
+from noiseda.restoration.as_trained import check_keeps_size, check_shape, load_as_trained
 from noiseda.training.build import build_optimizer, files_of
 from noiseda.training.distributed import check_same, losing_peers
 from noiseda.training.ema import MovingAverage
@@ -130,11 +132,10 @@ def begin(
         ValueError: as :func:`fit`.
         UserError: as :func:`fit`.
     """
-    if objective.restorer is not model:
-        raise ValueError("the objective trains another network: build it around the model that is handed in")
-    check_keeps_size(model, f"the network {type(model).__name__}")
     training, out = training or TrainingSettings(), Path(out)
+    check_parts(model, objective, training)
     if case is None:
+        check_shape(model, f"the network {type(model).__name__}")
         case = Case(task, type(objective).__name__)
         claim_objects(out, {"objective": case.strategy, "seed": seed, "training": training})
     schedule = lr_schedule or LR_SCHEDULES["cosine" if training.lr_schedule == "auto" else training.lr_schedule]
@@ -159,6 +160,27 @@ def begin(
         run.tried = with_estimate(tried, case.plan.settings, files_of(case.groups, "real"), earlier)
     check_same(accelerator, out, files=case.files, done=run.done)
     return run
+
+
+def check_parts(model: object, objective: object, training: object) -> None:
+    """Check that what was handed in can be trained.
+
+    Raises:
+        ValueError: the objective trains another network.
+        UserError: an object of another kind, a number out of its limits, a network that enlarges images.
+    """
+    wanted = (("model", model, Restorer), ("objective", objective, Objective), ("training", training, TrainingSettings))
+    for name, given, kind in wanted:
+        if not isinstance(given, kind):
+            raise UserError(f"{name} must be a noiseda.{kind.__name__}, not {type(given).__name__}")
+    assert isinstance(model, Restorer)
+    if getattr(objective, "restorer", None) is None:
+        raise UserError(f"the objective {type(objective).__name__} must keep the network it trains as self.restorer")
+    if objective.restorer is not model:  # type: ignore[attr-defined]
+        raise ValueError("the objective trains another network: build it around the model that is handed in")
+    check_numbers(training)
+    check_limits(training)
+    check_keeps_size(model, f"the network {type(model).__name__}")
 
 
 def trial_on(pairs: Pairs) -> Trial:
