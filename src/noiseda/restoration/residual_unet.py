@@ -1,4 +1,4 @@
-"""A U-Net of residual convolutions without normalisation: the most PSNR for a second of a CPU that we found."""
+"""A U-Net of residual convolutions without normalisation: of what was tried, it learnt most in two minutes of a core."""
 
 from __future__ import annotations
 
