@@ -1,4 +1,4 @@
-"""A U-Net of residual convolutions without normalisation: of what was tried, it learnt most in two minutes of a core."""
+"""A U-Net of residual convolutions without normalisation: of those tried, it learnt most in two minutes of a CPU."""
 
 from __future__ import annotations
 
