@@ -1,4 +1,4 @@
-"""A U-Net of residual convolutions without normalisation: the most PSNR for a second of a CPU that we found."""
+"""A U-Net of residual convolutions without normalisation: of those tried, it learnt most in two minutes of a CPU."""
 
 from __future__ import annotations
 
