@@ -1,17 +1,25 @@
 """Photographs for training and testing: degradations of clean ones, folders of pairs, and their check."""
 
 from noiseda.data.batches import DomainBatches, generator
+from noiseda.data.camera import Camera, compress
 from noiseda.data.degradations import DEGRADATIONS, degradation
 from noiseda.data.depth import depth_of
 from noiseda.data.folders import paired_folder, spread
-from noiseda.data.noise import White
+from noiseda.data.noise import Shot, White
+from noiseda.data.phone import Phone
+from noiseda.data.pooled import PooledBatches
 from noiseda.data.rain import Drops
 
 __all__ = [
     "DEGRADATIONS",
+    "Camera",
     "DomainBatches",
     "Drops",
+    "Phone",
+    "PooledBatches",
+    "Shot",
     "White",
+    "compress",
     "degradation",
     "depth_of",
     "generator",

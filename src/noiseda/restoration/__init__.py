@@ -3,10 +3,12 @@
 from noiseda.restoration.base import Restorer
 from noiseda.restoration.catalogue import build as build_restorer
 from noiseda.restoration.introduce import teach_spandrel
+from noiseda.restoration.residual_unet import ResidualUNet
 from noiseda.restoration.unet import UNet
 from noiseda.restoration.weights import load, read_metadata, save_weights, task_of
 
 __all__ = [
+    "ResidualUNet",
     "Restorer",
     "UNet",
     "build_restorer",

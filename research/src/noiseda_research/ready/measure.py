@@ -20,11 +20,9 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from noiseda import load, read_image
-from noiseda.data import paired_folder
-from noiseda.data.batches import generator
+from noiseda import find_images, load, read_image
+from noiseda.data import generator, paired_folder
 from noiseda.evaluation import PROTOCOLS
-from noiseda.images import find_images
 from noiseda_research.comparison.scores import restore_whole
 
 REAL = {"polyu": "denoising/polyu/test", "sidd": "denoising/sidd-small/test"}

@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from noiseda.data.camera import Camera, compress
-from noiseda.data.degradations import Degradation
-from noiseda.data.noise import Shot, White
-from noiseda.data.phone import Phone
+from noiseda import Degradation
+from noiseda.data import Camera, Phone, Shot, White, compress
 from noiseda.data.sampling import integer, uniform
 
 

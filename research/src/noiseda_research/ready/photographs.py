@@ -27,8 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from noiseda.errors import UserError
-from noiseda.images import find_images
+from noiseda import UserError, find_images
 
 TABLE = Path(__file__).with_name("photographs.tsv")
 SIDES = (1200, 840, 560)

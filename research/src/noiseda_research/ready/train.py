@@ -18,11 +18,9 @@ import torch
 from torch import Tensor
 
 import noiseda
-from noiseda.adaptation import Objective, Terms, Weights
-from noiseda.data.batches import Batch
-from noiseda.data.pooled import PooledBatches
-from noiseda.restoration import Restorer, build_restorer
-from noiseda.restorer_settings import RestorerSettings
+from noiseda import Batch, Objective, Restorer, RestorerSettings, Terms, Weights
+from noiseda.data import PooledBatches
+from noiseda.restoration import build_restorer
 from noiseda_research.ready.mixture import Wide
 
 RISE = 500

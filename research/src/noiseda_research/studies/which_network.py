@@ -16,11 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from noiseda import UNet, charbonnier, photographs
-from noiseda.data.batches import generator
-from noiseda.restoration import build_restorer
-from noiseda.restoration.residual_unet import ResidualUNet
-from noiseda.restorer_settings import RestorerSettings
+from noiseda import RestorerSettings, UNet, charbonnier, photographs
+from noiseda.data import generator
+from noiseda.restoration import ResidualUNet, build_restorer
 from noiseda_research.ready.mixture import Wide
 from noiseda_research.ready.train import balanced
 
