@@ -131,3 +131,11 @@ def test_no_test_patches_a_private_name_of_ours():
     patched = re.compile(r"monkeypatch\.setattr\(\s*(?:\"noiseda[\w.]*\._\w|\w+,\s*\"_[a-z])")
     found = [path.name for folder in folders for path in folder.rglob("*.py") if patched.search(path.read_text())]
     assert found == []
+
+
+def test_every_public_name_is_there_for_who_only_reads_the_source():
+    """Type checkers and the site's reference import nothing."""
+    tree = ast.parse((ROOT / "src/noiseda/__init__.py").read_text(encoding="utf-8"))
+    read = [node for branch in tree.body if isinstance(branch, ast.If) for node in branch.body]
+    names = {alias.asname or alias.name for node in read if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert set(noiseda.__all__) <= names | {"__version__"}

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from noiseda.data.degradations import Degradation
     from noiseda.data.drawn import Sample
     from noiseda.data.photographs import photographs
+    from noiseda.data.signals import Signals
     from noiseda.diffusion import Denoiser, NoisePredictor, Schedule
     from noiseda.errors import Interrupted, UserError
     from noiseda.evaluation.report import evaluate
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from noiseda.images import read as read_image
     from noiseda.images import write as write_image
     from noiseda.inference import restore, restore_files
+    from noiseda.inference.signals import restore_signals
+    from noiseda.modalities import Modality, Signal
     from noiseda.restoration import Restorer, UNet, load, save_weights
     from noiseda.settings_tree import settings_from
     from noiseda.strategies import MeanTeacherSettings, Neighbor2NeighborSettings
