@@ -51,6 +51,8 @@ def test_what_is_no_recording_is_refused_by_name(tmp_path, content):
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(UserError, match="cannot write"):
         AUDIO.write(Signal(torch.rand(1, 8)), tmp_path / "missing" / "a.wav")
+    with pytest.raises(UserError, match=r"a\.mp3: a recording is one of \.wav"):
+        AUDIO.write(Signal(torch.rand(1, 8)), tmp_path / "a.mp3")
 
 
 def test_the_score_of_recordings_does_not_depend_on_their_loudness():
@@ -159,6 +161,8 @@ def test_a_folder_of_recordings(folder, tmp_path):
     assert sorted(path.name for path in written) == ["0.wav", "1.wav", "2.wav"]
     before, after = (soundfile.read(place / "2.wav")[0] for place in (folder, out))
     np.testing.assert_allclose(after, before * 1.5, atol=2e-4)
+    with pytest.raises(UserError, match="so that they stay as they are"):
+        restore_signals(Louder(), folder, folder, "audio")
     with pytest.raises(UserError, match=r"2 dimension"):
         restore_signals(UNet(width=4, depth=2), folder, out, "audio")
 

@@ -68,11 +68,14 @@ def restore_signals(
         The files written.
 
     Raises:
-        UserError: a folder without such files, a file that cannot be read or written, a network of another rank.
+        UserError: a folder without such files, a file that cannot be read or written, a network of another rank,
+            a target that is the source.
     """
     kind, place, written = modality_of(modality), Path(source), []
     if (dims := getattr(model, "dims", kind.dims)) != kind.dims:
         raise UserError(f"the network is for signals of {dims} dimension(s); a {kind.name} has {kind.dims}")
+    if Path(target).resolve() == place.resolve():
+        raise UserError(f"{target} holds the signals to restore: give another folder, so that they stay as they are")
     for path in files(kind, place):
         signal, out = kind.read(path), Path(target) / path.relative_to(place)
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -14,13 +14,16 @@ from noiseda.errors import UserError
 from noiseda.modalities.base import Modality, Signal
 from noiseda.storage import atomic
 
+FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".aif": "AIFF", ".aiff": "AIFF"}
+"""Suffix -> the name that soundfile has for its format."""
+
 
 class Audio(Modality):
     """A recording of one channel or more: amplitudes from -1 to 1 are values from 0 to 1, so that silence is 0.5."""
 
     name = "recording"
     dims = 1
-    suffixes = frozenset({".wav", ".flac", ".ogg", ".aif", ".aiff"})
+    suffixes = frozenset(FORMATS)
     tile = 2**17
     overlap = 2**13
 
@@ -30,7 +33,7 @@ class Audio(Modality):
         try:
             with soundfile.SoundFile(path) as file:
                 samples = file.read(dtype="float32", always_2d=True)
-                about = {"rate": file.samplerate, "format": file.format, "subtype": file.subtype}
+                about = {"rate": file.samplerate, "subtype": file.subtype}
         except (OSError, RuntimeError) as error:
             raise UserError(f"{path} cannot be read as a recording: {str(error).splitlines()[0]}") from error
         if not len(samples):
@@ -43,9 +46,9 @@ class Audio(Modality):
     def write(self, signal: Signal, path: Path) -> None:
         """Write a recording, in the format of the suffix, at the depth it had where that format has it."""
         soundfile = _soundfile()
-        about = signal.about
-        format = next((name for name in soundfile.available_formats() if path.suffix.lower() == f".{name.lower()}"), "")
-        format = {".aif": "AIFF"}.get(path.suffix.lower(), format) or about.get("format", "")
+        about, format = signal.about, FORMATS.get(path.suffix.lower())
+        if format is None:
+            raise UserError(f"cannot write {path}: a recording is one of {', '.join(FORMATS)}")
         subtype = about.get("subtype")
         if subtype is not None and not soundfile.check_format(format, subtype):
             subtype = None

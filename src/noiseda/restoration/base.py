@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from noiseda.precision import FULL
+
+Own = TypeVar("Own", bound="Restorer")
 
 
 class Restorer(nn.Module, ABC):
@@ -101,6 +104,20 @@ class Restorer(nn.Module, ABC):
         """Restore batches of several domains, (B, C, *spatial) each, float32 -> as many."""
         restored = torch.cat([self(images) for images in self.passes(*batches)]).float()
         return torch.split(restored, [len(images) for images in batches])
+
+
+def filled(network: Own, state: Mapping[str, Tensor]) -> Own | None:
+    """A network without weights given those of a state; None where these are not of its names and shapes.
+
+    Args:
+        network: from its ``outline``.
+        state: weights by name, taken over as they are.
+    """
+    wanted = {name: weight.shape for name, weight in network.state_dict().items()}
+    if wanted != {name: weight.shape for name, weight in state.items()}:
+        return None
+    network.load_state_dict(state, assign=True)
+    return network
 
 
 def pad_to(images: Tensor, size: tuple[int, ...]) -> Tensor:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from noiseda.restoration.base import Restorer
+from noiseda.restoration.base import Restorer, filled
 
 _USUAL: dict[str, object] = {"width": 24, "blocks": [1, 1, 1, 2, 1, 1, 1], "channels": 3, "fold": 1}
 _WIDEST, _MOST = 4096, 64  # channels of the first stage; blocks of a stage
@@ -105,19 +105,15 @@ class ResidualUNet(Restorer):
             found = cls.outline({"width": first.shape[0], "blocks": blocks, "channels": channels, "fold": fold})
         except ValueError:
             return None
-        shapes = {name: weight.shape for name, weight in state.items()}
-        if shapes != {name: weight.shape for name, weight in found.state_dict().items()}:
-            return None
-        found.load_state_dict(state, assign=True)
-        return found
+        return filled(found, state)
 
     @property
     def features(self) -> nn.Module:
-        """The deepest stage; (B, width * 2**(depth - 1), H / stride, W / stride)."""
+        """The deepest stage; (B, width * 2**(depth - 1), H / multiple_of, W / multiple_of)."""
         return self.down[-1]
 
     def restore(self, images: Tensor) -> Tensor:
-        """Restore images whose sides are multiples of ``stride``; (B, C, H, W) -> the same."""
+        """Restore images whose sides are multiples of ``multiple_of``; (B, C, H, W) -> the same."""
         x = self.intro(F.pixel_unshuffle(images, self.fold))
         skips: list[Tensor] = []
         for shrink, stage in zip(self.shrink, self.down, strict=False):

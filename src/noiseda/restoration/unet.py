@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from noiseda.dims import AVERAGES, CONVOLUTIONS, LINEAR, check_dims
-from noiseda.restoration.base import Restorer
+from noiseda.restoration.base import Restorer, filled
 
 SLOPE = 0.2
 """Slope of LeakyReLU below zero."""
@@ -106,19 +106,15 @@ class UNet(Restorer):
             )
         except ValueError:
             return None
-        shapes = {name: weight.shape for name, weight in state.items()}
-        if shapes != {name: weight.shape for name, weight in found.state_dict().items()}:
-            return None
-        found.load_state_dict(state, assign=True)
-        return found
+        return filled(found, state)
 
     @property
     def features(self) -> nn.Module:
-        """The deepest stage; (B, width * 2**(depth - 1), H / stride, W / stride)."""
+        """The deepest stage; (B, width * 2**(depth - 1), H / multiple_of, W / multiple_of)."""
         return self.down[-1]
 
     def restore(self, images: Tensor) -> Tensor:
-        """Restore signals whose sides are multiples of ``stride``; (B, C, *spatial) -> the same."""
+        """Restore signals whose sides are multiples of ``multiple_of``; (B, C, *spatial) -> the same."""
         x = images
         skips: list[Tensor] = []
         for stage in self.down:

@@ -174,9 +174,10 @@ def check_parts(model: object, objective: object, training: object) -> None:
         if not isinstance(given, kind):
             raise UserError(f"{name} must be a noiseda.{kind.__name__}, not {type(given).__name__}")
     assert isinstance(model, Restorer)
+    assert isinstance(objective, Objective)
     if getattr(objective, "restorer", None) is None:
         raise UserError(f"the objective {type(objective).__name__} must keep the network it trains as self.restorer")
-    if objective.restorer is not model:  # type: ignore[attr-defined]
+    if objective.restorer is not model:
         raise ValueError("the objective trains another network: build it around the model that is handed in")
     check_numbers(training)
     check_limits(training)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 import noiseda
-from noiseda import Batch, Objective, Restorer, RestorerSettings, Terms, Weights
+from noiseda import Batch, RestorerSettings, Terms
 from noiseda.data import PooledBatches
 from noiseda.restoration import build_restorer
 from noiseda_research.ready.mixture import Wide
@@ -30,7 +30,7 @@ COOLDOWN = 0.2
 """Share of a run from random weights in which the rate falls."""
 
 
-class Restoration(Objective[None]):
+class Restoration(noiseda.SyntheticOnly):
     """Of each sample, its mean absolute error, divided by the root of the input's.
 
     An absolute error alone learns most from the noisiest samples, PSNR as much from all; this lies between them.
@@ -39,18 +39,10 @@ class Restoration(Objective[None]):
         restorer: the network to train.
     """
 
-    def __init__(self, restorer: Restorer) -> None:
-        super().__init__()
-        self.restorer = restorer
-
     def forward(self, batch: Batch, draws: None) -> Terms:
         """Restore the batch."""
         restored = self.restorer(batch.x_syn).float()
         return Terms({"restoration": balanced(restored, batch.y_syn, batch.x_syn)}, restored.detach())
-
-    def weights(self, progress: float) -> Weights:
-        """The one error."""
-        return {"restoration": 1.0}
 
 
 def balanced(restored: Tensor, target: Tensor, degraded: Tensor) -> Tensor:
