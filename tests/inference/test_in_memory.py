@@ -228,3 +228,10 @@ def test_alpha_of_any_type_is_enlarged(dtype):
     found = noiseda.restore(Doubling(), torch.full((4, 9, 9), opaque).to(dtype))
     assert (found.dtype, tuple(found.shape)) == (dtype, (4, 18, 18))
     torch.testing.assert_close(found[3].double(), torch.full((18, 18), opaque).double(), atol=1e-6, rtol=0)
+
+
+def test_a_network_in_the_place_of_a_weights_file_is_said_to_be_one(tmp_path):
+    from noiseda import UNet, restore_files
+
+    with pytest.raises(UserError, match=r"takes a weights file, not UNet: noiseda\.restore takes that"):
+        restore_files(UNet(width=4, depth=2), "photos", tmp_path)

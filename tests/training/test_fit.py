@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 import noiseda
+from noiseda.data.drawn import DrawnBatches
 from noiseda.errors import UserError
 
 
@@ -93,6 +94,28 @@ def test_parts_that_cannot_be_trained_are_refused_before_the_first_step(tmp_path
     with pytest.raises(UserError, match=said):
         noiseda.fit(model, objective(model), draw, out=tmp_path / "out", training=settings)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("sample", "said"),
+    [
+        ((torch.rand(3, 8, 8), torch.rand(3, 8, 8)), "must draw a noiseda.Sample, not tuple"),
+        (noiseda.Sample(torch.rand(3, 8, 8).numpy(), torch.rand(3, 8, 8)), "x_syn of a sample must be a tensor"),
+        (noiseda.Sample(torch.rand(3, 8, 8), torch.rand(3, 8, 9)), "x_syn and y_syn of a sample must be of one shape"),
+    ],
+)
+def test_samples_that_are_none_are_refused(sample, said):
+    with pytest.raises(UserError, match=said):
+        DrawnBatches(lambda generator: sample, size=2, seed=0)[0]
+
+
+def test_samples_of_a_batch_have_one_shape():
+    def varying(generator: torch.Generator) -> noiseda.Sample:
+        side = 8 + int(torch.randint(1000, (), generator=generator))
+        return noiseda.Sample(torch.zeros(1, side), torch.zeros(1, side))
+
+    with pytest.raises(UserError, match="of the samples of a batch must be of one shape"):
+        DrawnBatches(varying, size=3, seed=0)[0]
 
 
 @pytest.mark.parametrize(

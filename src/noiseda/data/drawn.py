@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from noiseda.data.batches import Batch, generator
+from noiseda.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,27 @@ class Sample:
     y_syn: Tensor
     x_real: Tensor | None = None
     y_ref: Tensor | None = None
+
+
+def check_sample(sample: object, first: Sample) -> None:
+    """Check that what was drawn is a sample, of the same shape as another one of its batch.
+
+    Raises:
+        UserError: it is something else; says what.
+    """
+    if not isinstance(sample, Sample):
+        raise UserError(f"the data must draw a noiseda.Sample, not {type(sample).__name__}")
+    for name, value in vars(sample).items():
+        if value is not None and not isinstance(value, Tensor):
+            raise UserError(f"{name} of a sample must be a tensor, not {type(value).__name__}")
+        shapes = [None if one is None else tuple(one.shape) for one in (getattr(first, name), value)]
+        if shapes[0] != shapes[1]:
+            raise UserError(f"{name} of the samples of a batch must be of one shape, not {shapes[0]} and {shapes[1]}")
+    if sample.x_syn.shape != sample.y_syn.shape:
+        raise UserError(
+            f"x_syn and y_syn of a sample must be of one shape, not {tuple(sample.x_syn.shape)} and "
+            f"{tuple(sample.y_syn.shape)}"
+        )
 
 
 class DrawnBatches:
@@ -62,6 +84,8 @@ class DrawnBatches:
     def __getitem__(self, number: int) -> Batch:
         """Batch ``number``, always the same for the same seed and rank."""
         samples = [self.draw(one) for one in self.generators("sample", number)]
+        for sample in samples:
+            check_sample(sample, samples[0])
 
         def stacked(name: str) -> Tensor | None:
             found = [getattr(sample, name) for sample in samples]

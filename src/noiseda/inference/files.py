@@ -124,6 +124,9 @@ def restore_files(
             cannot be written, or another run writes there; no image at all could be restored.
         WeightsError: The weights file cannot be loaded.
     """
+    if not isinstance(weights, str | Path):  # in Python, where noiseda.restore takes a network
+        raise UserError(f"restore_files takes a weights file, not {type(weights).__name__}: noiseda.restore takes that")
+    weights, out = Path(weights), Path(out)
     check_tiling(tile, overlap)
     if not max_megapixels > 0:
         raise UserError(f"--max-megapixels must be greater than 0, not {max_megapixels}")
