@@ -10,9 +10,9 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from noiseda.restoration.catalogue import NETWORKS, OWN, Network, parameters
+from noiseda.restoration.catalogue import NETWORKS, Network, parameters
+from noiseda.restoration.own import OWN
 from noiseda.restoration.spandrel_models import EXTRA, installed
-from noiseda.restoration.weights import ARCHITECTURES
 from noiseda.restorer_settings import SIZES
 
 SIDE = 128
@@ -109,7 +109,7 @@ def _row(name: str, network: Network) -> Row:
 def _exports(architecture: str) -> str:
     own = ONE_SIZE.get(architecture, "")
     free = [target for target in ("onnx", "pt2") if target not in own]
-    any_size = ["spandrel"] * (architecture not in ARCHITECTURES) + free
+    any_size = ["spandrel"] * (architecture not in OWN) + free
     return ", ".join(any_size) + (f"; of one size: {own}" if own else "")
 
 
@@ -118,7 +118,7 @@ def _count(network: Network, size: dict[str, object]) -> tuple[int, float]:
     side = -(-max(SIDE, network.minimum) // network.multiple_of) * network.multiple_of
     with warnings.catch_warnings(), FlopCounterMode(display=False) as counter, torch.no_grad():
         warnings.simplefilter("ignore")
-        with FakeTensorMode() if network.make in OWN else nullcontext():
+        with FakeTensorMode() if network.architecture in OWN else nullcontext():
             module = network.make(**size, channels=3).eval()
         with FakeTensorMode(allow_non_fake_inputs=True):
             module(torch.zeros(1, 3 + network.level, side, side))
@@ -126,7 +126,7 @@ def _count(network: Network, size: dict[str, object]) -> tuple[int, float]:
 
 
 def _padding(network: Network, size: dict[str, object]) -> str:
-    stride = OWN[network.make].outline(size).multiple_of if network.make in OWN else network.multiple_of
+    stride = OWN[network.architecture].outline(size).multiple_of if network.architecture in OWN else network.multiple_of
     rules = [f"multiples of {stride}"] if stride > 1 else []
     rules += [f"at least {network.minimum}"] if network.minimum > 1 else []
     return ", ".join([*rules, *(["a square"] if network.square else [])]) or "as it is"

@@ -11,6 +11,7 @@ from torch import nn
 
 from noiseda.errors import UserError
 from noiseda.restoration.base import Restorer
+from noiseda.restoration.own import OWN
 from noiseda.restoration.residual_unet import ResidualUNet
 from noiseda.restoration.spandrel_models import detect, require, theirs
 from noiseda.restoration.unet import UNet
@@ -58,8 +59,8 @@ def build(settings: RestorerSettings) -> Restorer:
     settings.check()
     network = NETWORKS[settings.network]
     size = {name: getattr(settings, name) for name in SIZES[settings.network]}
-    if network.make in OWN:
-        return OWN[network.make](**size, channels=settings.channels)
+    if network.architecture in OWN:
+        return OWN[network.architecture](**size, channels=settings.channels)
     require(network.architecture)
     asked = ", ".join(f"--restorer.{name} {value}" for name, value in size.items())
     try:
@@ -158,9 +159,6 @@ def _mprnet(width: int, blocks: Sequence[int], channels: int) -> nn.Module:
 def _mirnet2(width: int, blocks: Sequence[int], channels: int) -> nn.Module:
     return theirs("MIRNet2")(inp_channels=channels, out_channels=channels, n_feat=width, n_MRB=blocks[0])
 
-
-OWN: dict[Callable[..., nn.Module], type[UNet] | type[ResidualUNet]] = {UNet: UNet, ResidualUNet: ResidualUNet}
-"""The networks whose code is ours."""
 
 _UNSEEN = "as spandrel has it (its own was not seen)"
 _ACADEMIC = "Academic Public License (no commercial use)"

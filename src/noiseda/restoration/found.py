@@ -11,10 +11,9 @@ from torch import nn
 from noiseda.errors import WeightsError
 from noiseda.restoration.base import Restorer
 from noiseda.restoration.contents import Contents
-from noiseda.restoration.residual_unet import ResidualUNet
+from noiseda.restoration.own import OWN
 from noiseda.restoration.spandrel_models import detect, knows, unknown
 from noiseda.restoration.stored import FLOATS, Stored, settle, shown
-from noiseda.restoration.unet import UNet
 from noiseda.restoration.wrappings import USUAL, Candidate, candidates
 
 log = logging.getLogger(__name__)
@@ -33,7 +32,7 @@ def find(held: Contents) -> Restorer:
     outlines = [{name: one.outline() for name, one in candidate.state.items()} for candidate in found]
     refused: list[tuple[Candidate, WeightsError]] = []
     for candidate, outline in zip(found, outlines, strict=True):
-        own = UNet.detect(outline) or ResidualUNet.detect(outline)
+        own = next(filter(None, (network.detect(outline) for network in OWN.values())), None)
         if own is not None:
             check_shapes(own, candidate.state, held.path)
             own.load_state_dict(settle(candidate.state, held.path, held.size), assign=True)

@@ -6,11 +6,8 @@ import importlib
 from typing import Any
 
 from noiseda.errors import UserError
-from noiseda.restoration.residual_unet import ResidualUNet
+from noiseda.restoration.own import OWN, Own
 from noiseda.restoration.spandrel_models import registry
-from noiseda.restoration.unet import UNet
-
-_NAMES: dict[type[UNet] | type[ResidualUNet], str] = {UNet: "U-Net", ResidualUNet: "residual U-Net"}
 
 
 def teach_spandrel() -> None:
@@ -23,24 +20,24 @@ def teach_spandrel() -> None:
     """
     known = registry()
     spandrel = importlib.import_module("spandrel")
-    for own in _NAMES:
+    for own in OWN.values():
         if f"noiseda-{own.architecture}" not in known:
             known.add(spandrel.ArchSupport.from_architecture(_architecture(spandrel, own)))
 
 
-def _architecture(spandrel: Any, own: type[UNet] | type[ResidualUNet]) -> Any:  # noqa: ANN401 (spandrel's)
+def _architecture(spandrel: Any, own: Own) -> Any:  # noqa: ANN401 (spandrel's)
     class Ours(spandrel.Architecture[own]):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__(
                 id=f"noiseda-{own.architecture}",
-                name=f"noiseda {_NAMES[own]}",
+                name=f"noiseda {own.title}",
                 detect=lambda state: own.detect(state) is not None,
             )
 
         def load(self, state_dict: dict[str, Any]) -> Any:  # noqa: ANN401 (spandrel's)
             network = own.detect(state_dict)
             if network is None:
-                raise UserError(f"these weights are of no {_NAMES[own]} of noiseda")
+                raise UserError(f"these weights are of no {own.title} of noiseda")
             return spandrel.ImageModelDescriptor(
                 network,
                 state_dict,

@@ -44,6 +44,7 @@ class ResidualUNet(Restorer):
 
     recompute = False
     architecture = "residual-unet"
+    title = "residual U-Net"
 
     def __init__(
         self, *, width: int = 24, blocks: Sequence[int] = (1, 1, 1, 2, 1, 1, 1), channels: int = 3, fold: int = 1

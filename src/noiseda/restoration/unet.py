@@ -41,6 +41,7 @@ class UNet(Restorer):
 
     recompute = False
     architecture = "unet"
+    title = "U-Net"
 
     def __init__(self, *, width: int = 64, depth: int = 4, channels: int = 3, dims: int = 2) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -22,15 +22,10 @@ from noiseda.restoration.catalogue import NETWORKS
 from noiseda.restoration.contents import Contents, contents, json_of, metadata_in
 from noiseda.restoration.found import check_shapes, find
 from noiseda.restoration.layout import laid_out
-from noiseda.restoration.residual_unet import ResidualUNet
+from noiseda.restoration.own import OWN
 from noiseda.restoration.spandrel_models import detect, require
 from noiseda.restoration.stored import settle, shown
-from noiseda.restoration.unet import UNet
 from noiseda.storage import atomic
-
-ARCHITECTURES: dict[str, Callable[..., Restorer]] = {"unet": UNet.outline, "residual-unet": ResidualUNet.outline}
-"""Our own networks: name in the file -> network without weights, from the file's ``arguments``. Those of others are
-detected from their weights."""
 
 FORMAT = "noiseda/1"
 VALUE_RANGE = "0..1"
@@ -50,7 +45,7 @@ def save_weights(
     Args:
         path: the file; its name ends in ``.safetensors``.
         state: the network's state dict.
-        architecture: a name of :data:`ARCHITECTURES`, or one that spandrel knows.
+        architecture: a name of :data:`noiseda.restoration.own.OWN`, or one that spandrel knows.
         arguments: the keyword arguments that rebuild the network; none for what spandrel knows.
         task: denoise, derain or deblur.
         notes: more text for the metadata (how it was trained, say).
@@ -154,14 +149,14 @@ def _own(held: Contents) -> Restorer:
     """The network in a file of ours."""
     name = held.metadata.get("architecture", "")
     assert isinstance(held.tree, dict)
-    if name not in ARCHITECTURES:
+    if name not in OWN:
         return _foreign(held, name)
     try:
         arguments = json_of(held.metadata["arguments"])
         if not isinstance(arguments, dict):
             raise ValueError("its arguments are no mapping")
         # Without memory or random draws: a damaged file may ask for any size, but gets its own tensors or none.
-        restorer = ARCHITECTURES[name](arguments)
+        restorer = OWN[name].outline(arguments)
         check_shapes(restorer, held.tree, held.path)
     except (KeyError, ValueError) as error:
         reason = "it lacks the arguments" if isinstance(error, KeyError) else shown(str(error), 300)
