@@ -42,6 +42,7 @@ def run(words, place):
     return done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COUNTS)
 def test_what_is_new_touches_no_more_than_contributing_says(name, tmp_path):
     if shutil.which("git") is None:

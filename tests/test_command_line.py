@@ -49,6 +49,7 @@ def refused(run, *arguments):
     return ""
 
 
+@pytest.mark.slow
 def test_every_kind_of_flag_understands_nonsense_or_refuses_it_in_words():
     """All flags of all commands, one of each type, in one parser."""
     kinds = {}

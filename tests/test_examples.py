@@ -80,6 +80,7 @@ def test_a_modality_of_ones_own(tmp_path):
         assert (restored - target).square().mean() < 0.7 * (degraded - target).square().mean()
 
 
+@pytest.mark.slow
 def test_a_signal_of_one_dimension(tmp_path):
     found = example("one_dimensional")
     model = found.main(str(tmp_path / "out"), steps=60)

@@ -30,6 +30,7 @@ def test_a_list_of_names_is_read_as_one():
     assert (settings.only, settings.only_sets, settings.seeds) == (["matched", "noise-space"], ["polyu"], [0, 1])
 
 
+@pytest.mark.slow
 def test_a_dry_run_lists_the_runs_and_writes_nothing(tmp_path, capsys):
     words = f"compare --config sensitivity --data {tmp_path} --out {tmp_path}/out --seeds [0] --dry-run"
     assert cli.main(words.split()) == 0

@@ -113,6 +113,7 @@ def test_the_error_lets_weak_noise_count():
     assert train.balanced(target, target, target).tolist() == [0, 0]
 
 
+@pytest.mark.slow
 def test_training_goes_on_where_it_stopped_and_cools_down(tmp_path):
     (tmp_path / "photos").mkdir()
     picture(0, (320, 320)).save(tmp_path / "photos" / "a.png")

@@ -67,6 +67,7 @@ def test_it_says_whether_the_network_gains_on_the_pairs(dark: float, share: floa
     assert str(verdict).endswith(" on 5 pairs of a test")
 
 
+@pytest.mark.slow
 def test_a_run_is_judged_against_the_network_it_started_from_or_another(noisy: Path) -> None:
     start = adapt(small(noisy, strategy="synthetic", degradation=WHITE, out=noisy / "start"))
     assert start.verdict is None
@@ -209,6 +210,7 @@ def test_rain_is_tried_on_rain_of_our_own(noisy: Path, kind: str) -> None:
     assert not settings.matches
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["matched", "camera-shake"])
 def test_blur_is_tried_on_kernels_and_on_photographs_blurred_again(noisy: Path, kind: str) -> None:
     settings = small(noisy, task="deblur", degradation=DegradationSettings(kind=kind), proxy_pairs=2)

@@ -223,6 +223,7 @@ def blurred(images, side):
     return F.avg_pool2d(F.pad(images, (side // 2,) * 4, mode="reflect"), side, stride=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("corrupt", "strengths", "factor"),
     [

@@ -53,6 +53,7 @@ def by_onnxruntime(path, images):
     return torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["unet-tiny", "dncnn"])
 def test_onnx_takes_images_of_any_size(files, tmp_path, name):
     made = export(files[name], format="onnx", out=tmp_path)
@@ -96,6 +97,7 @@ def test_spandrel_reads_what_is_made_for_it(files, tmp_path, name):
         assert torch.equal(descriptor(images), expected(files[name], images))
 
 
+@pytest.mark.slow
 def test_what_spandrel_does_not_know_is_refused_with_another_way(files, tmp_path):
     """In a process of its own: this one may have been taught our networks by another test."""
     words = ["export", str(files["unet-tiny"]), "--format", "spandrel", "--out", str(tmp_path / "new")]
@@ -112,6 +114,7 @@ def test_our_own_format_keeps_what_the_file_says_of_itself(files, tmp_path):
     assert torch.equal(expected(made.path, images), expected(files["nafnet"], images))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["safetensors", "spandrel", "onnx"])
 def test_half_precision_is_half_the_size_and_within_a_step_of_8_bits(files, tmp_path, format):
     whole = export(files["dncnn"], format=format, out=tmp_path / "whole")
@@ -233,6 +236,7 @@ def test_grey_images_go_through_a_grey_network(tmp_path):
     assert "grey images, (1, 1, H, W)" in made.card.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["onnx", "pt2", "spandrel"])
 def test_a_network_that_enlarges_is_exported_with_its_scale(tmp_path, format):
     torch.manual_seed(0)
@@ -252,6 +256,7 @@ def test_a_network_that_enlarges_is_exported_with_its_scale(tmp_path, format):
         torch.testing.assert_close(by_onnxruntime(made.path, images), expected(path, images), atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_what_is_padded_inside_is_cropped_to_the_larger_size(tmp_path):
     """SwinIR takes windows of 8: its graph is of one size, and 20 x 30 lies between two."""
     torch.manual_seed(0)

@@ -336,6 +336,7 @@ def test_a_folder_through_super_resolution(photos, tmp_path, monkeypatch):
     assert "restored, 2 times as high and wide, it has 0.0 megapixels" in reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["eager", "onnxruntime"])
 def test_a_published_network_for_super_resolution_from_the_command_line(tmp_path, backend, monkeypatch):
     monkeypatch.setattr("pooch.os_cache", lambda name: tmp_path / "cache")

@@ -48,6 +48,7 @@ def outputs(folder):
     return [name for _, _, names in os.walk(folder) for name in names if not name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_kills_at_random_moments_lose_nothing(job):
     restore("whole")
     expected = contents("whole")

@@ -52,6 +52,7 @@ def test_beside_the_main_thread_no_signal_is_touched() -> None:
     assert seen == [None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_command_keeps_a_checkpoint_and_says_how_to_continue(
     where: Path, number: signal.Signals, status: int

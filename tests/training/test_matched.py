@@ -35,6 +35,7 @@ def test_a_run_matches_once_and_says_what_it_found(
     assert "look like white 100% (strength 5 to 5" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_looks_like_nothing_simulated_is_learnt_from_a_teacher(
     noisy: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -140,6 +141,7 @@ def test_without_a_strategy_matched_pairs_need_no_diffusion_model(noisy: Path) -
     assert "strategy neighbor2neighbor, degradation matched to the photographs" in str(describe(by_hand))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["matched", "camera-shake+matched"])
 def test_blur_is_matched_by_kernels(noisy: Path, kind: str, capfd: pytest.CaptureFixture[str]) -> None:
     settings = small(noisy, task="deblur", strategy="synthetic", degradation=DegradationSettings(kind=kind))

@@ -129,6 +129,7 @@ def stop_after(last: int, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(MovingAverage, "update", stop)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("thrown_away")
 @pytest.mark.parametrize("last", [62, 66, 67, 68])
 def test_a_run_stopped_while_it_blows_up_continues_exactly(

@@ -127,6 +127,7 @@ def test_the_rate_falls_from_random_weights_and_at_the_end_alone_from_given_ones
     assert rates(where / "auto") == pytest.approx([0.01] * 16 + late), "from weights, in the last fifth alone"
 
 
+@pytest.mark.slow
 def test_runs_in_one_process_do_not_disturb_one_another(where: Path) -> None:
     first = load_file(adapt(small(where, out=where / "1")).weights)
     adapt(small(where, out=where / "2", gradient_accumulation=4, seed=7))

@@ -111,6 +111,7 @@ def test_two_processes_share_a_cache_and_train_what_one_of_twice_the_batch_train
         torch.testing.assert_close(tensor, expected[key], rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_from_the_index_alone(
     tmp_path: Path, server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
