@@ -69,7 +69,7 @@ def test_a_translation_is_kept_and_made_once_for_each_network(weights, translate
     changed = kept.with_name("changed.safetensors")
     arguments = {"width": 4, "depth": 3, "channels": 3}
     save_weights(changed, other.state_dict(), architecture="unet", arguments=arguments, task="denoise")
-    assert onnx_runtime.translation_of(changed) != onnx_runtime._cached(weights) == kept
+    assert onnx_runtime.translation_of(changed) != onnx_runtime.translation_of(weights) == kept
 
 
 def test_a_damaged_translation_is_made_anew(weights, translated, cache, caplog, monkeypatch):

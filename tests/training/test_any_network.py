@@ -4,12 +4,11 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 
-from noiseda import cli
+from noiseda import SyntheticOnly, cli
 from noiseda.config import AdaptSettings, RestorerSettings
 from noiseda.errors import UserError
 from noiseda.inference import restore_files
@@ -125,7 +124,7 @@ def test_a_network_that_enlarges_is_not_adapted(where: Path, tmp_path: Path, cap
     assert not (tmp_path / "run" / "restorer.safetensors").exists()
     model = Doubling()
     with pytest.raises(UserError, match="the network Doubling enlarges images by 2"):
-        fit(model, SimpleNamespace(restorer=model), lambda random: None, out=tmp_path)  # refused before it is used
+        fit(model, SyntheticOnly(model), lambda random: None, out=tmp_path)  # refused before it is used
 
 
 @pytest.mark.parametrize(
