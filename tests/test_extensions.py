@@ -72,6 +72,7 @@ def test_one_that_cannot_be_loaded_says_so(monkeypatch):
         extensions.installed()["lost"]()
 
 
+@pytest.mark.slow
 def test_without_the_research_package_all_else_works_and_compare_says_how_to_get_it():
     code = """
 import importlib.metadata, sys

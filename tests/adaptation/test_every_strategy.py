@@ -111,6 +111,7 @@ def test_it_continues_from_its_state(settings, name):
         assert torch.equal(mine, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_it_dry_runs_and_starts_from_the_same_restorer(settings, name):
     chosen = replace(settings, strategy=name)

@@ -78,6 +78,7 @@ def test_onnx_of_windows_takes_the_size_that_is_asked_for_alone(files, tmp_path)
     assert "40 x 56 pixels alone" in str(made)
 
 
+@pytest.mark.slow
 def test_pt2_needs_no_code_of_ours(files, tmp_path):
     made = export(files["unet-tiny"], format="pt2", out=tmp_path)
     module = torch.export.load(made.path).module()

@@ -19,6 +19,7 @@ from tests.training.photographs import folder, pairs, small
 MATCHED = DegradationSettings(kind="white+matched")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["noise-space", "synthetic"])
 def test_a_run_matches_once_and_says_what_it_found(
     noisy: Path, strategy: str, capfd: pytest.CaptureFixture[str]

@@ -147,6 +147,7 @@ def test_a_run_stopped_while_it_blows_up_continues_exactly(
     assert_same_result(where / "whole", where / "broken")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_a_stopped_run_continues_exactly(where: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     folder(where / "clean")
