@@ -21,14 +21,7 @@ from noiseda.config import (
 )
 from noiseda.errors import UserError
 from noiseda.settings_file import differences, flatten, from_tree, read_settings, to_tree, write_settings
-from noiseda.strategies import (
-    AlignmentSettings,
-    CriticSettings,
-    CycadaSettings,
-    DannSettings,
-    DsnSettings,
-    PixeldaSettings,
-)
+from noiseda_research.rivals import settings as rivals
 
 VALID = AdaptSettings(real=Path("real"), clean=Path("clean"))
 SECTIONS = {
@@ -40,17 +33,17 @@ SECTIONS = {
     "shards": ShardSettings,
     "neighbor2neighbor": strategies.Neighbor2NeighborSettings,
     "mean_teacher": strategies.MeanTeacherSettings,
-    "blind_spot": strategies.BlindSpotSettings,
-    "transplant": strategies.TransplantSettings,
-    "flat_noise": strategies.FlatNoiseSettings,
-    "sure": strategies.SureSettings,
-    "score": strategies.ScoreSettings,
-    "alignment": AlignmentSettings,
-    "dann": DannSettings,
-    "dsn": DsnSettings,
-    "pixelda": PixeldaSettings,
-    "cycada": CycadaSettings,
-    "critic": CriticSettings,
+    "blind_spot": rivals.BlindSpotSettings,
+    "transplant": rivals.TransplantSettings,
+    "flat_noise": rivals.FlatNoiseSettings,
+    "sure": rivals.SureSettings,
+    "score": rivals.ScoreSettings,
+    "alignment": rivals.AlignmentSettings,
+    "dann": rivals.DannSettings,
+    "dsn": rivals.DsnSettings,
+    "pixelda": rivals.PixeldaSettings,
+    "cycada": rivals.CycadaSettings,
+    "critic": rivals.CriticSettings,
 }
 # Every field away from its default, every type among them.
 UNUSUAL = AdaptSettings(
@@ -92,29 +85,29 @@ UNUSUAL = AdaptSettings(
         shared="neighbor2neighbor",
     ),
     mean_teacher=strategies.MeanTeacherSettings(weight=0.5, ramp=0.0, decay=0.9, sigma=5.0, views=8, start=0.5),
-    blind_spot=strategies.BlindSpotSettings(
+    blind_spot=rivals.BlindSpotSettings(
         width=16, blocks=1, train_stride=4, test_stride=3, refinements=2, start=0.3, weight=0.5, ramp=0.0,
         synthetic=False,
     ),
-    transplant=strategies.TransplantSettings(
+    transplant=rivals.TransplantSettings(
         weight=0.5, ramp=0.0, decay=0.9, views=2, strength=(1.0, 1.0), bins=8
     ),
-    flat_noise=strategies.FlatNoiseSettings(
+    flat_noise=rivals.FlatNoiseSettings(
         weight=0.5, ramp=1.0, flat=0.3, strength=(1.0, 1.0), phase="random", everywhere=True, start=0.0
     ),
-    sure=strategies.SureSettings(weight=0.5, ramp=1.0, flat=0.3, start=0.0, step=0.1),
-    score=strategies.ScoreSettings(weight=1.0, ramp=0.0, levels=(5, 50), fidelity=0.0, square=1),
-    alignment=AlignmentSettings(mmd=0.2, coral=3.0, ramp=0.0, grid=2, kernels=3),
-    dann=DannSettings(weight=0.3, ramp=1.0, width=16),
-    dsn=DsnSettings(reconstruction=0.2, difference=0.0, similarity=0.3, by="mmd", ramp=0.0, width=8, blocks=1),
-    pixelda=PixeldaSettings(
+    sure=rivals.SureSettings(weight=0.5, ramp=1.0, flat=0.3, start=0.0, step=0.1),
+    score=rivals.ScoreSettings(weight=1.0, ramp=0.0, levels=(5, 50), fidelity=0.0, square=1),
+    alignment=rivals.AlignmentSettings(mmd=0.2, coral=3.0, ramp=0.0, grid=2, kernels=3),
+    dann=rivals.DannSettings(weight=0.3, ramp=1.0, width=16),
+    dsn=rivals.DsnSettings(reconstruction=0.2, difference=0.0, similarity=0.3, by="mmd", ramp=0.0, width=8, blocks=1),
+    pixelda=rivals.PixeldaSettings(
         adversarial=0.5, content=0.0, form="hinge", noise=0, width=16, blocks=1, discriminator=8
     ),
-    cycada=CycadaSettings(
+    cycada=rivals.CycadaSettings(
         adversarial=0.5, cycle=1.0, semantic=0.0, feature=0.0, ramp=5.0, form="logistic", width=16, blocks=1,
         discriminator=8,
     ),
-    critic=CriticSettings(weight=0.5, ramp=0.0, form="hinge", width=8),
+    critic=rivals.CriticSettings(weight=0.5, ramp=0.0, form="hinge", width=8),
 )  # fmt: skip
 
 
@@ -139,17 +132,24 @@ def parse(*words):
 
 def test_every_setting_is_explained():
     """A string stands below every field, which is where ``--help`` finds it; a section is explained by its class."""
-    sources = [inspect.getsource(module) for module in (config, restorer_settings, strategies)]
+    sources = [inspect.getsource(module) for module in (config, restorer_settings, strategies, rivals)]
     classes = [n for source in sources for n in ast.parse(source).body if isinstance(n, ast.ClassDef)]
     assert {section.name for section in classes} == {
         "AdaptSettings",
-        "StrategySections",
+        "OwnSections",
         *(kind.__name__ for kind in SECTIONS.values()),
     }
     for section in classes:
         assert ast.get_docstring(section)
         for field, following in zip(section.body, [*section.body[1:], None], strict=True):
-            if isinstance(field, ast.AnnAssign) and field.target.id not in {*SECTIONS, "STRATEGIES"}:
+            if isinstance(field, ast.AnnAssign) and field.target.id not in {
+                *SECTIONS,
+                "STRATEGIES",
+                "BUILDERS",
+                "SHARDS",
+                "READS",
+                "LOWERS_RISK",
+            }:
                 explained = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
                 assert explained, f"{section.name}.{field.target.id} has no docstring"
                 assert following.value.value.strip().endswith((".", ";"))

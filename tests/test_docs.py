@@ -3,13 +3,14 @@
 import ast
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import noiseda
-from noiseda.adaptation.catalogue import STRATEGIES
 from noiseda.data.degradations import DEGRADATIONS
 from noiseda.restoration.catalogue import NETWORKS
+from noiseda.strategies import StrategyChoice
 from tests import words
 
 ROOT = Path(__file__).parents[1]
@@ -98,7 +99,7 @@ def first_cells(page):
 
 def test_every_strategy_degradation_and_network_has_a_row():
     strategies = set(first_cells("strategies.md"))
-    assert strategies == {"auto", *STRATEGIES}
+    assert strategies == set(get_args(StrategyChoice))
     assert set(first_cells("degradations.md")) == {*DEGRADATIONS}
     networks = [found for found in first_cells("networks.md") if found != "--network"]
     assert networks == list(NETWORKS)

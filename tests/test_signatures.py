@@ -10,10 +10,13 @@ import pytest
 from noiseda import cli, help_text, signatures
 from noiseda.as_written import is_path
 from noiseda.completion import flag
+from noiseda.config import AdaptSettings
 
 
-def loader(command):
-    return cli._adapt_settings if command == "adapt" else cli.COMMANDS[command]
+def taken(command):
+    return (
+        signatures.parameters_of(AdaptSettings) if command == "adapt" else signatures.parameters(cli.COMMANDS[command])
+    )
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
@@ -22,7 +25,7 @@ def test_it_finds_what_the_parser_has(command):
     assert signatures.summary(cli.COMMANDS[command]) == leaf.description
     has = {action.dest: action for action in leaf._actions if action.help != argparse.SUPPRESS}
     has = {name: action for name, action in has.items() if not re.fullmatch(r"config|(.*\.)?help", name)}
-    found = {one.name: one for one in signatures.parameters(loader(command))}
+    found = {one.name: one for one in taken(command)}
     assert {*found} == {*has}
     for name, action in has.items():
         hint, one = help_text._hint(action), found[name]

@@ -74,7 +74,7 @@ def test_what_a_settings_file_says_of_other_strategies_is_taken(tmp_path):
 
 def test_the_table_has_every_section_of_a_strategy_and_every_strategy_with_settings():
     hints = typing.get_type_hints(AdaptSettings)
-    theirs = {name for name, kind in hints.items() if getattr(kind, "__module__", "") == strategies.__name__}
+    theirs = {name for name, kind in hints.items() if hasattr(kind, "STRATEGIES")}
     assert theirs | {"objective", "predictor"} == set(BELONGS)
     named = {strategy for strategies in BELONGS.values() for strategy in strategies}
     assert named == {*typing.get_args(StrategyName)} - {"synthetic"}

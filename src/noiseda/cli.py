@@ -25,8 +25,10 @@ from noiseda.in_full import in_full, with_presets
 from noiseda.numbers import check_numbers
 from noiseda.plain_yaml import unmarked
 from noiseda.settings_file import presets
-from noiseda.signatures import parameters, summary
+from noiseda.signatures import parameters, parameters_of, summary
 from noiseda.strategy_flags import check_flags
+
+__all__ = ["COMMANDS", "main", "parse"]
 
 Command = Callable[..., object]
 
@@ -292,18 +294,12 @@ def _presets(command: str) -> dict[str, Path]:
     return presets() if settings in (None, AdaptSettings) else extensions.presets_of(settings)
 
 
-def _adapt_settings() -> type:
-    from noiseda.config import AdaptSettings
-
-    return AdaptSettings
-
-
 def _completed() -> dict[str, completion.Words]:
     """What may follow each command, for the completion of a shell."""
     found: dict[str, completion.Words] = {}
     for command, load in COMMANDS.items():
         more: dict[str, completion.Value | None] = {}
-        taken = parameters(_adapt_settings if command == "adapt" else load)
+        taken = parameters_of(AdaptSettings) if command == "adapt" else parameters(load)
         if isinstance(load, extensions.Extension):  # only importing it shows which presets there are
             more |= {"--config": completion.Value(path=True)}
         if command == "adapt":

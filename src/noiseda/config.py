@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
+from noiseda import extensions
 from noiseda.address import Location, location
 from noiseda.choices import choices_of
 from noiseda.errors import UserError
@@ -334,7 +335,8 @@ class AdaptSettings(StrategySections):
         """
         for flag, (value, choices) in choices_of(self).items():
             if value not in choices:
-                raise UserError(f"--{flag} must be one of {', '.join(map(str, choices))}, not {value}")
+                why = extensions.why_no_strategy(str(value)) if flag in ("strategy", "also") else ""
+                raise UserError(f"--{flag} must be one of {', '.join(map(str, choices))}, not {value}{why}")
         if len({self.strategy, *self.also}) < 1 + len(self.also):
             raise UserError(f"--also names each strategy once, and not --strategy {self.strategy} again: {self.also}")
         if self.real is None and self.looks:
@@ -358,9 +360,12 @@ class AdaptSettings(StrategySections):
             raise UserError(
                 f"--predictor.channel_mults needs factors of 1 and more, not {self.predictor.channel_mults}"
             )
-        adversarial = sorted({self.strategy, *self.also} & {"dann", "dsn", "pixelda", "cycada", "critic"})
-        if self.training.shard and adversarial:
-            raise UserError(f"--training.shard is for large predictors, and not for --strategy {adversarial[0]}")
+        kinds = extensions.strategies()
+        whole = sorted(
+            name for name in {self.strategy, *self.also} & set(kinds) if not getattr(kinds[name], "SHARDS", True)
+        )
+        if self.training.shard and whole:
+            raise UserError(f"--training.shard is for large predictors, and not for --strategy {whole[0]}")
         shrink = self.predictor.patch_size * 2 ** (len(self.predictor.channel_mults) - 1)
         restorer = self.restorer.settled()
         if restorer.network.startswith("unet"):

@@ -1,16 +1,29 @@
-"""Commands that other packages bring: functions that they name as entry points of ``noiseda.commands``.
+"""What other packages bring: commands, and strategies by name.
 
-Such a function is documented and typed as those of noiseda are: a parameter is a flag. Where its only parameter is
-``settings``, the fields of that class are the flags, and ``--config`` reads them from a file. The class's
-``presets()``, if it has any, are the files that a name stands for.
+A command is a function that a package names as an entry point of ``noiseda.commands``. It is documented and typed as
+those of noiseda are: a parameter is a flag. Where its only parameter is ``settings``, the fields of that class are the
+flags, and ``--config`` reads them from a file. The class's ``presets()``, if it has any, are the files that a name
+stands for.
+
+Strategies come as a section of the settings: a frozen dataclass that a package names as an entry point of
+``noiseda.strategies``, by the section's name. Its module must not import torch, since the help reads it. It says:
+
+- ``STRATEGIES``: the names of the strategies that it belongs to.
+- ``BUILDERS``: "module:name" of a table, name of a strategy -> what builds its objective (``adaptation.Builder``).
+- ``READS``, if it has any: other sections that they look at, such as "predictor".
+- ``SHARDS = False``, if they cannot be trained with ``--training.shard``.
+- ``LOWERS_RISK = True``, if they lower the estimated risk, which then says nothing about their result.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -19,11 +32,30 @@ from noiseda.errors import UserError
 
 GROUP = "noiseda.commands"
 
-ELSEWHERE: Mapping[str, str] = {
-    "compare": "noiseda compare comes with the research package, which is not installed: "
-    "in a checkout of noiseda, pip install -e research (make setup does)",
-}
+STRATEGIES = "noiseda.strategies"
+
+_RESEARCH = (
+    "comes with the research package, which is not installed: "
+    "in a checkout of noiseda, pip install -e research (make setup does)"
+)
+
+ELSEWHERE: Mapping[str, str] = {"compare": f"noiseda compare {_RESEARCH}"}
 """Known commands of other packages -> how to get them."""
+
+SECTIONS_ELSEWHERE: Mapping[str, tuple[str, ...]] = {
+    "alignment": ("mmd", "coral"),
+    "blind_spot": ("blind-spot",),
+    "critic": ("critic",),
+    "cycada": ("cycada",),
+    "dann": ("dann",),
+    "dsn": ("dsn",),
+    "flat_noise": ("flat-noise",),
+    "pixelda": ("pixelda",),
+    "score": ("score",),
+    "sure": ("sure",),
+    "transplant": ("transplant",),
+}
+"""Known sections of other packages -> the strategies that they belong to."""
 
 
 @dataclass(frozen=True)
@@ -72,3 +104,63 @@ def settings_of(function: Callable[..., object]) -> type[Any] | None:
 def presets_of(settings: type[Any]) -> dict[str, Path]:
     """The settings that come with a command: name -> YAML file."""
     return dict(settings.presets()) if hasattr(settings, "presets") else {}
+
+
+@cache
+def _loaded() -> tuple[dict[str, type[Any]], dict[str, str]]:
+    """The sections that other packages bring, and of those that cannot be had: why, by their name."""
+    found: dict[str, type[Any]] = {}
+    broken: dict[str, str] = {}
+    for point in sorted(entry_points(group=STRATEGIES), key=lambda point: point.name):
+        package = point.dist.name if point.dist else point.module
+        try:
+            kind = point.load()
+        except Exception as error:  # whatever another package does: the rest must work without it
+            broken[point.name] = f"strategy {point.name}, of {package}, cannot be loaded: {error}"
+            continue
+        if not (dataclasses.is_dataclass(kind) and hasattr(kind, "STRATEGIES") and hasattr(kind, "BUILDERS")):
+            broken[point.name] = f"strategy {point.name}, of {package}, is no dataclass with STRATEGIES and BUILDERS"
+        elif point.name in found:
+            broken[point.name] = f"two packages bring a strategy {point.name}; one of them is {package}"
+        else:
+            found[point.name] = typing.cast(type[Any], kind)
+    return found, broken
+
+
+def sections() -> dict[str, type[Any]]:
+    """The sections of settings that other packages bring: name -> class. What cannot be loaded is left out."""
+    return dict(_loaded()[0])
+
+
+def strategies() -> dict[str, type[Any]]:
+    """The strategies that other packages bring: name -> class of the section that they belong to."""
+    return {name: kind for kind in sections().values() for name in kind.STRATEGIES}
+
+
+def builder_of(strategy: str) -> Callable[..., Any]:
+    """What builds the objective of a strategy of another package.
+
+    Raises:
+        UserError: its package cannot be imported.
+        KeyError: no package brings such a strategy.
+    """
+    module, _, table = str(strategies()[strategy].BUILDERS).partition(":")
+    try:
+        builder: Callable[..., Any] = getattr(import_module(module), table)[strategy]
+    except (ImportError, AttributeError, KeyError) as error:
+        raise UserError(f"--strategy {strategy}: {module}, which brings it, cannot be used: {error}") from error
+    return builder
+
+
+def why_no_strategy(name: str) -> str:
+    """A sentence on a strategy of another package that cannot be had, after a space; nothing where none is known."""
+    section = next((one for one, names in SECTIONS_ELSEWHERE.items() if name in names), name.replace("-", "_"))
+    found, broken = _loaded()
+    if section in broken:
+        return f" ({broken[section]})"
+    return f" ({name} {_RESEARCH})" if section in SECTIONS_ELSEWHERE and section not in found else ""
+
+
+def without_missing(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """A tree of settings without the known sections of packages that are not installed, which old runs wrote down."""
+    return {name: value for name, value in tree.items() if name not in SECTIONS_ELSEWHERE or name in _loaded()[0]}

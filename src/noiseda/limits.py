@@ -11,6 +11,22 @@ from typing import Annotated, Any, get_type_hints
 
 from noiseda.errors import UserError
 
+__all__ = [
+    "Factors",
+    "HalfOf",
+    "HalfOfPatch",
+    "Levels",
+    "Limits",
+    "NonNegativeFloat",
+    "NonNegativeInt",
+    "Ordered",
+    "PositiveFloat",
+    "PositiveInt",
+    "ProperShare",
+    "Share",
+    "check_limits",
+]
+
 
 @dataclass(frozen=True)
 class Limits:

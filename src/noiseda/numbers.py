@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 
 from noiseda.errors import UserError
 
+__all__ = ["check_numbers"]
+
 LARGEST = 1e15
 """The largest number that any setting takes, and the smallest below zero."""
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from noiseda.errors import UserError
+from noiseda.extensions import without_missing
 
 Value = TypeVar("Value")
 
@@ -46,7 +47,7 @@ def settings_by_todays_names(tree: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: a setting stands there by both its names.
     """
-    return _by_todays_names(tree, "")
+    return _by_todays_names(without_missing(tree), "")
 
 
 def _by_todays_names(tree: Mapping[str, Any], prefix: str) -> dict[str, Any]:

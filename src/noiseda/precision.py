@@ -10,6 +10,8 @@ from torch import nn
 
 from noiseda.config import MemoryFormat, Precision
 
+__all__ = ["FULL", "fastest"]
+
 FULL = 65535
 """The white level of files that use all of their 16 bits."""
 

@@ -15,6 +15,8 @@ from noiseda.errors import UserError
 from noiseda.old_names import settings_by_todays_names
 from noiseda.storage import atomic
 
+__all__ = ["computed", "flatten", "presets", "read_settings", "write_settings"]
+
 LARGEST = 256 * 1024
 """Bytes of a settings file that is read: a hundred times as many as any needs."""
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from noiseda.address import Url
 from noiseda.extensions import Extension
 
 Node = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
@@ -67,6 +69,26 @@ def parameters(load: Callable[[], object]) -> list[Parameter]:
         _parameter(module, argument.arg, argument.annotation, default, positional=default is None)
         for argument, default in zip(taken, defaults, strict=True)
     ]
+
+
+def parameters_of(settings: Any, prefix: str = "") -> list[Parameter]:  # noqa: ANN401
+    """The settings of a class that is imported already, those of the dataclasses in it with dotted names.
+
+    Args:
+        settings: a dataclass, whose fields all have defaults.
+        prefix: what their names begin with.
+    """
+    hints, found = get_type_hints(settings), list[Parameter]()
+    for field in fields(settings):
+        name, kind = prefix + field.name, hints[field.name]
+        if is_dataclass(kind):
+            found += parameters_of(kind, f"{name}.")
+            continue
+        choices = tuple(str(one) for one in get_args(kind)) if get_origin(kind) is Literal else ()
+        switch = field.default is False
+        path = not {Path, Url}.isdisjoint({kind, *get_args(kind)})
+        found.append(Parameter(name, ("true", "false") if kind is bool and not switch else choices, path, switch))
+    return found
 
 
 def _tree(module: str, node: ast.FunctionDef) -> tuple[str, ast.ClassDef] | None:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+__all__ = ["atomic", "spelt"]
+
 PARTIAL = re.compile(r"\.[0-9a-f]{32}\.part")
 """What files are called while they are written; a kill leaves them so."""
 

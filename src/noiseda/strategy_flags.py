@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, get_type_hints
+from dataclasses import fields
+from typing import Any
 
 from noiseda.config import Task
 from noiseda.errors import UserError
-from noiseda.strategies import StrategyName, StrategySections
+from noiseda.strategies import StrategySections
 from noiseda.tasks import TASKS
 
-BELONGS: dict[str, tuple[StrategyName, ...]] = {
+_KINDS: dict[str, Any] = {one.name: one.default_factory for one in fields(StrategySections)}
+
+BELONGS: dict[str, tuple[str, ...]] = {
     "objective": ("noise-space",),
-    "predictor": ("noise-space", "score"),
-    **{name: kind.STRATEGIES for name, kind in get_type_hints(StrategySections).items()},
+    "predictor": (
+        "noise-space",
+        *(name for kind in _KINDS.values() if "predictor" in getattr(kind, "READS", ()) for name in kind.STRATEGIES),
+    ),
+    **{name: kind.STRATEGIES for name, kind in _KINDS.items()},
 }
 """Section of the settings -> strategies that look at it. A section that is not here belongs to every run."""
 

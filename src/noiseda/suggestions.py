@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 
+__all__ = ["nearest"]
+
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "batch_size": ("training.batch",),
     "bs": ("training.batch",),

@@ -1,4 +1,4 @@
-"""What holds for each strategy of the table, whatever its idea."""
+"""What holds for each strategy that has a name, of whatever package and idea."""
 
 import copy
 import pickle
@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from noiseda import extensions
 from noiseda.adaptation.catalogue import STRATEGIES, build
 from noiseda.config import RestorerSettings
 from noiseda.errors import UserError
@@ -19,11 +20,12 @@ from tests.adaptation.examples import batch
 from tests.restoration.networks import SMALL
 from tests.training.photographs import folder, small
 
-NAMES = list(STRATEGIES)
+NAMES = list(get_args(StrategyName))
 
 
-def test_the_table_holds_the_names_that_can_be_asked_for():
-    assert set(NAMES) == set(get_args(StrategyName))
+def test_the_table_and_those_of_other_packages_hold_the_names_that_can_be_asked_for():
+    assert set(NAMES) == {*STRATEGIES, *extensions.strategies()}
+    assert not {*STRATEGIES} & {*extensions.strategies()}
 
 
 @pytest.fixture

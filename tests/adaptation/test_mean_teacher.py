@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from noiseda.adaptation.mean_teacher import MeanTeacher, Perturbation
-from noiseda.adaptation.orientations import turn
 from noiseda.data.batches import Batch
+from noiseda.orientations import turn
 from noiseda.restoration import UNet
 from noiseda.strategies import MeanTeacherSettings
 

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from noiseda.adaptation import MeanTeacher, NoiseSpace, charbonnier
-from noiseda.adaptation.orientations import turn, turn_back
 from noiseda.adaptation.permutation import draw_order, shuffle
 from noiseda.config import ObjectiveSettings
 from noiseda.data.batches import Batch
 from noiseda.diffusion import Denoiser, NoisePredictor, add_noise
 from noiseda.dims import append_dims, fold, unfold
+from noiseda.orientations import turn, turn_back
 from noiseda.restoration import UNet
 from noiseda.strategies import MeanTeacherSettings
 

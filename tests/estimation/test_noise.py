@@ -162,7 +162,7 @@ def test_it_says_what_was_found() -> None:
 
 def test_photographs_are_looked_at_all_over_a_folder(tmp_path: Path) -> None:
     paths = [save(tmp_path / f"{index}.png", torch.full((3, 40, 40), index / 10)) for index in range(10)]
-    levels = [round(10 * image.mean().item()) for image in matching.some(paths, 4)]
+    levels = [round(10 * image.mean().item()) for image in matching.middles(paths, 4)]
     assert levels == [0, 2, 5, 7]
-    assert len(matching.some(paths, 64)) == 10
+    assert len(matching.middles(paths, 64)) == 10
     assert matching.some([], 4) == []

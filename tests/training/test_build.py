@@ -1,17 +1,18 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 from torch import nn
 
-from noiseda.adaptation.catalogue import STRATEGIES
 from noiseda.config import DegradationSettings, PredictorSettings, RestorerSettings
 from noiseda.data.cache import Skipped
 from noiseda.data.rain import Streaks
 from noiseda.data.validation import load_validation
 from noiseda.errors import UserError
 from noiseda.restoration import UNet, save_weights
+from noiseda.strategies import StrategyName
 from noiseda.training import adapt
 from noiseda.training.build import (
     build_objective,
@@ -129,7 +130,7 @@ def test_all_strategies_start_from_the_same_restorer(where: Path) -> None:
         replace(settings, strategy="synthetic"),
         replace(settings, predictor=PredictorSettings(width=16, channel_mults=[1, 1], patch_size=2, attention=True)),
         replace(settings, reference=where / "clean"),
-        *(replace(settings, strategy=name) for name in STRATEGIES),
+        *(replace(settings, strategy=name) for name in get_args(StrategyName)),
     )
     expected = build_objective(settings).restorer.state_dict()
     for other in others:

@@ -2,13 +2,14 @@
 
 import dataclasses
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 
-from noiseda.adaptation.catalogue import STRATEGIES
 from noiseda.config import AdaptSettings
 from noiseda.data.batches import DomainBatches
+from noiseda.strategies import StrategyName
 from noiseda.training.build import build_objective, list_images, load_domains
 from noiseda.training.steps import Steps
 from tests.training.photographs import small
@@ -53,7 +54,7 @@ def test_a_hybrids_draws_are_those_of_its_parts_one_after_the_other(where: Path)
     assert hybrid.to(torch.device("cpu"), torch.channels_last).draws[0].eps.stride(1) == 1
 
 
-@pytest.mark.parametrize("name", sorted(STRATEGIES))
+@pytest.mark.parametrize("name", sorted(get_args(StrategyName)))
 def test_the_draws_of_every_strategy_are_joined_sample_by_sample(where: Path, name: str) -> None:
     """A field that is None in each stays None; what a strategy is given can be used."""
     drawn = steps(small(where, strategy=name), where, size=2)

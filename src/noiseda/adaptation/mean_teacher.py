@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from noiseda.adaptation.objective import Objective, Terms, Weights, charbonnier, detached
-from noiseda.adaptation.orientations import COUNT, turn_each
 from noiseda.adaptation.ramp import ramp
 from noiseda.adaptation.teacher import Teacher
 from noiseda.data.batches import Batch
 from noiseda.dims import append_dims
+from noiseda.orientations import COUNT, turn_each
 from noiseda.restoration import Restorer
 from noiseda.strategies import MeanTeacherSettings
 

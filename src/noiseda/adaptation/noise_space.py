@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from noiseda.adaptation.objective import Objective, Sum, Terms, Weights, charbonnier, mean_of_all
+from noiseda.adaptation.objective import Objective, Sum, Terms, Weights, charbonnier
 from noiseda.adaptation.permutation import draw_order, shuffle
 from noiseda.adaptation.ramp import ramp
 from noiseda.config import ObjectiveSettings
 from noiseda.data.batches import Batch
 from noiseda.diffusion import Denoiser, Schedule
+from noiseda.processes import mean_of_all
 from noiseda.restoration import Restorer
 
 

@@ -180,12 +180,3 @@ def charbonnier(restored: Tensor, target: Tensor) -> Tensor:
 def detached(images: Tensor | None) -> Tensor | None:
     """Images to look at, where there are any."""
     return None if images is None else images.detach()
-
-
-def mean_of_all(value: Tensor) -> Tensor:
-    """The mean of a value over all processes that train together; the value itself where there is one alone."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return value
-    total = value.clone()
-    torch.distributed.all_reduce(total)
-    return total / torch.distributed.get_world_size()

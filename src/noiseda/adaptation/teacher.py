@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from noiseda.adaptation.orientations import turn, turn_back
+from noiseda.orientations import turn, turn_back
 from noiseda.restoration import Restorer
 
 

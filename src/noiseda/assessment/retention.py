@@ -25,7 +25,7 @@ from noiseda.data.batches import generator
 from noiseda.data.degradations import degradation, kinds
 from noiseda.data.noise import White
 from noiseda.data.validation import load_validation
-from noiseda.estimation.noise import some
+from noiseda.estimation.noise import middles
 from noiseda.evaluation.label_free import centre
 from noiseda.evaluation.metrics import best_shift_psnr, psnr
 from noiseda.inference import restore_tensor
@@ -128,7 +128,7 @@ def known_pairs(
     usual = task.beside_matched if settings.matches else task.usual
     names = [name for name in kinds(settings.task, settings.degradation.kind or usual) if name != MATCHED]
     degrade = degradation(settings.task, "+".join(names) or usual, settings.degradation.strength)
-    images = [image for image in some(clean, count, white) if min(image.shape[-2:]) >= 2 * degrade.margin + LEAST]
+    images = [image for image in middles(clean, count, white) if min(image.shape[-2:]) >= 2 * degrade.margin + LEAST]
     if not images:
         return []
     levels = [degrade]

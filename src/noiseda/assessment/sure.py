@@ -1,9 +1,9 @@
 """How far a restorer is from a truth nobody knows: its squared error on photographs, estimated from them alone.
 
-Stein's unbiased risk estimate, as in :mod:`noiseda.adaptation.sure`, of any finished restorer and on photographs as a
-whole: |f(x) - x|^2 - |n|^2 + 2 n . (f(x + e n) - f(x)) / e. The noise n comes from flat patches of the photographs,
-under random phases, as strong in every place as a judge finds it there. How well it ranks restorers is measured by
-``noiseda compare`` (docs/results.md).
+Stein's unbiased risk estimate (Stein 1981; by random probes: Ramani, Blu and Unser 2008), of any finished restorer and
+on photographs as a whole: |f(x) - x|^2 - |n|^2 + 2 n . (f(x + e n) - f(x)) / e. The noise n comes from flat patches of
+the photographs, under random phases, as strong in every place as a judge finds it there. How well it ranks restorers is
+measured by ``noiseda compare`` (docs/results.md).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from noiseda.adaptation.real_noise import Picks, RealNoise
 from noiseda.errors import UserError
+from noiseda.estimation.real_noise import Picks, RealNoise
 
 Restore = Callable[[Tensor], Tensor]
 """(C, H, W) degraded, in [0, 1] -> (C, H, W) restored."""

@@ -24,6 +24,7 @@ from statistics import fmean
 import numpy as np
 from torch import Tensor, nn
 
+from noiseda import extensions
 from noiseda.assessment.proxy_pairs import proxy_pairs
 from noiseda.assessment.reblur import BlurredAgain
 from noiseda.assessment.sure import FLAT, Restore, Risk, RiskEstimate
@@ -33,7 +34,7 @@ from noiseda.data.degradations import Degradation, degradation
 from noiseda.data.depth import EIGHT_BITS, Depth
 from noiseda.errors import UserError
 from noiseda.estimation.blur_kernel import MatchedBlur
-from noiseda.estimation.noise import Matched, some
+from noiseda.estimation.noise import Matched, middles
 from noiseda.evaluation.metrics import psnr
 from noiseda.inference import restore_tensor
 from noiseda.precision import FULL
@@ -191,7 +192,9 @@ def with_estimate(tried: Trial, settings: AdaptSettings, real: Sequence[Path], n
 
 def _estimates(settings: AdaptSettings) -> bool:
     """Whether the error may be estimated: that of noise, and not of what learns from the estimate."""
-    return TASKS[settings.task].estimates_risk and "sure" not in (settings.strategy, *settings.also)
+    kinds = extensions.strategies()
+    lowered = any(getattr(kinds.get(name), "LOWERS_RISK", False) for name in (settings.strategy, *settings.also))
+    return TASKS[settings.task].estimates_risk and not lowered
 
 
 def trial_of(
@@ -208,7 +211,7 @@ def trial_of(
     photographs are best.
     """
     least = max(SMALLEST, 2 * like.margin + SMALLEST // 2)
-    large = [image for image in some(clean, 2 * count, deep.white) if min(image.shape[-2:]) >= least]
+    large = [image for image in middles(clean, 2 * count, deep.white) if min(image.shape[-2:]) >= least]
     made = proxy_pairs(like, large, 2 * count, generator(seed, "look-alikes"), deep.levels) if large else []
     if isinstance(like, Matched | MatchedBlur):
         return Trial(made[::2], made[1::2], "clean photographs degraded as yours look", witness, deep)
@@ -260,7 +263,7 @@ def estimate(
         flat: share of their tiles, the flattest relative to their noise, that show what noise is.
         deep: how deep they are.
     """
-    chosen = some(real, photographs, deep.white)
+    chosen = middles(real, photographs, deep.white)
     channels = max((len(image) for image in chosen), default=3)
     chosen = [image.expand(channels, -1, -1) for image in chosen]  # grey ones among others
     try:
@@ -286,7 +289,9 @@ def reblur(
     """
     says = "{count} of yours, restored and blurred again, match with a squared error {change}"
     try:
-        return Witness(BlurredAgain(some(real, photographs, white), linear=like.linear), says, weight=0.25, late=True)
+        return Witness(
+            BlurredAgain(middles(real, photographs, white), linear=like.linear), says, weight=0.25, late=True
+        )
     except UserError:
         return None
 

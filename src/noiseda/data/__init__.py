@@ -9,6 +9,7 @@ from noiseda.data.noise import Shot, White
 from noiseda.data.phone import Phone
 from noiseda.data.pooled import PooledBatches
 from noiseda.data.rain import Drops
+from noiseda.data.sampling import integer, log_uniform, uniform
 
 __all__ = [
     "DEGRADATIONS",
@@ -23,6 +24,9 @@ __all__ = [
     "degradation",
     "depth_of",
     "generator",
+    "integer",
+    "log_uniform",
     "paired_folder",
     "spread",
+    "uniform",
 ]

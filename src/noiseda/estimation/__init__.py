@@ -1,6 +1,28 @@
 """What did these photographs go through? Their noise, or their blur, found from them alone."""
 
 from noiseda.estimation.blur_kernel import MatchedBlur, matched_blur
-from noiseda.estimation.noise import Matched, matched
+from noiseda.estimation.empirical_bayes import nearest, occurring
+from noiseda.estimation.noise import CANDIDATES, Matched, matched, middle, middles, noise_statistics, simulate
+from noiseda.estimation.noise_bank import NoiseBank
+from noiseda.estimation.noise_levels import NoiseLevels
+from noiseda.estimation.real_noise import Picks, RealNoise, brightness, power
 
-__all__ = ["Matched", "MatchedBlur", "matched", "matched_blur"]
+__all__ = [
+    "CANDIDATES",
+    "Matched",
+    "MatchedBlur",
+    "NoiseBank",
+    "NoiseLevels",
+    "Picks",
+    "RealNoise",
+    "brightness",
+    "matched",
+    "matched_blur",
+    "middle",
+    "middles",
+    "nearest",
+    "noise_statistics",
+    "occurring",
+    "power",
+    "simulate",
+]

@@ -23,7 +23,7 @@ from noiseda.data.blur import exposed, shake_kernel
 from noiseda.data.camera import linear_from_srgb
 from noiseda.data.sampling import Range, integer, one_thread
 from noiseda.errors import UserError
-from noiseda.estimation.noise import middle, some
+from noiseda.estimation.noise import middle, middles
 from noiseda.precision import FULL
 from noiseda.storage import atomic
 
@@ -109,7 +109,7 @@ def matched_blur(real: Sequence[Path], kept: Path, white: int = FULL) -> Matched
         document = json.loads(kept.read_text())
         if document["asked"] == asked:
             return MatchedBlur(torch.tensor(document["kernels"]), document["linear"])
-    found = list(filter(None, map(_both, some(real, PHOTOGRAPHS, white))))
+    found = list(filter(None, map(_both, middles(real, PHOTOGRAPHS, white))))
     if not found:
         raise UserError(
             f"--degradation.kind matched: no photograph of --real has edges, and {2 * SIDE} x {2 * SIDE} pixels: "

@@ -182,7 +182,7 @@ def matched(
         if document["asked"] == asked:
             found = tuple((kind, strength) for kind, strength in document["found"])
             return Matched(found, alike=document["alike"], levels=depth.levels)
-    seen = (noise_statistics(image, depth.levels) for image in some(real, PHOTOGRAPHS, depth.white))
+    seen = (noise_statistics(image, depth.levels) for image in middles(real, PHOTOGRAPHS, depth.white))
     looks = [look for look in seen if look is not None]
     if not looks:
         raise UserError(
@@ -216,7 +216,7 @@ def simulate(
     """
     generator = keyed("matched", seed)
     rows, looks = [], []
-    sources = some(clean, PHOTOGRAPHS, depth.white)
+    sources = middles(clean, PHOTOGRAPHS, depth.white)
     for index in range(count):
         for kind, bounds in CANDIDATES.items():
             strength = log_uniform(bounds, generator)
@@ -294,7 +294,7 @@ def middle(image: Tensor, side: int) -> Tensor:
     return image[:, top : top + side, left : left + side]
 
 
-def some(paths: Sequence[Path], count: int, white: int = FULL) -> list[Tensor]:
+def middles(paths: Sequence[Path], count: int, white: int = FULL) -> list[Tensor]:
     """The middle of some photographs, evenly spread over the files.
 
     Args:

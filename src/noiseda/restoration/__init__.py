@@ -1,6 +1,6 @@
 """Degraded image -> restored image: the contract, the networks, and their files."""
 
-from noiseda.restoration.base import Restorer
+from noiseda.restoration.base import Restorer, pad_to_multiple
 from noiseda.restoration.catalogue import build as build_restorer
 from noiseda.restoration.introduce import teach_spandrel
 from noiseda.restoration.residual_unet import ResidualUNet
@@ -13,6 +13,7 @@ __all__ = [
     "UNet",
     "build_restorer",
     "load",
+    "pad_to_multiple",
     "read_metadata",
     "save_weights",
     "task_of",

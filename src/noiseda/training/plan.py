@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import cast
 
 from noiseda.config import AdaptSettings, LrScheduleName
 from noiseda.data.degradations import Degradation
@@ -75,7 +74,7 @@ def _usual(asked: AdaptSettings) -> StrategyName:
     if asked.reference is not None:  # which noise-space alone learns from
         return "noise-space"
     task = TASKS[asked.task]
-    return cast(StrategyName, task.strategy_matched if asked.matches else task.strategy)
+    return task.strategy_matched if asked.matches else task.strategy
 
 
 def _select_strategy(settings: AdaptSettings, degradation: Degradation | None) -> AdaptSettings:

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from noiseda import Degradation
-from noiseda.data import Camera, Phone, Shot, White, compress
-from noiseda.data.sampling import integer, uniform
+from noiseda.data import Camera, Phone, Shot, White, compress, integer, uniform
 
 
 def parts() -> tuple[Degradation, ...]:

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from noiseda import load, read_image
-from noiseda.adaptation.noise_bank import NoiseBank
 from noiseda.data import paired_folder, spread
+from noiseda.estimation import NoiseBank
 from noiseda.inference import restore_tensor
 
 PATCH, BANDS, PHOTOGRAPHS, SIDE = 48, 8, 20, 240

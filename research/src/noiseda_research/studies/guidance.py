@@ -23,12 +23,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from noiseda import settings_from
-from noiseda.adaptation import NoiseDraws, NoiseSpace
-from noiseda.adaptation.permutation import shuffle
+from noiseda.adaptation import NoiseDraws, NoiseSpace, shuffle
 from noiseda.data import DomainBatches, generator
 from noiseda.settings_file import read_settings
-from noiseda.training import checkpoints
-from noiseda.training.build import build_objective, list_images, load_domains
+from noiseda.training import build_objective, latest_checkpoint, list_images, load_domains
 
 LEVELS = (20, 100, 250, 500, 750, 950)
 BATCHES = 24
@@ -68,7 +66,7 @@ def measure(folder: Path) -> None:
     domains, _, _ = load_domains(settings, list_images(settings), settings.cache or folder / "cache")
     training = settings.training
     batches = DomainBatches(domains, size=training.batch, patch=training.patch, channels=3, seed=settings.seed)
-    strategy, state = build_objective(settings), checkpoints.latest(folder / "checkpoints")
+    strategy, state = build_objective(settings), latest_checkpoint(folder / "checkpoints")
     assert isinstance(strategy, NoiseSpace), f"{folder} is no run of --strategy noise-space alone"
     assert state is not None, f"{folder} has no checkpoint"
     strategy.load_state_dict(state["strategy"])

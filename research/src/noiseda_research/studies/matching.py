@@ -18,10 +18,8 @@ from statistics import fmean
 import torch
 
 from noiseda import find_images
-from noiseda.data import DEGRADATIONS, generator
-from noiseda.data.sampling import log_uniform
-from noiseda.estimation.empirical_bayes import nearest, occurring
-from noiseda.estimation.noise import CANDIDATES, middle, noise_statistics, simulate, some
+from noiseda.data import DEGRADATIONS, generator, log_uniform
+from noiseda.estimation import CANDIDATES, middle, middles, nearest, noise_statistics, occurring, simulate
 
 PHOTOGRAPHS, SIDE = 60, 320
 
@@ -34,7 +32,7 @@ def main() -> None:
     given = parser.parse_args()
     simulated, known = simulate(find_images(given.clean), seed=0)
     spread = known.std(dim=0)
-    photographs = [middle(image, SIDE) for image in some(find_images(given.other), PHOTOGRAPHS)]
+    photographs = [middle(image, SIDE) for image in middles(find_images(given.other), PHOTOGRAPHS)]
     draws = generator("bench", "matching")
     print("| candidate | strengths | one by one: right, error | together: right, error | alike |\n" + "|---" * 5 + "|")
     for kind, (low, high) in CANDIDATES.items():

@@ -25,12 +25,8 @@ from noiseda import AdaptSettings, DegradationSettings, NoiseSpace, TrainingSett
 from noiseda.data import paired_folder
 from noiseda.evaluation import psnr
 from noiseda.inference import restore_tensor
-from noiseda.training import provenance
-from noiseda.training.ema import MovingAverage
-from noiseda.training.interrupt import StopRequest
-from noiseda.training.loop import train as train_to_the_end
-from noiseda.training.run import prepare
-from noiseda.training.steps import Steps
+from noiseda.training import MovingAverage, Steps, StopRequest, prepare, provenance
+from noiseda.training import train as train_to_the_end
 
 RATE, DECAY = 3e-4, 0.999  # at 1e-3 a run without clipping, which the plain step has none of, went astray
 ARMS = {

@@ -18,8 +18,9 @@ from statistics import fmean
 import torch
 from scipy.stats import spearmanr
 
-from noiseda import cli, find_images, load
+from noiseda import find_images, load
 from noiseda.assessment import Verdict, look_of, standing, trial_of, verdict, witness_of
+from noiseda.cli import parse
 from noiseda.restoration import task_of
 from noiseda_research.comparison.matrix import CompareSettings, Job, cells, clean_of, protocol_of, weights_of, words_of
 from noiseda_research.comparison.scores import name_of
@@ -44,7 +45,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     words = ["compare", "--config", given.config, "--data", str(given.data), "--out", str(given.out)]
-    settings = dataclasses.replace(CompareSettings(**cli.parse(words)[1]), seeds=given.seeds, only_sets=given.sets)
+    settings = dataclasses.replace(CompareSettings(**parse(words)[1]), seeds=given.seeds, only_sets=given.sets)
     found: list[tuple[str, str, int, float, Verdict]] = []
     for name in given.sets:
         for seed in given.seeds:

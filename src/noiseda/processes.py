@@ -1,0 +1,17 @@
+"""Several processes that train together."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["mean_of_all"]
+
+
+def mean_of_all(value: Tensor) -> Tensor:
+    """The mean of a value over all processes that train together; the value itself where there is one alone."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return value
+    total = value.clone()
+    torch.distributed.all_reduce(total)
+    return total / torch.distributed.get_world_size()
