@@ -135,8 +135,9 @@ def test_pages_that_the_code_names_exist():
 def test_tutorials_include_examples_and_do_not_copy_them():
     page = text(DOCS / "tutorials" / "your-objects.md")
     included = re.findall(r'^--8<-- "(.+)"$', page, re.MULTILINE)
-    assert included == ["examples/own_network.py", "examples/own_objective.py"]
-    for path in included:
+    run = ["examples/own_network.py", "examples/own_objective.py"]
+    assert included == [*run, "examples/own_strategy/edges.py"]
+    for path in run:
         (main,) = [node for node in ast.parse(text(ROOT / path)).body if getattr(node, "name", "") == "main"]
         assert [argument.arg for argument in main.args.args[:3]] == ["clean", "real", "out"]
         assert f"python {path} " in page

@@ -1,15 +1,21 @@
-"""Commands of other packages: shown where they are installed, and never needed."""
+"""Commands and strategies of other packages: there where they are installed, and never needed."""
 
+import json
+import os
+import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+import yaml
 
 from noiseda import cli, extensions
 from noiseda.errors import UserError
+from tests.training.photographs import REAL, folder
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,8 @@ def test_without_the_research_package_all_else_works_and_compare_says_how_to_get
     code = """
 import importlib.metadata, sys
 known = importlib.metadata.entry_points
-importlib.metadata.entry_points = lambda **asked: [] if asked.get("group") == "noiseda.commands" else known(**asked)
+others = lambda **asked: [] if asked.get("group", "").startswith("noiseda.") else known(**asked)
+importlib.metadata.entry_points = others
 sys.modules["noiseda_research"] = None  # an import of it fails
 from noiseda import cli
 import noiseda
@@ -95,3 +102,89 @@ sys.exit(cli.main(["compare", "--config", "denoise"]))
     assert "compare " not in done.stdout
     assert done.stderr == f"noiseda: error: {extensions.ELSEWHERE['compare']}\n"
     assert "pip install -e research" in done.stderr
+
+
+@pytest.mark.slow
+def test_without_the_research_package_its_strategies_are_refused_and_old_runs_with_their_sections_read(tmp_path):
+    (tmp_path / "old.yaml").write_text("strategy: synthetic\ndann: {weight: 3.0}\nlook_alikes: 5\n")
+    code = f"""
+import importlib.metadata, sys
+known = importlib.metadata.entry_points
+others = lambda **asked: [] if asked.get("group", "").startswith("noiseda.") else known(**asked)
+importlib.metadata.entry_points = others
+sys.modules["noiseda_research"] = None
+from pathlib import Path
+from noiseda import cli
+from noiseda.config import AdaptSettings
+from noiseda.settings_file import read_settings
+from noiseda.settings_tree import settings_from
+old = Path({str(tmp_path / "old.yaml")!r})
+assert settings_from(read_settings(old)).proxy_pairs == 5
+assert AdaptSettings(**cli.parse(["adapt", "--config", str(old)])[1]).proxy_pairs == 5
+assert cli.main(["adapt", "--real", "r", "--clean", "c", "--strategy", "dann"]) == 2
+assert cli.main(["adapt", "--real", "r", "--clean", "c", "--strategy", "synthetic", "--dann.weight", "2"]) == 2
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    strategy, flag = done.stderr.strip().split("\n")
+    assert "--strategy" in strategy
+    assert "dann comes with the research package, which is not installed" in strategy
+    assert "--dann.weight" in flag
+    assert "dann comes with the research package, which is not installed" in flag
+
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "own_strategy"
+
+
+@pytest.fixture
+def package(tmp_path):
+    """The example of a package with a strategy, to which two broken ones are added, there for another process."""
+    for file in EXAMPLE.glob("*.py"):
+        shutil.copy(file, tmp_path)
+    points = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]["entry-points"][extensions.STRATEGIES]
+    points |= {"lost": "no_such_module:Lost", "plain": "edges:PositiveFloat"}
+    about = tmp_path / "edges-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: edges\nVersion: 1.0\n")
+    lines = [f"[{extensions.STRATEGIES}]", *(f"{name} = {value}" for name, value in points.items())]
+    (about / "entry_points.txt").write_text("\n".join(lines))
+    folder(tmp_path / "clean")
+    folder(tmp_path / "real", REAL)
+
+    def run(*words):
+        environment = os.environ | {"PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "noiseda", *words]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+SMALL = (
+    "--clean clean --real real --out run --training.steps 2 --training.patch 16 --training.batch 2 --proxy_pairs 0 "
+    "--training.device cpu --restorer.width 4 --restorer.depth 2 --degradation.kind white"
+)
+
+
+@pytest.mark.slow
+def test_a_strategy_of_another_package_is_chosen_by_name_and_trained(package, tmp_path):
+    done = package("adapt", "--strategy", "edges", "--edges.weight", "2", *SMALL.split())
+    assert done.returncode == 0, done.stderr
+    asked = yaml.safe_load((tmp_path / "run" / "settings.yaml").read_text())
+    assert (asked["strategy"], asked["edges"]) == ("edges", {"weight": 2.0})
+    assert "edges" in json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[0])
+    help = package("adapt", "--help", "edges").stdout
+    assert "Edges of synthetic pairs count more." in help
+    assert "--edges.weight" in help
+
+
+@pytest.mark.slow
+def test_what_is_wrong_with_a_strategy_of_another_package_is_said_when_it_is_asked_for(package):
+    for words, said in (
+        (("--strategy", "lost"), "strategy lost, of edges, cannot be loaded: No module named 'no_such_module'"),
+        (("--strategy", "plain"), "strategy plain, of edges, is no dataclass with STRATEGIES and BUILDERS"),
+        (("--strategy", "edges", "--edges.weight", "0"), "--edges.weight must be greater than 0, not 0"),
+        (("--strategy", "synthetic", "--edges.weight", "1"), "--edges.weight belongs to --strategy edges"),
+    ):
+        done = package("adapt", *words, *SMALL.split())
+        assert done.returncode == 2
+        assert said in done.stderr, done.stderr

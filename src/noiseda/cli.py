@@ -249,7 +249,8 @@ def understand(words: Sequence[str], leaf: Parser, given: Sequence[str]) -> dict
     try:
         parsed = leaf.parse_args(help_text.spell(words, leaf))
     except jsonargparse.ArgumentError as error:
-        raise UserError(help_text.refusal(str(error), given, leaf)) from error
+        refusal = help_text.refusal(str(error), given, leaf)
+        raise UserError(refusal + extensions.why_refused(refusal)) from error
     arguments: dict[str, Any] = unmarked(leaf.instantiate(parsed).as_dict())
     arguments.pop("config", None)
     check_numbers(arguments)

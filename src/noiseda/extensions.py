@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -159,6 +160,16 @@ def why_no_strategy(name: str) -> str:
     if section in broken:
         return f" ({broken[section]})"
     return f" ({name} {_RESEARCH})" if section in SECTIONS_ELSEWHERE and section not in found else ""
+
+
+def why_refused(message: str) -> str:
+    """What :func:`why_no_strategy` says of the strategy that a message on a value or a flag refuses.
+
+    >>> why_refused("--strategy must be one of auto, synthetic, not 'mean'")
+    ''
+    """
+    named = re.search(r"--strategy .* not '?([\w-]+)'?(?:;|$)|--(\w+)\.", message)
+    return why_no_strategy(named[1] or named[2]) if named else ""
 
 
 def without_missing(tree: Mapping[str, Any]) -> dict[str, Any]:
