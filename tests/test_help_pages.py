@@ -93,3 +93,15 @@ def test_help_on_what_there_is_not_is_refused(topic, said):
 def test_help_all_is_known_to_every_command():
     with pytest.raises(cli.Answer, match="usage: noiseda data check"):
         cli.parse(["data", "check", "--help-all"])
+
+
+def test_help_may_come_first():
+    for words, same in ((["--help", "dann"], ["adapt", "--help", "dann"]), (["-h", "restore"], ["restore", "--help"])):
+        pages = []
+        for asked in (words, same):
+            with pytest.raises(cli.Answer) as answer:
+                cli.parse(asked)
+            pages.append(answer.value.text)
+        assert pages[0] == pages[1]
+    with pytest.raises(UserError, match="unknown command 'danm'"):
+        cli.parse(["--help", "danm"])

@@ -43,6 +43,15 @@ def test_flags_in_both_spellings():
     assert {name: found[name] for name in TODAY} == TODAY | {"training.ema_decay": 0.8}
 
 
+def test_an_old_flag_is_taken_and_its_name_today_said(caplog):
+    words = ["adapt", "--training.ema=0.99", "--look-alikes", "3"]
+    assert cli.parse(words)[1]["training"].ema_decay == 0.99
+    assert caplog.messages == [
+        "--training.ema is now called --training.ema_decay",
+        "--look-alikes is now called --proxy_pairs",
+    ]
+
+
 def test_both_names_at_once_are_refused():
     with pytest.raises(UserError, match=r"training\.ema and training\.ema_decay are one setting"):
         settings_from({"training": {"ema": 0.9, "ema_decay": 0.99}})

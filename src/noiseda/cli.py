@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonargparse
 
@@ -26,6 +26,7 @@ from noiseda.numbers import check_numbers
 from noiseda.plain_yaml import unmarked
 from noiseda.settings_file import presets
 from noiseda.signatures import parameters, parameters_of, summary
+from noiseda.strategies import StrategyChoice
 from noiseda.strategy_flags import check_flags
 
 __all__ = ["COMMANDS", "main", "parse"]
@@ -215,6 +216,8 @@ def parse(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
         Answer: where help or the version was asked for.
         UserError: naming the word that is not understood, what was expected, and the nearest right one.
     """
+    if len(words) == 2 and words[0] in ("-h", "--help"):  # noiseda --help TOPIC
+        words = ["adapt", "--help", words[1]] if words[1] in get_args(StrategyChoice)[1:] else [words[1], "--help"]
     if list(words) == ["--version"]:
         raise Answer(f"noiseda {version('noiseda')}")
     if words and words[0].partition("=")[0] == "--completion":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,8 @@ from noiseda.errors import UserError
 from noiseda.help_text import Parser
 from noiseda.old_names import flag_by_todays_name
 from noiseda.settings_file import flatten, read_settings
+
+log = logging.getLogger(__name__)
 
 _LONG = 1000  # characters of a name from which on its beginning alone is shown
 
@@ -64,6 +67,9 @@ def in_full(words: Sequence[str], command: str) -> list[str]:
     if command != "adapt":
         return list(words)
     full = [flag_by_todays_name(word) for word in words]
+    for before, now in zip(words, full, strict=True):
+        if before != now:
+            log.warning("%s is now called %s", before.partition("=")[0], now.partition("=")[0])
     full = [re.sub(r"^--network\.(?=\w)", "--restorer.", word) for word in full]
     full = [re.sub(r"^--(network|weights)(?==|$)", r"--restorer.\1", word) for word in full]
     names = {word.partition("=")[0].removeprefix("--restorer.") for word in full if word.startswith("--restorer.")}

@@ -25,3 +25,9 @@ def test_a_weight_of_nothing_is_an_error():
         weigh(TERMS, {"c": 1.0})
     with pytest.raises(ValueError, match="at least one"):
         weigh(TERMS, {})
+
+
+@pytest.mark.parametrize("error", [torch.tensor(1.0), torch.ones(2, 1), torch.ones(2, 3, 4, 4)])
+def test_an_error_that_is_not_one_of_each_sample_is_refused(error):
+    with pytest.raises(ValueError, match=r"edges must be one error for each sample, \(B,\), not of shape"):
+        Terms({"edges": error})

@@ -28,11 +28,27 @@ class Terms:
         errors: name -> (B,).
         restored_syn: (B, C, *spatial), detached, to look at, where the objective restores synthetic signals.
         restored_real: the same for the real ones.
+
+    Raises:
+        ValueError: an error is not of shape (B,).
     """
 
     errors: dict[str, Tensor]
     restored_syn: Tensor | None = None
     restored_real: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no error of each sample.
+
+        Raises:
+            ValueError: naming the error, and its shape.
+        """
+        for name, error in self.errors.items():
+            if error.ndim != 1:
+                raise ValueError(
+                    f"{name} must be one error for each sample, (B,), not of shape {tuple(error.shape)}: "
+                    "average over all other axes, as error.flatten(1).mean(dim=1) does"
+                )
 
 
 @dataclass(frozen=True)
