@@ -39,6 +39,11 @@ class Combined(Objective[tuple[Any, ...]]):
         return list(self.parts)  # type: ignore[arg-type]
 
     @property
+    def by_sample(self) -> bool:
+        """Whether that is so of each."""
+        return all(objective.by_sample for objective in self.objectives)
+
+    @property
     def real_from(self) -> float:
         """When the first of its parts learns from real signals."""
         return min(part.real_from for part in self.objectives)

@@ -60,6 +60,11 @@ class Stages(Objective[tuple[Any, ...]]):
         return sum(start <= progress for start in self.starts) - 1
 
     @property
+    def by_sample(self) -> bool:
+        """Whether that is so of each."""
+        return all(objective.by_sample for objective in self.objectives)
+
+    @property
     def real_from(self) -> float:
         """Where the first stage begins that wants real signals."""
         stages = zip(self.starts, self.objectives, strict=True)

@@ -14,6 +14,8 @@ class SyntheticOnly(Objective[None]):
         restorer: the network to train.
     """
 
+    measures_by_sample = True
+
     def __init__(self, restorer: Restorer) -> None:
         super().__init__()
         self.restorer = restorer

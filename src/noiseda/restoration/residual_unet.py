@@ -42,6 +42,7 @@ class ResidualUNet(Restorer):
         recompute: whether the backward pass computes the inside of the stages anew, to save memory.
     """
 
+    reentrant = True
     recompute = False
     architecture = "residual-unet"
     title = "residual U-Net"

@@ -39,6 +39,7 @@ class UNet(Restorer):
         recompute: whether the backward pass computes the inside of the stages anew, to save memory.
     """
 
+    reentrant = True
     recompute = False
     architecture = "unet"
     title = "U-Net"

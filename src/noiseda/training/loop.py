@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from statistics import fmean
 
@@ -25,6 +26,7 @@ from noiseda.training.finish import snapshot, write_weights
 from noiseda.training.interrupt import StopRequest
 from noiseda.training.logger import Journal, say
 from noiseda.training.optimizer import clip_gradients, gradient_norm
+from noiseda.training.pieces import Pieces, places, suits
 from noiseda.training.run_directory import samples_a_step
 from noiseda.training.state import Run, advice, blown, leave, look_back, save
 from noiseda.training.steps import Steps
@@ -58,7 +60,7 @@ def train(run: Run, stop: StopRequest) -> None:
         say=report,
     )
     began, before = time.perf_counter(), run.seconds
-    with ahead, feed, _journal(run) as journal:
+    with ahead, feed, _pieces(run) as pieces, _journal(run) as journal:
         measured = Measured(run, journal)
         last_line = begun = run.done
         while run.done < training.steps:
@@ -67,7 +69,7 @@ def train(run: Run, stop: StopRequest) -> None:
             for group in run.optimizer.param_groups:
                 group["lr"] = group["base_lr"] * run.rate * run.lr_schedule(progress)
             try:
-                terms, batch = _step(run, feed, journal, measured)
+                terms, batch = _step(run, feed, journal, measured, pieces)
             except Starved as starved:
                 measured.read()
                 leave(run, starved, stop.signal_number, begun)
@@ -127,6 +129,15 @@ def _turn(run: Run, journal: Journal) -> None:
             run.best = None
 
 
+def _pieces(run: Run) -> AbstractContextManager[Pieces | None]:
+    """What measures batches in pieces, where that can be done."""
+    training, accelerator = run.training, run.accelerator
+    whole = training.compile or training.recompute or accelerator.num_processes > 1
+    if whole or not suits(run.objective, accelerator.device):
+        return nullcontext()
+    return Pieces(run.objective, partial(autocast, training.precision, accelerator.device))
+
+
 def _journal(run: Run) -> Journal:
     training, accelerator = run.training, run.accelerator
     samples = samples_a_step(training, accelerator.num_processes)
@@ -134,7 +145,7 @@ def _journal(run: Run) -> Journal:
     return Journal(run.out, steps=training.steps, start=run.done, samples=samples, silent=silent)
 
 
-def _step(run: Run, feed: Feed, journal: Journal, measured: Measured) -> tuple[Terms, Batch]:
+def _step(run: Run, feed: Feed, journal: Journal, measured: Measured, pieces: Pieces | None) -> tuple[Terms, Batch]:
     """One optimiser step: accumulate the gradients of one or more batches, then move the weights.
 
     Raises:
@@ -154,10 +165,13 @@ def _step(run: Run, feed: Feed, journal: Journal, measured: Measured) -> tuple[T
         number = run.done * training.gradient_accumulation + micro
         torch.manual_seed(generator(run.seed, "dropout", accelerator.process_index, number).initial_seed())
         with accelerator.accumulate(run.model):
-            with autocast(training.precision, accelerator.device):
-                terms: Terms = run.model(step.batch, step.draws)
-            values = run.objective.losses(terms, run.done / training.steps)
-            accelerator.backward(values["loss"])
+            if pieces is not None and len(places(step)) > 1:
+                terms, values = pieces.backward(step, run.done / training.steps, 1 / training.gradient_accumulation)
+            else:
+                with autocast(training.precision, accelerator.device):
+                    terms = run.model(step.batch, step.draws)
+                values = run.objective.losses(terms, run.done / training.steps)
+                accelerator.backward(values["loss"])
             if accelerator.sync_gradients:
                 parameters = list(run.model.parameters())
                 norm = (

@@ -64,6 +64,11 @@ class Steps(Dataset[Step]):
         return Step(batch, _joined([self.draw(y, g) for y, g in zip(batch.y_syn[:, None], generators, strict=True)]))
 
 
+def part(step: Step, place: slice) -> Step:
+    """Some of the samples of a step; what is not of (B, ...) stays."""
+    return Step(_each(lambda tensor: tensor[place], step.batch), _each(lambda tensor: tensor[place], step.draws))
+
+
 def _each(change: Callable[[Tensor], Tensor], value: Any) -> Any:  # noqa: ANN401
     """A dataclass with each of its tensors changed, or a tuple of such; anything else as it is."""
     if isinstance(value, tuple):
