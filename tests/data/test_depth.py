@@ -24,7 +24,7 @@ from noiseda.data.pack import pack
 from noiseda.data.shards import find_shards
 from noiseda.data.stream import ShardStream
 from noiseda.data.unpacked import UnpackedShard, is_whole
-from noiseda.estimation.noise import Matched, noise_statistics, simulate, some
+from noiseda.estimation.noise import Matched, middles, noise_statistics, simulate
 from noiseda.images import FULL, Picture, from_integers, read, write
 
 SIDE = 40
@@ -233,7 +233,7 @@ def test_the_noise_of_a_dark_file_is_estimated(tmp_path: Path, times: int, white
     """As it is, times 16, and as it is without dividing by the white level."""
     files = [save(tmp_path / f"{index}.tif", sensor(times)) for index in range(2)]
     depth = depth_of(files, white)
-    images = some(files, 4, depth.white)
+    images = middles(files, 4, depth.white)
 
     def smooth(image: Tensor) -> Tensor:
         return F.avg_pool2d(F.pad(image[None], (4, 4, 4, 4), mode="reflect"), 9, stride=1)[0]

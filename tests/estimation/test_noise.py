@@ -165,4 +165,4 @@ def test_photographs_are_looked_at_all_over_a_folder(tmp_path: Path) -> None:
     levels = [round(10 * image.mean().item()) for image in matching.middles(paths, 4)]
     assert levels == [0, 2, 5, 7]
     assert len(matching.middles(paths, 64)) == 10
-    assert matching.some([], 4) == []
+    assert matching.middles([], 4) == []

@@ -37,6 +37,7 @@ def test_the_loss_is_the_weighted_sum_and_the_weight_rises():
         torch.testing.assert_close(values["loss"], expected, rtol=1e-5, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["least-squares", "hinge", "logistic"])
 def test_the_discriminator_learns_to_tell_and_then_the_restorer_to_deceive(form):
     """One after the other, which has an outcome; the real images are darker than the clean ones."""

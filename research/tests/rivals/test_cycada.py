@@ -70,6 +70,7 @@ def test_the_loss_is_the_weighted_sum():
         torch.testing.assert_close(values["loss"], expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["least-squares", "hinge", "logistic"])
 def test_the_discriminators_learn_to_tell_and_then_the_generators_to_deceive(form):
     """One after the other, which has an outcome."""

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 
 from noiseda_research.rivals.dann import Dann
@@ -60,6 +61,7 @@ def test_alone_the_classifier_wins_and_the_restorer_can_confuse_it_again():
     assert raised[-1] > raised[0] + 0.1
 
 
+@pytest.mark.slow
 def test_the_restorer_learns_while_both_do():
     history = overfit(strategy(), 60)
     assert history["restoration"][-1] < 0.9 * history["restoration"][0]

@@ -86,6 +86,7 @@ def test_the_loss_is_the_weighted_sum(by):
     torch.testing.assert_close(values["loss"], expected)
 
 
+@pytest.mark.slow
 def test_the_image_is_rebuilt_and_the_features_part():
     history = overfit(strategy(reconstruction=1.0, difference=1.0), 60)
     assert history["reconstruction"][-1] < 0.5 * history["reconstruction"][0]

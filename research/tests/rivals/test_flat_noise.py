@@ -91,6 +91,7 @@ class Blur(Restorer):
         return F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="reflect"), 3, stride=1)
 
 
+@pytest.mark.slow
 def test_noise_becomes_as_strong_as_it_is_where_patches_are_not_flat():
     """Flat patches have a noise of 0.02, wavy ones, as bright, of 0.05; three of four are wavy."""
     wave = 0.06 * torch.sin(torch.linspace(0, 3 * torch.pi, P)).expand(3, P, P)

@@ -60,6 +60,7 @@ def test_the_loss_is_the_weighted_sum():
     torch.testing.assert_close(values["loss"], expected + 0.3 * values["deceiving"] + 0.7 * values["content"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["least-squares", "hinge", "logistic"])
 def test_the_discriminator_learns_to_tell_and_then_the_generator_to_look_real(form):
     """One after the other, which has an outcome."""
@@ -76,6 +77,7 @@ def test_the_restorer_learns_while_both_do():
         assert history[term][-1] < history[term][0]
 
 
+@pytest.mark.slow
 def test_a_heavy_content_term_keeps_the_image():
     loose, tight = (overfit(strategy(content=content), 40)["content"][-1] for content in (0.0, 100.0))
     assert tight < 0.5 * loose
