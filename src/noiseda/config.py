@@ -37,6 +37,7 @@ ScheduleName = Literal["linear", "cosine", "quadratic", "sigmoid"]
 Conditions = Literal["both", "synthetic", "real"]
 Shuffle = Literal["blocks", "channels", "off"]
 Precision = Literal["auto", "fp32", "bf16"]
+LrScaling = Literal["fan_in", "none"]
 LrScheduleName = Literal["auto", "constant", "cosine", "cooldown"]
 MemoryFormat = Literal["auto", "channels_last", "channels_first"]
 
@@ -152,6 +153,11 @@ class TrainingSettings:
     """Course of the learning rate over the run. constant (the paper); cosine: it falls to zero along half a cosine;
     cooldown: it falls in the last fifth alone (Hägele et al. 2024); auto: cooldown from --restorer.start, cosine from
     random weights."""
+
+    lr_scaling: LrScaling = "fan_in"
+    """Learning rates of single layers. fan_in: a layer whose units have more than 216 inputs (24 channels, 3x3) learns
+    slower in proportion, since a step moves what it gives by the rate times their number (Yang et al.,
+    arXiv 2203.03466); none (the paper): all learn alike."""
 
     gradient_accumulation: PositiveInt = 1
     """Micro-batches whose gradients are averaged into one step."""

@@ -161,7 +161,7 @@ def test_weights_to_start_from_are_taken_or_refused(where: Path) -> None:
 
 
 def test_restorer_and_predictor_have_rates_of_their_own(where: Path) -> None:
-    settings = small(where, learning_rate=0.01, predictor_learning_rate=0.002)
+    settings = small(where, learning_rate=0.01, predictor_learning_rate=0.002, lr_scaling="none")
     strategy = build_objective(settings)
     first, second = build_optimizer(strategy, settings.training).param_groups
     assert (first["base_lr"], second["base_lr"]) == (0.01, 0.002)
@@ -172,6 +172,21 @@ def test_restorer_and_predictor_have_rates_of_their_own(where: Path) -> None:
     # A teacher follows; it is not trained.
     taught = build_optimizer(build_objective(replace(settings, strategy="mean-teacher")), settings.training)
     assert len(taught.param_groups) == 1
+
+
+def test_wide_layers_learn_slower_by_their_inputs(where: Path) -> None:
+    """With everything else of one width, the product of a layer's rate and its inputs has a limit."""
+    wide = small(where, strategy="synthetic", learning_rate=0.01, restorer=RestorerSettings(width=32, depth=3))
+    objective = build_objective(wide)
+    groups = build_optimizer(objective, wide.training).param_groups
+    rates = {id(weight): group["base_lr"] for group in groups for weight in group["params"]}
+    assert len(rates) == len(list(objective.parameters()))
+    for name, weight in objective.named_parameters():
+        inputs = weight[0].numel() if weight.ndim > 1 else 1
+        assert rates[id(weight)] == pytest.approx(0.01 * min(1, 216 / inputs)), name
+    assert min(rates.values()) < 0.01 / 5
+    alike = replace(wide, training=replace(wide.training, lr_scaling="none"))
+    assert [group["base_lr"] for group in build_optimizer(objective, alike.training).param_groups] == [0.01]
 
 
 def test_pairs_may_be_mixed_with_inputs_made_anew_of_their_targets(where: Path) -> None:

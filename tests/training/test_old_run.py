@@ -1,6 +1,7 @@
 """A run that an earlier version began is continued, and ends as that version would have ended it."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from safetensors.torch import load_file
 import noiseda
 from noiseda.cli import main
 from noiseda.old_names import renamed
+from noiseda.settings_tree import settings_from
+from noiseda.training.run_directory import as_begun
 
 OLD = Path(__file__).parents[1] / "old_run"
 
@@ -52,3 +55,14 @@ def test_names_of_combinations_and_of_score_distillation():
     assert list(renamed(old, today).values()) == [0, 0, 1, 2, 0]
     assert renamed({"prior.n": 1, "judge.progress": 3}, ["denoiser.n"]) == {"denoiser.n": 1}
     assert "denoiser.n" not in renamed({"other.n": 1}, ["denoiser.n"])
+
+
+def test_a_run_that_began_before_goes_on_with_one_rate_for_all_layers(tmp_path):
+    whole = {"clean": "c", "real": "r", "out": str(tmp_path), "training": {"steps": 3}}
+    asked = settings_from(whole)
+    path = tmp_path / "settings.yaml"
+    assert as_begun(asked, path).training.lr_scaling == "fan_in"  # nothing has begun
+    path.write_text("training: {steps: 3}\n")
+    assert as_begun(asked, path) == replace(asked, training=replace(asked.training, lr_scaling="none"))
+    path.write_text("training: {steps: 3, lr_scaling: fan_in}\n")
+    assert as_begun(asked, path) == asked

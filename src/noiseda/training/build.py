@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from noiseda.adaptation import Objective, build
 from noiseda.address import Location, Url
@@ -275,12 +276,32 @@ def check_baseline(settings: AdaptSettings) -> None:
             check_keeps_size(load(settings.baseline), str(settings.baseline))
 
 
+FAN_IN = 216
+"""Inputs of a unit up to which a layer learns at the full rate: those of the default network's first stage."""
+
+
+def lr_factor(weight: Tensor) -> float:
+    """The share of the learning rate that a weight learns at, as 1 / fan_in (muP: Yang et al., arXiv 2203.03466).
+
+    >>> lr_factor(torch.zeros(48, 48, 3, 3)), lr_factor(torch.zeros(24, 3, 3, 3)), lr_factor(torch.zeros(48))
+    (0.5, 1.0, 1.0)
+    """
+    return min(1.0, FAN_IN * len(weight) / weight.numel()) if weight.ndim > 1 else 1.0
+
+
 def build_optimizer(objective: Objective[Any], settings: TrainingSettings) -> torch.optim.Optimizer:
-    """Adam, with a learning rate for the restorer and one for whatever else learns; ``base_lr`` is its highest."""
+    """Adam, with a learning rate for the restorer and one for whatever else learns; ``base_lr`` is the highest."""
     restorer = [parameter for parameter in objective.restorer.parameters() if parameter.requires_grad]
     ids = {id(parameter) for parameter in objective.restorer.parameters()}
     others = [parameter for parameter in objective.parameters() if id(parameter) not in ids and parameter.requires_grad]
-    groups: list[dict[str, Any]] = [{"params": restorer, "base_lr": settings.learning_rate}]
-    if others:
-        groups.append({"params": others, "base_lr": settings.predictor_learning_rate or settings.learning_rate})
+    groups: list[dict[str, Any]] = []
+    for weights, rate in (
+        (restorer, settings.learning_rate),
+        (others, settings.predictor_learning_rate or settings.learning_rate),
+    ):
+        by_factor: dict[float, list[nn.Parameter]] = {}
+        for weight in weights:
+            factor = lr_factor(weight) if settings.lr_scaling == "fan_in" else 1.0
+            by_factor.setdefault(factor, []).append(weight)
+        groups += [{"params": those, "base_lr": rate * factor} for factor, those in by_factor.items()]
     return Adam(groups, lr=settings.learning_rate, fused=True)

@@ -40,7 +40,7 @@ from noiseda.training.logger import say
 from noiseda.training.lr_schedule import LR_SCHEDULES
 from noiseda.training.plan import Evidence, Plan, resolve
 from noiseda.training.room import check_room
-from noiseda.training.run_directory import claim_run_directory
+from noiseda.training.run_directory import as_begun, claim_run_directory
 from noiseda.training.start import check_start
 from noiseda.training.state import Case, Run
 
@@ -78,6 +78,7 @@ def resolved(asked: AdaptSettings) -> tuple[Plan, Found, Accelerator]:
     Raises:
         UserError: as :func:`adapt`.
     """
+    asked = as_begun(asked, asked.out / "settings.yaml")
     check(asked)
     accelerator = accelerator_of(asked.training)
     found = look_at(asked, accelerator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from noiseda.config import AdaptSettings, TrainingSettings
@@ -54,9 +55,21 @@ def earlier_settings(path: Path) -> AdaptSettings:
         UserError: where they are not those of a run.
     """
     try:
-        return resolve(from_tree(read_settings(path))).settings
+        return resolve(as_begun(from_tree(read_settings(path)), path)).settings
     except (TypeError, KeyError) as error:
         raise UserError(f"{path} is no settings file of a run ({error}): give another --out") from error
+
+
+def as_begun(asked: AdaptSettings, path: Path) -> AdaptSettings:
+    """What is asked for, without what a run that goes on did not know when it began: all its layers learn alike.
+
+    Args:
+        asked: the settings.
+        path: the settings file of the run in its folder, where there is one.
+    """
+    if not path.exists() or "lr_scaling" in read_settings(path).get("training", {}):
+        return asked
+    return replace(asked, training=replace(asked.training, lr_scaling="none"))
 
 
 def claim_objects(out: Path, made_of: Mapping[str, object]) -> None:
