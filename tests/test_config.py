@@ -72,8 +72,8 @@ UNUSUAL = AdaptSettings(
     ),
     degradation=DegradationSettings(kind="streaks", strength=(0.1, 1.0), smoothed=1.5),
     training=TrainingSettings(
-        steps=10, batch=3, patch=32, learning_rate=1e-6, predictor_learning_rate=3e-4, lr_schedule="constant", lr_scaling="none",
-        gradient_accumulation=2,
+        steps=10, batch=3, patch=32, learning_rate=1e-6, predictor_learning_rate=3e-4, lr_schedule="constant",
+        lr_scaling="none", gradient_accumulation=2,
         max_grad_norm=0.0, ema_decay=0.0, max_regression_db=None, precision="fp32", memory_format="channels_first",
         validate_every=1,
         checkpoint_every=2, log_every=3, picture_every=4, snapshot_every=5, workers=2, device="cpu", compile=True,
