@@ -224,10 +224,7 @@ class Tiler:
         given = torch.empty(tile.shape, device=device, memory_format=torch.channels_last).copy_(tile)
         with autocast(precision, device):
             restored = self.model(given)
-        expected = (*tile.shape[:2], *(side * self.scale for side in tile.shape[2:]))
-        if restored.shape != expected:
-            wanted = "the same shape" if self.scale == 1 else f"{expected}, since it states a scale of {self.scale}"
-            raise UserError(f"the network turned {tuple(tile.shape)} into {tuple(restored.shape)}; expected {wanted}")
+        check_shape(tile, restored, self.scale)
         return restored.float().to(tile.device)
 
 
@@ -255,6 +252,14 @@ def scale_of(model: Model) -> int:
     if not isinstance(stated, int) or stated < 1:
         raise UserError(f"the network states a scale of {stated!r}; expected a whole number of 1 and more")
     return stated
+
+
+def check_shape(given: Tensor, restored: Tensor, scale: int) -> None:
+    """Raise a UserError unless a network of this scale may make the one of the other."""
+    expected = (*given.shape[:2], *(side * scale for side in given.shape[2:]))
+    if restored.shape != expected:
+        wanted = "the same shape" if scale == 1 else f"{expected}, since it states a scale of {scale}"
+        raise UserError(f"the network turned {tuple(given.shape)} into {tuple(restored.shape)}; expected {wanted}")
 
 
 def spans(
