@@ -109,7 +109,8 @@ class Ensemble(_Around):
             back = torch.stack([self.modality.turned_back(one, way) for one in found])
             total = back if total is None else total.add_(back)
         assert total is not None
-        return total[(..., *(slice(side * scale) for side in images.shape[2:]))] / self.ways
+        kept = (slice(None), slice(None), *(slice(side * scale) for side in images.shape[2:]))
+        return total[kept] / self.ways
 
     def _check(self) -> None:
         kind = self.modality

@@ -45,7 +45,7 @@ def rings(restored: Tensor, target: Tensor) -> list[float]:
     """PSNR in dB of each of :data:`RINGS`; (C, H, W) in [0, 1] both."""
     error = (restored.clamp(0, 1) - target).square().mean(dim=0)
     rows, columns = (torch.arange(side) for side in error.shape)
-    near = [torch.minimum(place, place.flip(0)) for place in (rows, columns)]
+    near = [torch.minimum(place, place.flip([0])) for place in (rows, columns)]
     away = torch.minimum(near[0][:, None], near[1])
     return [float(-10 * error[(away >= start) & (away < stop)].mean().log10()) for start, stop in RINGS]
 
@@ -61,7 +61,11 @@ def measure(
         pads: as :func:`padded` takes them.
         margin: how far the true surroundings reach.
     """
-    ways = {"as it is": network, **{how: padded(network, how) for how in pads}, "input": lambda image: image}
+    ways: dict[str, Restore] = {
+        "as it is": network,
+        **{how: padded(network, how) for how in pads},
+        "input": lambda image: image,
+    }
     found: dict[str, list[list[float]]] = {name: [] for name in (*ways, "true surroundings")}
     seconds, pixels = dict.fromkeys(found, 0.0), 0
     for degraded, target in pictures:
