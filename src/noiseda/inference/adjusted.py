@@ -22,7 +22,7 @@ from noiseda.restoration.base import pad_to_multiple
 Strength: TypeAlias = Annotated[float, Limits(least=0, most=1.5)]
 """How far to go from the input towards what the network makes of it: 0 not at all, 1 there, up to 1.5 beyond it."""
 
-_STATED = ("channels", "dims", "scale", "multiple_of", "minimum", "square", "white_level", "tiles")
+_STATED = ("channels", "dims", "scale", "multiple_of", "minimum", "square", "white_level", "tiles", "border")
 """What a network states of itself, and one around it states too."""
 
 

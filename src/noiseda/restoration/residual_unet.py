@@ -43,6 +43,7 @@ class ResidualUNet(Restorer):
     """
 
     recompute = False
+    border = 8
     architecture = "residual-unet"
     title = "residual U-Net"
 

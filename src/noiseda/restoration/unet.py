@@ -40,6 +40,7 @@ class UNet(Restorer):
     """
 
     recompute = False
+    border = 8
     architecture = "unet"
     title = "U-Net"
 
