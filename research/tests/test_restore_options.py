@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from noiseda import Picture, UNet, save_weights, write_image
+from noiseda import Picture, UNet, load, save_weights, write_image
 from noiseda.data import paired_folder
+from noiseda.evaluation import PROTOCOLS
 from noiseda.images import read
+from noiseda.inference import restore_tensor
 from noiseda_research.ready import border, options
 
 
@@ -39,6 +41,8 @@ def test_each_way_to_restore_is_scored(data, capsys):
     (found,) = options.scores(data / "w.safetensors", data, "polyu", 1, 32)
     (x, y), *_ = [tuple(read(path).pixels[:, 4:36, 8:40] for path in pair) for pair in _pairs(data)]
     assert found.psnr["input"] == pytest.approx(float(-10 * (x - y).square().mean().log10()), abs=1e-3)
+    exact = PROTOCOLS["rgb"].score(restore_tensor(load(data / "w.safetensors"), x), y)["psnr"]
+    assert found.psnr["one view, strength 1"] == pytest.approx(exact, abs=1e-3)
     half = [found.psnr[f"{way}, strength 0.5"] for way in ("one view", "eight views")]
     assert len({found.psnr["input"], *half, found.psnr["one view, strength 1"]}) == 4
     assert found.seconds["eight views"] > 0

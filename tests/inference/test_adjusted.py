@@ -14,7 +14,7 @@ from noiseda.images import Picture, enlarged, read, to_uint8, to_uint16, write
 from noiseda.inference import onnx_runtime, restore_files, restore_tensor
 from noiseda.inference.adjusted import adjusted
 from noiseda.modalities import MODALITIES, Audio, Images, Signal
-from noiseda.restoration import Restorer, UNet, save_weights
+from noiseda.restoration import Restorer, UNet, load, save_weights
 from tests.restoration.networks import Doubling
 
 
@@ -219,8 +219,8 @@ OPTIONS = {"self_ensemble": True, "strength": 0.8}
 
 
 def test_files_of_any_kind_hold_what_memory_holds(photos, tmp_path):
-    network = unet()
-    weights = saved(tmp_path / "w.safetensors", network)
+    weights = saved(tmp_path / "w.safetensors", unet())
+    network = load(weights)
     restore_files(weights, str(photos), tmp_path / "out", tile=32, overlap=8, precision="fp32", **OPTIONS)
     for name in ("a.png", "deep.png", "grey.tif"):
         before, after = read(photos / name), read(tmp_path / "out" / name)

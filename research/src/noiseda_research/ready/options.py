@@ -56,10 +56,13 @@ class Once:
 
     Args:
         network: (B, C, H, W) -> the same.
+        border: by how much it wants images extended.
+        multiple_of: to what multiple it pads them.
     """
 
-    def __init__(self, network: Model) -> None:
-        self.network, self.channels, self.seconds = network, 3, 0.0
+    def __init__(self, network: Model, border: int, multiple_of: int) -> None:
+        self.network, self.border, self.multiple_of = network, border, multiple_of
+        self.channels, self.seconds = 3, 0.0
         self.seen: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -88,7 +91,8 @@ def scores(weights: Path, data: Path, name: str, images: int | None, crop: int |
         psnr = {"input": PROTOCOLS["rgb"].score(degraded.clamp(0, 1), target)["psnr"]}
         seconds: dict[str, float] = {}
         for ensemble, way in enumerate(("one view", "eight views")):
-            once = Once(adjusted(network, self_ensemble=bool(ensemble), strength=1.0))
+            seen = adjusted(network, self_ensemble=bool(ensemble), strength=1.0)
+            once = Once(seen, network.border, network.multiple_of)
             for strength in STRENGTHS:
                 blended = adjusted(once, self_ensemble=False, strength=strength)
                 restored = restore_tensor(blended, degraded, tile=None)
