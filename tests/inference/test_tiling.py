@@ -91,6 +91,60 @@ def test_a_u_net_that_sees_further_shows_no_seam():
     assert error.mean() < 1e-4
 
 
+def _extended(pixels, by):
+    return nn.functional.pad(pixels[None], (by,) * 4, mode="replicate")
+
+
+@pytest.mark.parametrize(("stride", "by"), [(1, 8), (8, 8), (3, 9), (16, 16), (32, 0)])
+@pytest.mark.parametrize("scale", [1, 2])
+def test_a_border_is_repeated_before_and_cut_off_after(scale, stride, by):
+    seen = []
+
+    class Bordered(nn.Module):
+        channels, border = 3, 8
+
+        def forward(self, images):
+            seen.append(images.clone())
+            return images.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+
+    net, pixels = Bordered(), draw(3, 40, 50)
+    net.scale, net.multiple_of = scale, stride
+    restored = restore_tensor(net, pixels)
+    assert torch.equal(restored, pixels.repeat_interleave(scale, 1).repeat_interleave(scale, 2))
+    assert torch.equal(seen[0], _extended(pixels, by))
+
+
+@pytest.mark.parametrize("net", [convolutions(sees=4), Halving(), Doubling().eval()])
+def test_tiled_equals_whole_with_a_border_that_only_the_image_has(net):
+    net.border = 8
+    pixels = draw(3, 150, 201)
+    with torch.inference_mode():
+        whole = net(_extended(pixels, 8))[0]
+    scale = getattr(net, "scale", 1)
+    whole = whole[:, 8 * scale : -8 * scale, 8 * scale : -8 * scale].clamp(0, 1)
+    torch.testing.assert_close(restore_tensor(net, pixels, tile=None), whole, atol=1e-6, rtol=0)
+    tiled = restore_tensor(net, pixels, tile=64, overlap=16)
+    torch.testing.assert_close(tiled, whole, atol=1e-6, rtol=0)
+
+
+def test_tiles_that_become_smaller_keep_the_border_where_it_was():
+    class Cramped(Doubling):
+        border = 8
+
+        def restore(self, images):
+            if images.shape[-1] > 50:
+                raise torch.OutOfMemoryError
+            return super().restore(images)
+
+    pixels = draw(1, 3, 60, 100)
+    tiler = Tiler(Cramped().eval(), tile=64, overlap=16, shrunk=lambda *sides: None)
+    with inferring(tiler.model):
+        rows = [rows for _, rows in tiler.rows(lambda *sides: _part(pixels, *sides), pixels.shape, "fp32")]
+    whole = Doubling().eval()
+    whole.border = 8
+    torch.testing.assert_close(torch.cat(rows, dim=2), restore_tensor(whole, pixels, tile=None), atol=1e-6, rtol=0)
+
+
 def test_few_tiles_at_a_time():
     """No tile is larger than asked for, and each is restored once."""
     seen = []

@@ -16,6 +16,7 @@ from noiseda import images
 from noiseda.config import Precision
 from noiseda.errors import ImageError, UserError
 from noiseda.images import Listing
+from noiseda.inference.adjusted import Strength, adjusted, check_strength
 from noiseda.inference.backends import Backend, prepare
 from noiseda.inference.ledger import Ledger
 from noiseda.inference.pipeline import Account, Job, Settle, Written, run_pipeline
@@ -23,6 +24,7 @@ from noiseda.inference.plan import Format, plan
 from noiseda.inference.progress import Progress, progress
 from noiseda.inference.resume import Resumed, digest_of, way_of
 from noiseda.inference.tiling import Model, Tiler, check_tiling, inferring
+from noiseda.modalities import Images
 from noiseda.precision import FULL, fastest
 from noiseda.raster import Raster
 from noiseda.restoration import load
@@ -79,6 +81,8 @@ def restore_files(
     device: str = "auto",
     precision: Precision = "auto",
     backend: Backend = "auto",
+    self_ensemble: bool = False,
+    strength: Strength = 1.0,
     format: Format = "keep",
     max_megapixels: float = 200.0,
     overwrite: bool = False,
@@ -110,6 +114,9 @@ def restore_files(
         precision: fp32, bf16, or auto: bf16 where the processor has it, but fp32 for 16-bit images.
         backend: What computes the network: eager (torch), compiled (torch.compile), onnxruntime (fp32 on the CPU), or
             auto: onnxruntime for large jobs on CPUs without bf16, else eager.
+        self_ensemble: Restore each image in its eight orientations and write the mean: eight times as slow.
+        strength: How far to go from the input to what the network makes of it: 0 (not at all) to 1 (there) to 1.5
+            (beyond it).
         format: Format of the outputs: keep (that of each input), png, jpg, tif or webp.
         max_megapixels: Images that are larger, or would be once they are restored, are skipped before they are decoded.
         overwrite: Replace outputs that exist already, and restore all images again; an input is never overwritten.
@@ -128,12 +135,13 @@ def restore_files(
         raise UserError(f"restore_files takes a weights file, not {type(weights).__name__}: noiseda.restore takes that")
     weights, out = Path(weights), Path(out)
     check_tiling(tile, overlap)
+    check_strength(strength)
     if not max_megapixels > 0:
         raise UserError(f"--max-megapixels must be greater than 0, not {max_megapixels}")
     if overwrite and skip_existing:
         raise UserError("--overwrite and --skip-existing cannot be given together: one replaces what the other leaves")
     found = plan(source, out, format=format)
-    place, size = _device(device), _megapixels(found.jobs)
+    place, size = _device(device), _megapixels(found.jobs) * (Images().symmetries() if self_ensemble else 1)
     way = way_of(
         digest := digest_of(Path(weights)),
         tile=tile,
@@ -141,6 +149,8 @@ def restore_files(
         precision=precision,
         backend=backend,
         device=place,
+        self_ensemble=self_ensemble,
+        strength=strength,
         megapixels=size,  # of all jobs, those done before too: else the rest could be restored by another backend
     )
     with Ledger(found.out, alone=found.listing is not None) as ledger:
@@ -154,7 +164,7 @@ def restore_files(
         model = prepare(model, Path(weights), backend, device=place, precision=precision, megapixels=size)
         work.begin()
         made = restore_jobs(
-            model,
+            adjusted(model, self_ensemble=self_ensemble, strength=strength),
             work.todo,
             tile=tile,
             overlap=overlap,

@@ -14,6 +14,7 @@ from torch import Tensor
 from noiseda.config import Precision
 from noiseda.errors import ImageError, UserError
 from noiseda.images import enlarged, enlarged_integers, to_uint8, to_uint16
+from noiseda.inference.adjusted import adjusted
 from noiseda.inference.tiling import Model, restore_tensor, scale_of
 
 AnyImage = TypeVar("AnyImage", Tensor, NDArray[Any], PIL.Image.Image)
@@ -31,7 +32,14 @@ _Restored: TypeAlias = Callable[[Tensor], Tensor]
 
 
 def restore(
-    model: Model, image: AnyImage, *, tile: int | None = 768, overlap: int = 64, precision: Precision = "auto"
+    model: Model,
+    image: AnyImage,
+    *,
+    tile: int | None = 768,
+    overlap: int = 64,
+    precision: Precision = "auto",
+    self_ensemble: bool = False,
+    strength: float = 1.0,
 ) -> AnyImage:
     """Restore one image, or a batch of equal size, as :func:`noiseda.inference.restore_tensor` does.
 
@@ -46,13 +54,16 @@ def restore(
         tile: Side in pixels of the tiles that larger images are cut into; None restores the whole image at once.
         overlap: Least number of pixels that neighbouring tiles share.
         precision: fp32, bf16, or auto: bf16 where the processor has it, but fp32 for integers of 16 bits.
+        self_ensemble: Restore the image in its eight orientations and give the mean: eight times as slow.
+        strength: How far to go from the image to what the network makes of it: 0 (not at all) to 1 (there) to 1.5
+            (beyond it).
 
     Returns:
         A tensor on the same device, without gradient; an array; or a Pillow image with the same ``info``.
 
     Raises:
         UserError: Values of another type or range, or not finite; a shape that is none of these, or could be two of
-            them; an empty image; a tile or overlap that cannot work; no network.
+            them; an empty image; a tile, overlap or strength that cannot work; no network.
     """
     if not callable(model):
         raise UserError(f"expected a network (noiseda.load gives one), then the image, not {_kind(model)} first")
@@ -60,12 +71,13 @@ def restore(
         raise UserError(f"precision must be auto, fp32 or bf16, not {precision!r}")
 
     scale = scale_of(model)
+    network = adjusted(model, self_ensemble=self_ensemble, strength=strength)
 
     def restored(batch: Tensor) -> Tensor:
         """(B, C, H, W) of the image's own type -> the same, grown; an even number of channels ends with alpha."""
         exact: Precision = "fp32" if precision == "auto" and batch.dtype is torch.uint16 else precision
         opaque = batch.shape[1] - (batch.shape[1] % 2 == 0)
-        found = restore_tensor(model, _pixels(batch)[:, :opaque], tile=tile, overlap=overlap, precision=exact)
+        found = restore_tensor(network, _pixels(batch)[:, :opaque], tile=tile, overlap=overlap, precision=exact)
         if not bool(found.isfinite().all()):
             raise UserError("the network's output holds values that are not numbers (NaN) or infinite")
         back = _BACK[batch.dtype](found) if batch.dtype in _BACK else found.to(batch.dtype)

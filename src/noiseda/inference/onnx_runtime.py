@@ -38,7 +38,7 @@ class OnnxRestorer(Restorer):
         super().__init__()
         self.channels, self.scale, self.multiple_of = original.channels, original.scale, original.multiple_of
         self.minimum, self.square = original.minimum, original.square
-        self.white_level = original.white_level
+        self.white_level, self.border = original.white_level, original.border
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3  # errors alone

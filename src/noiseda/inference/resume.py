@@ -20,7 +20,9 @@ from noiseda.inference.pipeline import Account, Job
 from noiseda.precision import in_bf16
 from noiseda.storage import PARTIAL
 
-_SHOWN = ("tile", "overlap", "precision", "backend")
+_SHOWN = ("tile", "overlap", "precision", "backend", "self_ensemble", "strength")
+_ONCE = {"self_ensemble": False, "strength": 1.0}
+"""What was done before there was a choice: older accounts do not name it."""
 
 
 def way_of(
@@ -30,6 +32,8 @@ def way_of(
     overlap: int,
     precision: Precision,
     backend: Backend,
+    self_ensemble: bool,
+    strength: float,
     device: torch.device,
     megapixels: float,
 ) -> dict[str, object]:
@@ -43,8 +47,10 @@ def way_of(
         overlap: as asked for.
         precision: as asked for; ``auto`` is resolved, and differs from bf16 for 16-bit images.
         backend: as asked for; ``auto`` is resolved.
+        self_ensemble: as asked for.
+        strength: as asked for.
         device: where to compute.
-        megapixels: size of the whole job.
+        megapixels: size of the whole job, as often as it is computed.
     """
     numbers = "fp32" if not in_bf16(precision, device) else "auto (bf16)" if precision == "auto" else "bf16"
     chosen = choose(backend, device, precision, megapixels)
@@ -54,6 +60,8 @@ def way_of(
         "overlap": overlap,
         "precision": numbers,
         "backend": chosen,
+        "self_ensemble": self_ensemble,
+        "strength": float(strength),
         "auto": backend == "auto",
     }
 
@@ -153,11 +161,14 @@ class Resumed(Account):
             return f"exists already, but {path} has changed since"
         if self.way["weights"] not in (None, entry.way.get("weights")):
             return "exists already, restored with other weights"
-        changed = [name for name in _SHOWN if entry.way.get(name, "") != self.way[name]]
+        way = {**_ONCE, **entry.way}
+        changed = [name for name in _SHOWN if way.get(name, "") != self.way[name]]
         if entry.way.get("auto") is True and self.way["auto"]:
             changed = [name for name in changed if name != "backend"]  # chosen by the size of the job, which may grow
         if changed:
-            named = ", ".join(f"{name} {_shown(entry.way.get(name))}, now {_shown(self.way[name])}" for name in changed)
+            named = ", ".join(
+                f"{name.replace('_', '-')} {_shown(way.get(name))}, now {_shown(self.way[name])}" for name in changed
+            )
             return f"exists already, restored with other settings ({named})"
         return None
 

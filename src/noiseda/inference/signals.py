@@ -11,6 +11,7 @@ from torch import Tensor
 from noiseda.config import Precision
 from noiseda.data.signals import files, modality_of, with_channels
 from noiseda.errors import UserError
+from noiseda.inference.adjusted import adjusted
 from noiseda.inference.tiling import Model, check_tiling, inferring, scale_of, spans
 from noiseda.modalities import Modality, Signal
 from noiseda.precision import autocast
@@ -51,7 +52,14 @@ def restore_signal(
 
 
 def restore_signals(
-    model: Model, source: str | Path, target: str | Path, modality: str | Modality, *, precision: Precision = "auto"
+    model: Model,
+    source: str | Path,
+    target: str | Path,
+    modality: str | Modality,
+    *,
+    precision: Precision = "auto",
+    self_ensemble: bool = False,
+    strength: float = 1.0,
 ) -> list[Path]:
     """Restore a folder of signals of any kind.
 
@@ -63,26 +71,30 @@ def restore_signals(
         target: folder of the restored ones, of the same names; files there are replaced.
         modality: a name of :data:`noiseda.modalities.MODALITIES`, or one of one's own.
         precision: fp32, bf16 or auto.
+        self_ensemble: restore each signal in every way that the modality turns it, and write the mean.
+        strength: how far to go from a signal to what the network makes of it: 0 (not at all) to 1 (there) to 1.5
+            (beyond it).
 
     Returns:
         The files written.
 
     Raises:
         UserError: a folder without such files, a file that cannot be read or written, a network of another rank,
-            a target that is the source.
+            a target that is the source, a modality that turns nothing, a strength that is none.
     """
     kind, place, written = modality_of(modality), Path(source), []
     if (dims := getattr(model, "dims", kind.dims)) != kind.dims:
         raise UserError(f"the network is for signals of {dims} dimension(s); a {kind.name} has {kind.dims}")
     if Path(target).resolve() == place.resolve():
         raise UserError(f"{target} holds the signals to restore: give another folder, so that they stay as they are")
+    network = adjusted(model, self_ensemble=self_ensemble, strength=strength, modality=kind)
     for path in files(kind, place):
         signal, out = kind.read(path), Path(target) / path.relative_to(place)
         out.parent.mkdir(parents=True, exist_ok=True)
         wanted = getattr(model, "channels", len(signal.values))
         parts = torch.split(signal.values, 1) if wanted == 1 else (with_channels(signal.values, wanted),)
         restored = [
-            restore_signal(model, one, tile=kind.tile, overlap=kind.overlap, precision=precision) for one in parts
+            restore_signal(network, one, tile=kind.tile, overlap=kind.overlap, precision=precision) for one in parts
         ]
         kind.write(Signal(torch.cat(restored), signal.about), out)
         written.append(out)

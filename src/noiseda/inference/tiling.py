@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TypeAlias
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from noiseda.config import Precision
@@ -16,9 +17,12 @@ from noiseda.precision import FULL, autocast
 
 Model: TypeAlias = Callable[[Tensor], Tensor]
 """What restores a tile, (B, C, h, w) in [0, 1] -> (B, C, h * scale, w * scale): a network, or anything that computes
-what one would. Its attributes ``channels`` (what C is), ``scale`` (1 by default) and ``stride`` (see
+what one would. Its attributes ``channels`` (what C is), ``scale`` (1 by default), ``multiple_of`` and ``border`` (see
 :class:`noiseda.restoration.Restorer`) are heeded where it has them. Tiles come on the device of its parameters where it
 has some."""
+
+Edges: TypeAlias = tuple[bool, bool, bool, bool]
+"""Whether the top, bottom, left and right side of a tile are those of the image."""
 
 Cut: TypeAlias = Callable[[int, int, int, int], Tensor]
 """(top, bottom, left, right) -> that part of an image, (B, C, h, w) in [0, 1]."""
@@ -46,6 +50,9 @@ def restore_tensor(
     A network with a ``scale`` gives an image that is so many times as high and wide. Tiles and overlap are counted in
     pixels of the input; the weights are taken at the pixels of the output.
 
+    An image is extended beyond its sides by the network's ``border``, its outermost pixels repeated; what becomes of
+    that is cut off.
+
     Where the network has a white level (``--white_level``) and no value goes beyond it, the image is divided by it and
     what is restored is multiplied by it again.
 
@@ -54,8 +61,8 @@ def restore_tensor(
 
     Args:
         model: Network (B, C, H, W) -> (B, C, H * scale, W * scale), [0, 1]. Its attributes ``channels`` (what C is),
-            ``scale`` and ``stride`` (see :class:`noiseda.restoration.Restorer`) are heeded where it has them. It runs
-            in evaluation mode on the device of its weights, and gets its mode back.
+            ``scale``, ``multiple_of`` and ``border`` (see :class:`noiseda.restoration.Restorer`) are heeded where it
+            has them. It runs in evaluation mode on the device of its weights, and gets its mode back.
         pixels: (C, H, W) or (B, C, H, W), [0, 1], C = 1 or 3.
         tile: Side of a tile in pixels; None restores the whole image at once, which takes memory.
         overlap: Least number of pixels that neighbouring tiles share.
@@ -123,6 +130,7 @@ class Tiler:
         self.grid, self.scale = max(_GRID, int(getattr(model, "multiple_of", 1))), scale_of(model)
         check_tiling(tile, overlap, self.grid)
         self.model, self.tile, self.overlap, self.shrunk = model, tile, overlap, shrunk
+        self.border = _border(model)
 
     def rows(
         self,
@@ -165,7 +173,13 @@ class Tiler:
             yield top, rows.reshape(batch, channels, -1, width * self.scale).clamp_(0, 1)
 
     def _blended(
-        self, cut: Cut, height: int, width: int, precision: Precision, advance: Callable[[float], object] | None = None
+        self,
+        cut: Cut,
+        height: int,
+        width: int,
+        precision: Precision,
+        advance: Callable[[float], object] | None = None,
+        edges: Edges = (True, True, True, True),
     ) -> Iterator[tuple[int, Tensor]]:
         """``sum_k w_k G(x_k)``, each row once no further tile reaches it."""
         scale, pixels = self.scale, height * width * self.scale**2
@@ -176,7 +190,9 @@ class Tiler:
         for (top, bottom, row_window), end in zip(strips, ends, strict=True):
             total: Tensor | None = None
             for left, right, column_window in columns:
-                restored = self._tile(cut(top, bottom, left, right), precision)
+                at = (top == 0, bottom == height, left == 0, right == width)
+                outer = (at[0] and edges[0], at[1] and edges[1], at[2] and edges[2], at[3] and edges[3])
+                restored = self._tile(cut(top, bottom, left, right), outer, precision)
                 if total is None:
                     total = restored.new_zeros((*restored.shape[:2], (bottom - top) * scale, width * scale))
                     if unfinished is not None:
@@ -191,12 +207,12 @@ class Tiler:
             yield top * scale, total[:, :, : (end - top) * scale]
             unfinished = total[:, :, (end - top) * scale :]
 
-    def _tile(self, tile: Tensor, precision: Precision) -> Tensor:
+    def _tile(self, tile: Tensor, edges: Edges, precision: Precision) -> Tensor:
         """G(x) of one tile; where the memory does not suffice, blended from smaller ones."""
         height, width = tile.shape[-2:]
         while self.tile is None or max(height, width) <= self.tile:
             try:
-                return self._restored(tile, precision)
+                return self._restored(tile, edges, precision)
             except torch.OutOfMemoryError as error:
                 if self.shrunk is None or max(height, width) <= 2 * self.grid:
                     raise
@@ -206,7 +222,7 @@ class Tiler:
         def cut(top: int, bottom: int, left: int, right: int) -> Tensor:
             return tile[:, :, top:bottom, left:right]
 
-        return torch.cat([rows for _, rows in self._blended(cut, height, width, precision)], dim=2)
+        return torch.cat([rows for _, rows in self._blended(cut, height, width, precision, edges=edges)], dim=2)
 
     def _shrink(self, side: int) -> None:
         """Halve the tiles, of which one of this side was too large."""
@@ -217,18 +233,22 @@ class Tiler:
         if self.shrunk is not None:
             self.shrunk(side, self.tile)
 
-    def _restored(self, tile: Tensor, precision: Precision) -> Tensor:
+    def _restored(self, tile: Tensor, edges: Edges, precision: Precision) -> Tensor:
         """The model's answer, float32 on the device the tile came from."""
         device = _device(self.model) or tile.device
+        height, width = tile.shape[2:]
+        above, below, before, after = (self.border * edge for edge in edges)
+        if any(edges) and self.border:
+            tile = F.pad(tile, (before, after, above, below), mode="replicate")
         # A copy in any case: how the image lies in memory shall not decide which kernels compute it.
         given = torch.empty(tile.shape, device=device, memory_format=torch.channels_last).copy_(tile)
         with autocast(precision, device):
             restored = self.model(given)
-        expected = (*tile.shape[:2], *(side * self.scale for side in tile.shape[2:]))
-        if restored.shape != expected:
-            wanted = "the same shape" if self.scale == 1 else f"{expected}, since it states a scale of {self.scale}"
-            raise UserError(f"the network turned {tuple(tile.shape)} into {tuple(restored.shape)}; expected {wanted}")
-        return restored.float().to(tile.device)
+        check_shape(tile, restored, self.scale)
+        rows, columns = (
+            slice(start * self.scale, (start + side) * self.scale) for start, side in ((above, height), (before, width))
+        )
+        return restored[:, :, rows, columns].float().to(tile.device)
 
 
 @contextmanager
@@ -255,6 +275,20 @@ def scale_of(model: Model) -> int:
     if not isinstance(stated, int) or stated < 1:
         raise UserError(f"the network states a scale of {stated!r}; expected a whole number of 1 and more")
     return stated
+
+
+def check_shape(given: Tensor, restored: Tensor, scale: int) -> None:
+    """Raise a UserError unless a network of this scale may make the one of the other."""
+    expected = (*given.shape[:2], *(side * scale for side in given.shape[2:]))
+    if restored.shape != expected:
+        wanted = "the same shape" if scale == 1 else f"{expected}, since it states a scale of {scale}"
+        raise UserError(f"the network turned {tuple(given.shape)} into {tuple(restored.shape)}; expected {wanted}")
+
+
+def _border(model: Model) -> int:
+    """By how much images are extended: a whole number of the network's strides, so that all tiles halve alike."""
+    border, stride = int(getattr(model, "border", 0)), int(getattr(model, "multiple_of", 1))
+    return -(-border // stride) * stride if stride <= _GRID else 0
 
 
 def spans(

@@ -74,6 +74,15 @@ class Modality(ABC):
         """
         return values
 
+    def turned_back(self, values: Tensor, way: int) -> Tensor:
+        """Undo :meth:`turned`. By default the same once more, which undoes flips and changes of sign.
+
+        Args:
+            values: (C, *spatial), turned.
+            way: in which way they were.
+        """
+        return self.turned(values, way)
+
     def score(self, restored: Tensor, target: Tensor) -> float:
         """How near a restored signal is to its target, in dB; more is nearer: PSNR, unless a modality has its own.
 

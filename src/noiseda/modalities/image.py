@@ -40,3 +40,7 @@ class Images(Modality):
         """Turn by a right angle, ``way % 4`` times, and flip where it is 4 and more."""
         turned = torch.rot90(values, way % 4, (-2, -1))
         return turned.flip(-1) if way >= 4 else turned
+
+    def turned_back(self, values: Tensor, way: int) -> Tensor:
+        """Flip where it is 4 and more, and turn the other way."""
+        return torch.rot90(values.flip(-1) if way >= 4 else values, -(way % 4), (-2, -1))

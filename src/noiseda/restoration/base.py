@@ -39,6 +39,9 @@ class Restorer(nn.Module, ABC):
         arguments: the keyword arguments that rebuild it; none where its weights show its shape.
         white_level: the value in files of 16 bits that became 1 in the images it learnt from. What restores images with
             it divides those by it that have none above it, and multiplies by it again.
+        border: pixels by which what restores images with it extends them beforehand on each side, by repeating their
+            outermost ones. It suits networks whose convolutions would find zeros there. It is rounded up to a multiple
+            of ``multiple_of``; where that is more than 16, nothing is added.
     """
 
     channels: int
@@ -53,6 +56,7 @@ class Restorer(nn.Module, ABC):
     architecture: str = ""
     arguments: Mapping[str, object] = {}
     white_level: int = FULL
+    border: int = 0
 
     @abstractmethod
     def restore(self, images: Tensor) -> Tensor:

@@ -44,6 +44,7 @@ class ResidualUNet(Restorer):
 
     reentrant = True
     recompute = False
+    border = 8
     architecture = "residual-unet"
     title = "residual U-Net"
 

@@ -41,6 +41,7 @@ class UNet(Restorer):
 
     reentrant = True
     recompute = False
+    border = 8
     architecture = "unet"
     title = "U-Net"
 
