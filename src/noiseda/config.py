@@ -361,7 +361,7 @@ class AdaptSettings(StrategySections):
             raise UserError("--degradation.kind pairs+… is for --pairs, and has no --degradation.strength")
         check_numbers(self)
         check_limits(self)
-        self.restorer.check()
+        self.restorer.check(TASKS[self.task].network)
         if not self.predictor.channel_mults or min(self.predictor.channel_mults) < 1:
             raise UserError(
                 f"--predictor.channel_mults needs factors of 1 and more, not {self.predictor.channel_mults}"
@@ -373,9 +373,10 @@ class AdaptSettings(StrategySections):
         if self.training.shard and whole:
             raise UserError(f"--training.shard is for large predictors, and not for --strategy {whole[0]}")
         shrink = self.predictor.patch_size * 2 ** (len(self.predictor.channel_mults) - 1)
-        restorer = self.restorer.settled()
+        restorer = self.restorer.settled(TASKS[self.task].network)
         if restorer.network.startswith("unet"):
-            shrink = math.lcm(shrink, 2 ** ((restorer.depth or 1) - 1))
+            depth = restorer.depth or len(restorer.blocks or [1]) // 2 + 1
+            shrink = math.lcm(shrink, 2 ** (depth - 1))
         if self.training.patch < 16 or self.training.patch % shrink:
             why = "--predictor.patch_size x 2 per further level, and 2 per further --restorer.depth"
             least = f"at least 16 and a multiple of {shrink} ({why})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from noiseda.errors import UserError
 from noiseda.limits import PositiveInt
@@ -45,7 +45,8 @@ class RestorerSettings:
     """The restoration network, image -> image; noiseda networks lists those there are."""
 
     network: NetworkChoice = "auto"
-    """Which network; noiseda networks lists them. --network for short. auto: that of --weights, else unet."""
+    """Which network; noiseda networks lists them. --network for short. auto: that of --weights, else the task's:
+    unet-residual for noise, unet for rain and blur, and where a depth is given."""
 
     width: PositiveInt | None = None
     """Channels of its first stage; by default the network's own (unet: 24; the paper: 64)."""
@@ -75,11 +76,26 @@ class RestorerSettings:
             if isinstance(path := getattr(self, name), str):
                 object.__setattr__(self, name, Path(path))
 
-    def settled(self) -> RestorerSettings:
-        """The same, with what is left to the network as that has it."""
+    def named(self, usual: str = "unet") -> NetworkName:
+        """The network that is asked for.
+
+        Args:
+            usual: what ``auto`` stands for, if that network has all the sizes that are given; else it is unet.
+        """
+        if self.network != "auto":
+            return self.network
+        given = {name for name in ("width", "depth", "blocks") if getattr(self, name) is not None}
+        return cast(NetworkName, usual) if given <= SIZES[usual].keys() else "unet"
+
+    def settled(self, usual: str = "unet") -> RestorerSettings:
+        """The same, with what is left to the network as that has it.
+
+        Args:
+            usual: as for :meth:`named`.
+        """
         if self.weights is not None:
             return self
-        network: NetworkName = "unet" if self.network == "auto" else self.network
+        network = self.named(usual)
         sizes = {name: usual for name, usual in SIZES.get(network, {}).items() if getattr(self, name) is None}
         return replace(self, network=network, **sizes)
 
@@ -88,8 +104,11 @@ class RestorerSettings:
         """The weights that a run starts from; None where they are random."""
         return self.start or self.weights
 
-    def check(self) -> None:
+    def check(self, usual: str = "unet") -> None:
         """Check the settings against each other.
+
+        Args:
+            usual: as for :meth:`named`.
 
         Raises:
             UserError: naming the flag, what was given and what was expected.
@@ -100,12 +119,12 @@ class RestorerSettings:
             if also:
                 raise UserError(f"--weights brings its own network: give it without --restorer.{also[0]}")
             return
-        network: NetworkName = "unet" if self.network == "auto" else self.network
-        usual = SIZES[network]
-        if foreign := [name for name in given if name not in usual]:
-            known = ", ".join(f"--restorer.{name}" for name in usual)
+        network = self.named(usual)
+        sizes = SIZES[network]
+        if foreign := [name for name in given if name not in sizes]:
+            known = ", ".join(f"--restorer.{name}" for name in sizes)
             raise UserError(f"--restorer.{foreign[0]} means nothing to {network}, which has {known}")
-        count = len(usual.get("blocks", []))
+        count = len(sizes.get("blocks", []))
         if self.blocks is not None and (len(self.blocks) != count or min(self.blocks) < 1):
             raise UserError(
                 f"--restorer.blocks of {network} must be {count} number(s) of 1 and more, not {self.blocks}"

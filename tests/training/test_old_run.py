@@ -63,6 +63,8 @@ def test_a_run_that_began_before_goes_on_with_one_rate_for_all_layers(tmp_path):
     path = tmp_path / "settings.yaml"
     assert as_begun(asked, path).training.lr_scaling == "fan_in"  # nothing has begun
     path.write_text("training: {steps: 3}\n")
-    assert as_begun(asked, path) == replace(asked, training=replace(asked.training, lr_scaling="none"))
+    begun = as_begun(asked, path)
+    assert (begun.restorer.network, begun.training.lr_scaling) == ("unet", "none")
+    assert begun == replace(asked, restorer=begun.restorer, training=begun.training)
     path.write_text("training: {steps: 3, lr_scaling: fan_in}\n")
     assert as_begun(asked, path) == asked

@@ -61,7 +61,7 @@ def resolve(asked: AdaptSettings, evidence: Evidence | None = None) -> Plan:
     settled = replace(
         asked,
         strategy=_usual(asked) if asked.strategy == "auto" else asked.strategy,
-        restorer=asked.restorer.settled(),
+        restorer=asked.restorer.settled(TASKS[asked.task].network),
         training=replace(training, lr_schedule=usual if training.lr_schedule == "auto" else training.lr_schedule),
     )
     found = _select_strategy(settled, evidence.degradation if evidence else None)

@@ -121,7 +121,7 @@ def check(asked: AdaptSettings) -> None:
     asked.check()
     check_room(asked)
     check_baseline(asked)
-    check_start(asked.restorer)
+    check_start(asked.restorer.settled(TASKS[asked.task].network))
 
 
 def look_at(asked: AdaptSettings, accelerator: Accelerator) -> Found:

@@ -61,7 +61,7 @@ def earlier_settings(path: Path) -> AdaptSettings:
 
 
 def as_begun(asked: AdaptSettings, path: Path) -> AdaptSettings:
-    """What is asked for, without what a run that goes on did not know when it began: all its layers learn alike.
+    """What is asked for, as it was meant when a run began that goes on: with the U-Net, whose layers learn alike.
 
     Args:
         asked: the settings.
@@ -69,7 +69,10 @@ def as_begun(asked: AdaptSettings, path: Path) -> AdaptSettings:
     """
     if not path.exists() or "lr_scaling" in read_settings(path).get("training", {}):
         return asked
-    return replace(asked, training=replace(asked.training, lr_scaling="none"))
+    restorer = asked.restorer
+    if restorer.network == "auto" and restorer.weights is None:
+        restorer = replace(restorer, network="unet")
+    return replace(asked, restorer=restorer, training=replace(asked.training, lr_scaling="none"))
 
 
 def claim_objects(out: Path, made_of: Mapping[str, object]) -> None:

@@ -24,9 +24,7 @@ from torch import Tensor
 from noiseda import load
 from noiseda.data import spread
 from noiseda.evaluation import PROTOCOLS
-from noiseda.inference import restore_tensor
-from noiseda.inference.adjusted import adjusted
-from noiseda.inference.tiling import Model
+from noiseda.inference import Model, adjusted, restore_tensor
 from noiseda_research.ready.measure import REAL, WHITE, pairs
 
 STRENGTHS = (0.5, 0.75, 0.9, 1.0, 1.1, 1.25)
