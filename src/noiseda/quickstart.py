@@ -52,7 +52,7 @@ class QuickstartReport:
     seconds: float
 
 
-def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, steps: int = 2400) -> QuickstartReport:
+def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, steps: int = 600) -> QuickstartReport:
     """Adapt to a simulated phone camera, restore held-out images, and write pictures and figures.
 
     Args:
@@ -81,7 +81,9 @@ def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, steps: int = 
         degradation=DegradationSettings(kind="white"),  # the default would know the simulated camera already
         proxy_pairs=0,  # likewise
         seed=seed,
-        training=TrainingSettings(steps=steps, log_every=100),
+        training=TrainingSettings(
+            steps=steps, learning_rate=2e-3, predictor_learning_rate=1e-3, log_every=100
+        ),  # few steps from random weights bear a higher rate
     )
     strategies: dict[str, StrategyName] = {"synthetic": "synthetic", "adapted": "noise-space"}
     folders = {"input": test / "input"}

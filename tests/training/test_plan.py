@@ -57,7 +57,7 @@ def test_nothing_is_left_open_and_what_was_asked_is_kept():
     assert plan.asked is BASE
     flat = flatten(to_tree(plan.settings))
     assert (flat["strategy"], flat["restorer.network"], flat["training.lr_schedule"]) == (
-        "neighbor2neighbor", "unet", "cosine"
+        "neighbor2neighbor", "unet-residual", "cosine"
     )  # fmt: skip
     assert flat["restorer.width"] == 24
     assert resolve(plan.settings).settings == plan.settings
@@ -86,3 +86,23 @@ def test_trees_and_settings_are_each_others_inverse():
     assert from_tree({"mean_teacher": {"start": 0.5}}).mean_teacher == MeanTeacherSettings(start=0.5)
     with pytest.raises(TypeError, match="no_such"):
         from_tree({"no_such": 1})
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "network"),
+    [
+        ("denoise", {}, "unet-residual"),
+        ("denoise", {"width": 8}, "unet-residual"),
+        ("denoise", {"blocks": [1, 1, 2, 1, 1, 1, 1]}, "unet-residual"),
+        ("denoise", {"depth": 2}, "unet"),  # which alone has one
+        ("denoise", {"network": "unet"}, "unet"),
+        ("derain", {}, "unet"),
+        ("deblur", {"width": 8}, "unet"),
+    ],
+)
+def test_the_network_is_the_tasks_where_none_is_asked_for(task, given, network):
+    asked = AdaptSettings(task=task, real="r", clean="c", restorer=RestorerSettings(**given))
+    asked.check()
+    plan = resolve(asked)
+    assert plan.settings.restorer.network == network
+    assert plan.asked.restorer.network == given.get("network", "auto")
