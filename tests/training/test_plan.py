@@ -1,11 +1,13 @@
 """What was asked and what will be done: one place settles, and settings stay what was asked."""
 
+import ast
 import dataclasses
 from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
+import noiseda
 from noiseda.config import AdaptSettings, RestorerSettings, TrainingSettings
 from noiseda.estimation.noise import Matched
 from noiseda.settings_file import flatten, from_tree, to_tree
@@ -106,3 +108,12 @@ def test_the_network_is_the_tasks_where_none_is_asked_for(task, given, network):
     plan = resolve(asked)
     assert plan.settings.restorer.network == network
     assert plan.asked.restorer.network == given.get("network", "auto")
+
+
+def test_a_run_is_resolved_in_one_place():
+    """Called once by a run, and once by a dry run; all else compares or estimates what was asked."""
+    found = []
+    for path in sorted(Path(noiseda.__file__).parent.rglob("*.py")):
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        found += [path.name for call in calls if getattr(call.func, "id", "") == "resolve"]
+    assert found == ["cost.py", "run.py"]

@@ -56,17 +56,26 @@ def resolve(asked: AdaptSettings, evidence: Evidence | None = None) -> Plan:
     >>> resolve(AdaptSettings(task="derain")).settings.strategy
     'mean-teacher'
     """
+    usual = settled(asked)
+    found = _select_strategy(usual, evidence.degradation if evidence else None)
+    because = (CHOSEN[found.strategy],) if found.strategy != usual.strategy else ()
+    return Plan(asked, found, because)
+
+
+def settled(asked: AdaptSettings) -> AdaptSettings:
+    """The settings without what they leave open, as far as no photograph decides it: by this, two of them compare.
+
+    >>> settled(AdaptSettings(task="deblur")).training.lr_schedule
+    'cosine'
+    """
     training = asked.training
     usual: LrScheduleName = "cosine" if asked.restorer.origin is None else "cooldown"
-    settled = replace(
+    return replace(
         asked,
         strategy=_usual(asked) if asked.strategy == "auto" else asked.strategy,
         restorer=asked.restorer.settled(TASKS[asked.task].network),
         training=replace(training, lr_schedule=usual if training.lr_schedule == "auto" else training.lr_schedule),
     )
-    found = _select_strategy(settled, evidence.degradation if evidence else None)
-    because = (CHOSEN[found.strategy],) if found.strategy != settled.strategy else ()
-    return Plan(asked, found, because)
 
 
 def _usual(asked: AdaptSettings) -> StrategyName:

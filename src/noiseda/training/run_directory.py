@@ -18,7 +18,7 @@ from noiseda.settings_file import (
     write_tree,
 )
 from noiseda.training import checkpoints
-from noiseda.training.plan import resolve
+from noiseda.training.plan import settled
 
 
 def check_claim(settings: AdaptSettings, processes: int = 1) -> None:
@@ -37,7 +37,7 @@ def check_claim(settings: AdaptSettings, processes: int = 1) -> None:
     path, folder = settings.out / "settings.yaml", settings.out / "checkpoints"
     if not path.exists() or not checkpoints.found(folder):
         return
-    changed = differences(earlier_settings(path), resolve(settings).settings)
+    changed = differences(earlier_settings(path), settled(settings))
     before = (checkpoints.latest(folder, mapped=True) or {}).get("samples")
     if before not in (None, samples_a_step(settings.training, processes)):
         changed.append(_other_samples(before, settings.training, processes))
@@ -55,7 +55,7 @@ def earlier_settings(path: Path) -> AdaptSettings:
         UserError: where they are not those of a run.
     """
     try:
-        return resolve(as_begun(from_tree(read_settings(path)), path)).settings
+        return settled(as_begun(from_tree(read_settings(path)), path))
     except (TypeError, KeyError) as error:
         raise UserError(f"{path} is no settings file of a run ({error}): give another --out") from error
 
