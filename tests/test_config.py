@@ -312,7 +312,7 @@ def test_types_survive_the_command_line():
     assert settings.predictor.channel_mults == [1, 3]
     assert settings.real == Path("a b")
     assert settings.clean is None
-    assert settings.training.learning_rate == 1e-3
+    assert settings.training.learning_rate is None
 
 
 def test_later_flags_win_over_the_file(tmp_path):

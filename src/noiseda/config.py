@@ -143,8 +143,9 @@ class TrainingSettings:
     patch: int = 48
     """Side of the square training patches, in pixels."""
 
-    learning_rate: PositiveFloat = 1e-3
-    """Adam's learning rate for the restorer. The paper: 1e-4 for denoising, else 5e-5."""
+    learning_rate: PositiveFloat | None = None
+    """Adam's learning rate for the restorer. By default 2e-3 for noise from random weights, else 1e-3. The paper: 1e-4
+    for denoising, else 5e-5."""
 
     predictor_learning_rate: PositiveFloat | None = None
     """Adam's learning rate for the noise predictor; by default the restorer's."""

@@ -81,9 +81,7 @@ def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, steps: int = 
         degradation=DegradationSettings(kind="white"),  # the default would know the simulated camera already
         proxy_pairs=0,  # likewise
         seed=seed,
-        training=TrainingSettings(
-            steps=steps, learning_rate=2e-3, predictor_learning_rate=1e-3, log_every=100
-        ),  # few steps from random weights bear a higher rate
+        training=TrainingSettings(steps=steps, predictor_learning_rate=1e-3, log_every=100),
     )
     strategies: dict[str, StrategyName] = {"synthetic": "synthetic", "adapted": "noise-space"}
     folders = {"input": test / "input"}

@@ -37,6 +37,7 @@ class Task:
         usual: the degradation, or the mixture, where none is asked for and no photographs can be matched.
         strategy: what trains where nothing is asked for (docs/results.md has what was measured).
         estimator: what is looked for in the photographs: their noise, their blur, or nothing.
+        learning_rate: from random weights, where none is asked for.
         network: the network where none is asked for, as far as it has the sizes that are.
         strategy_matched: what trains where the degradation is matched to the photographs.
         beside_matched: what every other image gets then, so that a network remains good at it.
@@ -51,6 +52,7 @@ class Task:
     usual: str
     strategy: str
     estimator: Literal["noise", "blur"] | None = None
+    learning_rate: float = 1e-3
     network: str = "unet"
     strategy_matched: str = ""
     beside_matched: str = ""
@@ -67,6 +69,7 @@ TASKS: dict[TaskName, Task] = {
         usual="white+camera",
         strategy="noise-space",
         estimator="noise",
+        learning_rate=2e-3,
         network="unet-residual",
         strategy_matched="neighbor2neighbor",
         beside_matched="white",

@@ -64,7 +64,7 @@ def test_a_run_that_began_before_goes_on_with_one_rate_for_all_layers(tmp_path):
     assert as_begun(asked, path).training.lr_scaling == "fan_in"  # nothing has begun
     path.write_text("training: {steps: 3}\n")
     begun = as_begun(asked, path)
-    assert (begun.restorer.network, begun.training.lr_scaling) == ("unet", "none")
+    assert (begun.restorer.network, begun.training.lr_scaling, begun.training.learning_rate) == ("unet", "none", 1e-3)
     assert begun == replace(asked, restorer=begun.restorer, training=begun.training)
     path.write_text("training: {steps: 3, lr_scaling: fan_in}\n")
     assert as_begun(asked, path) == asked

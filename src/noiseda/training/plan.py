@@ -10,6 +10,9 @@ from noiseda.estimation.noise import Matched
 from noiseda.strategies import StrategyName
 from noiseda.tasks import TASKS
 
+LEARNING_RATE = 1e-3
+"""The learning rate from given weights, and of objects that are handed in, where none is asked for."""
+
 CHOSEN = {
     "mean-teacher": "so a mean teacher learns from them, in place of Neighbor2Neighbor",
     "synthetic": "so pairs made to look like them are all that is learnt from, and not, by Neighbor2Neighbor, what "
@@ -68,13 +71,17 @@ def settled(asked: AdaptSettings) -> AdaptSettings:
     >>> settled(AdaptSettings(task="deblur")).training.lr_schedule
     'cosine'
     """
-    training = asked.training
-    usual: LrScheduleName = "cosine" if asked.restorer.origin is None else "cooldown"
+    training, task, random = asked.training, TASKS[asked.task], asked.restorer.origin is None
+    usual: LrScheduleName = "cosine" if random else "cooldown"
     return replace(
         asked,
         strategy=_usual(asked) if asked.strategy == "auto" else asked.strategy,
-        restorer=asked.restorer.settled(TASKS[asked.task].network),
-        training=replace(training, lr_schedule=usual if training.lr_schedule == "auto" else training.lr_schedule),
+        restorer=asked.restorer.settled(task.network),
+        training=replace(
+            training,
+            lr_schedule=usual if training.lr_schedule == "auto" else training.lr_schedule,
+            learning_rate=training.learning_rate or (task.learning_rate if random else LEARNING_RATE),
+        ),
     )
 
 

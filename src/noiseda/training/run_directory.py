@@ -18,7 +18,7 @@ from noiseda.settings_file import (
     write_tree,
 )
 from noiseda.training import checkpoints
-from noiseda.training.plan import settled
+from noiseda.training.plan import LEARNING_RATE, settled
 
 
 def check_claim(settings: AdaptSettings, processes: int = 1) -> None:
@@ -72,7 +72,8 @@ def as_begun(asked: AdaptSettings, path: Path) -> AdaptSettings:
     restorer = asked.restorer
     if restorer.network == "auto" and restorer.weights is None:
         restorer = replace(restorer, network="unet")
-    return replace(asked, restorer=restorer, training=replace(asked.training, lr_scaling="none"))
+    rate = asked.training.learning_rate or LEARNING_RATE
+    return replace(asked, restorer=restorer, training=replace(asked.training, lr_scaling="none", learning_rate=rate))
 
 
 def claim_objects(out: Path, made_of: Mapping[str, object]) -> None:
@@ -90,7 +91,7 @@ def claim_objects(out: Path, made_of: Mapping[str, object]) -> None:
         if (out / "settings.yaml").exists():
             raise UserError(f"{out} holds a run of noiseda adapt: give another folder")
         if path.exists() and checkpoints.found(out / "checkpoints"):
-            old, new = computed(read_settings(path)), computed(tree)
+            old, new = {"training.lr_scaling": "none"} | computed(read_settings(path)), computed(tree)
             changed = [
                 f"{name} was {old.get(name)}, now is {value}" for name, value in new.items() if old.get(name) != value
             ]
