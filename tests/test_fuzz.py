@@ -179,6 +179,7 @@ def test_a_case_is_a_function_of_its_seed_kind_and_number(tmp_path):
     assert sum(COUNTS.values()) == 730
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "numbers"),
     [("images", range(18, 28)), ("weights", (0, 43, 52, 95)), ("shards", (4, 36, 47)), ("flags", (9, 11, 12, 14, 19))],

@@ -126,6 +126,7 @@ def test_processes_may_fill_one_cache_at_once(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_more_images_than_files_may_be_open(tmp_path: Path) -> None:
     images = [save(tmp_path / f"i/{i}.png", PHOTOGRAPH[i % 400 : i % 400 + 16, :16]) for i in range(600)]
     images_in_use = store(images, tmp_path / "c")

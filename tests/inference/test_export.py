@@ -131,6 +131,7 @@ def test_half_precision_is_half_the_size_and_within_a_step_of_8_bits(files, tmp_
     assert made.path.stat().st_size < whole.path.stat().st_size
 
 
+@pytest.mark.slow
 def test_a_file_that_computes_something_else_is_not_kept(files, tmp_path, monkeypatch):
     whole = exporting.to_onnx
 
@@ -226,6 +227,7 @@ def test_from_the_command_line(files, tmp_path, capsys):
     assert "--overwrite" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_grey_images_go_through_a_grey_network(tmp_path):
     torch.manual_seed(0)
     network = built("dncnn", channels=1)

@@ -70,6 +70,7 @@ def test_kills_at_random_moments_lose_nothing(job):
     assert not restore_files(Path("w.safetensors"), "in", Path("out"), precision="fp32", device="cpu").restored
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before the line", "after the line", "after the name"])
 def test_each_side_of_the_moment_an_output_takes_its_name(job, moment):
     """A process that ends at once, as a kill ends it, right there at the seventh output."""

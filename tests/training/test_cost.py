@@ -36,6 +36,7 @@ def test_it_counts_what_the_run_has(where: Path) -> None:
     assert description.samples == 6
 
 
+@pytest.mark.slow
 def test_the_command_prints_it_and_writes_nothing(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = as_flags(small(where))
     before = sorted(where.rglob("*"))

@@ -80,6 +80,7 @@ def test_their_noise_is_reported_as_it_is(dark: Path) -> None:
         assert run.average.network.white_level == FULL, "whose images are divided already"
 
 
+@pytest.mark.slow
 def test_strategies_that_measure_noise_know_the_steps_of_the_files(dark: Path) -> None:
     for strategy in ("sure", "flat-noise"):
         settings = grey(dark, strategy=strategy, out=dark / strategy, degradation=DegradationSettings(kind="white"))

@@ -233,6 +233,7 @@ def test_a_fault_of_the_program_stays_one(steps: Steps, monkeypatch: pytest.Monk
         stream.take()
 
 
+@pytest.mark.slow
 def test_a_run_whose_worker_dies_keeps_its_steps_and_continues_exactly(
     where: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,6 +39,7 @@ def printed(monkeypatch: pytest.MonkeyPatch) -> list[BaseException | None]:
     return failures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kilobytes", "message"),
     [

@@ -328,6 +328,7 @@ FULL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FULL)
 def test_a_full_disk_is_reported_and_the_same_command_continues(
     where: Path, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -351,6 +352,7 @@ def test_a_full_disk_is_reported_and_the_same_command_continues(
     assert adapt(settings).steps == 6
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_leaves_the_earlier_checkpoint(where: Path) -> None:
     """With a true limit on the size of files, which the system answers as it answers a full disk."""
     settings = small(where)
