@@ -62,6 +62,7 @@ class Pieces:
         """Let the threads end."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(self._cores)  # for threads to come, which take the number set last
 
     def backward(self, step: Step, progress: float, share: float) -> tuple[Terms, dict[str, Tensor]]:
         """Measure a batch, and add the gradient of its loss to that of the parameters.
