@@ -65,6 +65,7 @@ def test_the_gradient_is_that_of_the_whole_batch(where, cores, strategy, network
     cores(2)
     with Pieces(objective, nullcontext) as pieces:
         found, losses = pieces.backward(step, 0.9, 0.5)
+    assert torch.get_num_threads() == 2
     for name, error in terms.errors.items():
         torch.testing.assert_close(found.errors[name], error.detach(), rtol=1e-5, atol=1e-6)
     assert losses.keys() == values.keys()

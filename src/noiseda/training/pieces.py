@@ -62,7 +62,6 @@ class Pieces:
         """Let the threads end."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(self._cores)  # for threads to come, which take the number set last
 
     def backward(self, step: Step, progress: float, share: float) -> tuple[Terms, dict[str, Tensor]]:
         """Measure a batch, and add the gradient of its loss to that of the parameters.
@@ -78,7 +77,7 @@ class Pieces:
         count = len(step.batch.x_syn)
 
         def measure(place: slice) -> Measured:
-            torch.set_num_threads(1)  # of this thread alone
+            torch.set_num_threads(1)  # of all threads; this one would wait for others within each layer
             piece = part(step, place)
             with self._precision():
                 terms: Terms = self._objective(piece.batch, piece.draws)
@@ -88,11 +87,14 @@ class Pieces:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._cores, "piece")
         found = []
-        for measured in self._pool.map(measure, places(step)):  # in order
-            found.append(measured.terms)
-            for parameter, gradient in zip(self._parameters, measured.gradients, strict=True):
-                if gradient is not None:
-                    parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
+        try:
+            for measured in self._pool.map(measure, places(step)):  # in order
+                found.append(measured.terms)
+                for parameter, gradient in zip(self._parameters, measured.gradients, strict=True):
+                    if gradient is not None:
+                        parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
+        finally:
+            torch.set_num_threads(self._cores)  # for what comes between two steps, and after them
         terms = _joined(found)
         return terms, self._objective.losses(terms, progress)
 
