@@ -267,7 +267,7 @@ def test_a_run_that_blows_up_says_so_and_goes_on_from_its_averaged_weights(
     losses, rates = ([line[name] for line in lines] for name in ("loss", "learning_rate"))
     assert min(losses[61:67]) > 3 * max(losses[41:61])  # steps 62 to 67
     assert max(losses[67:]) < 2 * max(losses[41:61])
-    assert rates == [1e-3] * 67 + [5e-4] * 13
+    assert rates == [2e-3] * 67 + [1e-3] * 13
     said = capsys.readouterr().err
     assert said.count("times as large as usual") == 1
     assert "step 66: the gradient stays" in said

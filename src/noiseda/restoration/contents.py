@@ -82,7 +82,9 @@ def _start(path: Path) -> bytes:
         WeightsError: There is none, or they are those of something else.
     """
     if not path.is_file():
-        found = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
+        inside = path / "restorer.safetensors"
+        folder = f"is a folder, whose weights are {inside}" if inside.is_file() else "is a folder"
+        found = folder if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
         raise WeightsError(f"weights file {path} {found}; {_EXPECTED}")
     try:
         with path.open("rb") as file:
