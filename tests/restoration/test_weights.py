@@ -358,4 +358,5 @@ def test_a_folder_without_the_right_to_write_is_named(tmp_path, path):
 
 def test_a_runs_folder_says_where_its_weights_are(tmp_path):
     (tmp_path / "restorer.safetensors").write_bytes(b"")
-    refuses(tmp_path, r"is a folder, whose weights are .*restorer\.safetensors")
+    with pytest.raises(WeightsError, match=r"is a folder, whose weights are .*restorer\.safetensors"):
+        load(tmp_path)
