@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from skimage.restoration import estimate_sigma
 
-from noiseda.estimation.noise import noise_statistics
+from noiseda.estimation import noise_statistics
 from noiseda_research.classical.optional import optional
 
 _ESTIMATE: Callable[..., float] = estimate_sigma  # it has no types

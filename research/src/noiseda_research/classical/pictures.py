@@ -10,6 +10,7 @@ from torch import Tensor
 
 from noiseda import DegradationSettings, from_uint8, read_image, to_uint8
 from noiseda.data import paired_folder
+from noiseda.estimation import middle
 from noiseda.settings_file import read_settings
 from noiseda_research.comparison.matrix import MATRICES, SimulatedSettings
 from noiseda_research.comparison.runs import simulated
@@ -46,20 +47,14 @@ def pictures(data: Path, name: str, crop: int | None = None) -> Iterator[Pair]:
         Pairs, one after the other.
     """
     for stem, degraded, target in _whole(data, name):
-        yield Pair(stem, middle(degraded, crop), middle(target, crop))
+        if crop is not None:
+            degraded, target = middle(degraded, crop), middle(target, crop)
+        yield Pair(stem, degraded, target)
 
 
 def known_sigma(name: str) -> int | None:
     """The deviation of the noise of a set, of 255, where it is white and known."""
     return WHITE.get(name)
-
-
-def middle(image: Tensor, side: int | None) -> Tensor:
-    """The middle of an image (C, H, W), at most ``side`` pixels a side; all of it for None."""
-    if side is None:
-        return image
-    top, left = (max(0, (length - side) // 2) for length in image.shape[-2:])
-    return image[:, top : top + side, left : left + side]
 
 
 def _whole(data: Path, name: str) -> Iterator[tuple[str, Tensor, Tensor]]:
