@@ -211,7 +211,7 @@ def test_a_strength_that_was_found_or_known_is_no_oracle():
     known = [replace(each, set="kodak-25", parameter=25.0) for each in SWEPT[:2]]
     found = table.cells([*estimated, *known])
     assert found["bm3d-flat-sigma", ""] == {("polyu", None): table.Cell(33.0, 2)}
-    assert found["bm3d", "told the true sigma"] == {("kodak-25", None): table.Cell(33.0, 2, 25.0)}
+    assert found["bm3d", table.TRUE] == {("kodak-25", None): table.Cell(33.0, 2, 25.0)}
 
 
 def test_the_table_keeps_crops_apart_and_counts_what_is_missing(tmp_path, capsys):
@@ -225,7 +225,7 @@ def test_the_table_keeps_crops_apart_and_counts_what_is_missing(tmp_path, capsys
         "| rival | strength | polyu, 128 (1) | polyu, whole (2) | s a megapixel |",
         "| --- | --- | --- | --- | --- |",
         "| input |  |  | 33.00 | 20 |",
-        f"| bm3d | {table.ONE_FOR_ALL} | 20.00 at 10 | 30.00 at 10 (only 1) | 20 |",
+        f"| bm3d | {table.ONLY} | 20.00 at 10 | 30.00 at 10 (only 1) | 20 |",
     ]
     table.main([str(lines), "--measure", "ssim", "--crop", "128"])
     assert "0.900 at 10" in capsys.readouterr().out

@@ -2,8 +2,8 @@
 
     python -m noiseda_research.classical.table LINES [LINES...] [--measure psnr|ssim]
 
-Rows named *oracle* were chosen by the truth: no user could. A user who knows the noise, as that of white noise, can
-tell it; those rows are called *told*.
+Rows named *oracle* were chosen by the truth: no user could. In rows named *told* the rival knows the noise, as papers
+have it for white noise.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ Place = tuple[str, int | None]
 """A set, and the side of what was cut out of its images."""
 
 ONE_FOR_ALL, EACH_ITS_OWN = "best single strength of a set (oracle)", "best strength an image (oracle)"
+TRUE, ONLY = "told the true sigma", "the only strength tried"
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,13 @@ def _choices(
     whole = {strength: of for strength, of in strengths.items() if strength is not None and len(of) == most}
     sigma = known_sigma(where)
     if sigma in whole and len(whole) == 1 and rival in RIVALS and RIVALS[rival].told_sigma:
-        return {"told the true sigma": _cell(whole[sigma].values(), measure, sigma)}
+        return {TRUE: _cell(whole[sigma].values(), measure, sigma)}
     best = max(whole, key=lambda strength: fmean(line.psnr for line in whole[strength].values()))
-    choices = {ONE_FOR_ALL: _cell(whole[best].values(), measure, best)}
-    if len(whole) > 1:
-        each = (max((of[picture] for of in whole.values()), key=lambda line: line.psnr) for picture in whole[best])
-        choices[EACH_ITS_OWN] = _cell(each, measure)
-    return choices
+    at_best = _cell(whole[best].values(), measure, best)
+    if len(whole) == 1:
+        return {ONLY: at_best}
+    each = (max((of[picture] for of in whole.values()), key=lambda line: line.psnr) for picture in whole[best])
+    return {ONE_FOR_ALL: at_best, EACH_ITS_OWN: _cell(each, measure)}
 
 
 def _cell(lines: Iterable[Line], measure: Measure, strength: float | None = None) -> Cell:
