@@ -184,17 +184,31 @@ def render(settings: CompareSettings, name: str) -> None:
         if note.read_text() != described:
             raise UserError(f"{folder} holds images simulated with other settings: remove it, or give another --out")
         return
+    for path, degraded, target in simulated(wanted, name, clean):
+        for half, pixels in {"input": degraded, "target": target}.items():
+            (folder / half).mkdir(parents=True, exist_ok=True)
+            write_image(Picture(pixels), folder / half / f"{path.stem}.png")
+    with atomic(note) as file:
+        file.write(described.encode())
+
+
+def simulated(wanted: SimulatedSettings, name: str, clean: Path) -> Iterator[tuple[Path, Tensor, Tensor]]:
+    """Simulate images, before they are rounded to what a file holds.
+
+    Args:
+        wanted: what they are to go through, and how many.
+        name: of the simulated images; other names draw other noise.
+        clean: folder of the clean photographs.
+
+    Yields:
+        The clean photograph's file, the degraded image and the clean one, (C, H, W).
+    """
     degrade = degradation(wanted.task, wanted.degradation.kind, wanted.degradation.strength)
     photographs = find_images(clean)
     count = min(wanted.count or len(photographs), len(photographs))
     for path in (photographs[index * len(photographs) // count] for index in range(count)):
         target = _enlarged(read_image(path).pixels, wanted.scale)
-        pair = {"input": degrade(target, generator("simulated", name, path.stem)), "target": target}
-        for half, pixels in pair.items():
-            (folder / half).mkdir(parents=True, exist_ok=True)
-            write_image(Picture(pixels), folder / half / f"{path.stem}.png")
-    with atomic(note) as file:
-        file.write(described.encode())
+        yield path, degrade(target, generator("simulated", name, path.stem)), target
 
 
 def choose(settings: CompareSettings, name: str) -> None:
