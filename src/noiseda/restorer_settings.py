@@ -64,8 +64,8 @@ class RestorerSettings:
     """Weights file of the network set here, to start from. By default the weights are random."""
 
     weights: Path | None = None
-    """Weights file of any network, to start from. noiseda or spandrel must know it (.safetensors,
-    .pth). The network is the file's own. --weights for short."""
+    """Weights file of any network, to start from. noiseda or spandrel must know it (.safetensors, .pth). The network is
+    the file's own. denoise: the ready weights that come with noiseda. --weights for short."""
 
     freeze: list[str] = field(default_factory=list)
     """Patterns (such as encoders.*) of the names of weights that stay as they are."""

@@ -28,6 +28,7 @@ from noiseda.modalities import Images
 from noiseda.precision import FULL, fastest
 from noiseda.raster import Raster
 from noiseda.restoration import load
+from noiseda.restoration.ready import located
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def restore_files(
     writes into a folder.
 
     Args:
-        weights: Weights file (.safetensors) of the network.
+        weights: Weights file (.safetensors) of the network, or the name of ready weights: denoise.
         source: An image, a folder (with all the folders below it, and those that links there lead to, each once) or a
             pattern in quotes, such as "photos/**/*.jpg".
         out: Output folder, which gets the tree of the input; for a single image, a file name with its suffix will do.
@@ -133,7 +134,7 @@ def restore_files(
     """
     if not isinstance(weights, str | Path):  # in Python, where noiseda.restore takes a network
         raise UserError(f"restore_files takes a weights file, not {type(weights).__name__}: noiseda.restore takes that")
-    weights, out = Path(weights), Path(out)
+    weights, out = located(Path(weights)), Path(out)
     check_tiling(tile, overlap)
     check_strength(strength)
     if not max_megapixels > 0:

@@ -23,6 +23,7 @@ from noiseda.restoration.contents import Contents, contents, json_of, metadata_i
 from noiseda.restoration.found import check_shapes, find
 from noiseda.restoration.layout import laid_out
 from noiseda.restoration.own import OWN
+from noiseda.restoration.ready import located
 from noiseda.restoration.spandrel_models import detect, require
 from noiseda.restoration.stored import settle, shown
 from noiseda.storage import atomic
@@ -121,8 +122,9 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Re
     pickle is never unpickled: what it holds is read without calling anything that it names.
 
     Args:
-        path: a ``.safetensors`` file written by noiseda, or the weights of any network that spandrel knows, as
-            ``.safetensors`` or as torch.save writes them (``.pth``, ``.ckpt``), with nothing of danger beside them.
+        path: a ``.safetensors`` file written by noiseda; the name of ready weights (denoise); or the weights of any
+            network that spandrel knows, as ``.safetensors`` or as torch.save writes them (``.pth``, ``.ckpt``), with
+            nothing of danger beside them.
         device: where the network shall live.
 
     Returns:
@@ -199,7 +201,7 @@ def _foreign(held: Contents, name: str) -> Restorer:
 def _path(path: str | os.PathLike[str]) -> Path:
     if not isinstance(path, str | os.PathLike):
         raise UserError(f"expected the path of a weights file, not a {type(path).__name__}")
-    return Path(path)
+    return located(Path(path))
 
 
 def _device(device: str | torch.device) -> torch.device:
