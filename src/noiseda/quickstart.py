@@ -52,7 +52,7 @@ class QuickstartReport:
     seconds: float
 
 
-def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, steps: int = 600) -> QuickstartReport:
+def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, steps: int = 300) -> QuickstartReport:
     """Adapt to a simulated phone camera, restore held-out images, and write pictures and figures.
 
     Args:
