@@ -15,7 +15,9 @@ PAPER = PredictorSettings(width=64, channel_mults=[1, 2, 4, 8], blocks=2, patch_
 @pytest.mark.slow
 def test_the_papers_sizes_cost_what_the_paper_and_its_code_say(where: Path) -> None:
     """8.56 M and 62.6 M parameters; 12.4 GMAC for a restoration; about 0.77 TFLOP a sample and step."""
-    settings = small(where, restorer=RestorerSettings(width=64), predictor=PAPER, patch=128, batch=24, steps=1000)
+    settings = small(
+        where, restorer=RestorerSettings(network="unet", width=64), predictor=PAPER, patch=128, batch=24, steps=1000
+    )
     description = describe(settings)
     assert description.parameters["restorer"] == pytest.approx(8.56e6, rel=1e-3)
     assert description.parameters["thrown_away"] == pytest.approx(62.6e6, rel=1e-2)

@@ -115,6 +115,7 @@ HINGES = {"active": 0.1, "at-times": 0.0}
 def run_of(where: Path, name: str, hinge: str = "at-times", **changes: Any) -> AdaptSettings:
     objective = ObjectiveSettings(margin=HINGES[hinge])
     common = {"steps": 8, "precision": "fp32", "device": DEVICE, "objective": objective, "cache": where / "cache"}
+    common = {"learning_rate": 1e-3, **common}  # rounding grows with it
     return small(where, out=where / name, **{**common, **changes})
 
 
