@@ -142,7 +142,8 @@ def package(tmp_path):
     for file in EXAMPLE.glob("*.py"):
         shutil.copy(file, tmp_path)
     points = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]["entry-points"][extensions.STRATEGIES]
-    points |= {"lost": "no_such_module:Lost", "plain": "edges:PositiveFloat"}
+    points |= {"lost": "no_such_module:Lost", "plain": "edges:PositiveFloat", "twice": "edges:EdgesSettings"}
+    points |= {"no-name": "edges:EdgesSettings"}
     about = tmp_path / "edges-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: edges\nVersion: 1.0\n")
@@ -180,11 +181,26 @@ def test_a_strategy_of_another_package_is_chosen_by_name_and_trained(package, tm
 @pytest.mark.slow
 def test_what_is_wrong_with_a_strategy_of_another_package_is_said_when_it_is_asked_for(package):
     for words, said in (
-        (("--strategy", "lost"), "strategy lost, of edges, cannot be loaded: No module named 'no_such_module'"),
-        (("--strategy", "plain"), "strategy plain, of edges, is no dataclass with STRATEGIES and BUILDERS"),
+        (("--strategy", "lost"), "strategy lost, of edges, cannot be used: No module named 'no_such_module'"),
+        (
+            ("--strategy", "plain"),
+            "strategy plain, of edges, cannot be used: it is no dataclass",
+        ),
+        (("--strategy", "twice"), "strategy twice, of edges, cannot be used: another package brings that name too"),
+        (("--strategy", "no-name"), "strategy no-name, of edges, cannot be used: its name must be an identifier"),
         (("--strategy", "edges", "--edges.weight", "0"), "--edges.weight must be greater than 0, not 0"),
         (("--strategy", "synthetic", "--edges.weight", "1"), "--edges.weight belongs to --strategy edges"),
     ):
         done = package("adapt", *words, *SMALL.split())
         assert done.returncode == 2
         assert said in done.stderr, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["training", "mean_teacher"])
+def test_a_section_named_as_a_setting_of_noiseda_is_refused_at_once(package, tmp_path, name):
+    points = tmp_path / "edges-1.0.dist-info" / "entry_points.txt"
+    points.write_text(f"[{extensions.STRATEGIES}]\n{name} = edges:EdgesSettings\n")
+    done = package("--version")
+    assert done.returncode != 0
+    assert f"another package brings a strategy {name}, which is a name of noiseda's own" in done.stderr

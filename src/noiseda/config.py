@@ -214,6 +214,11 @@ class TrainingSettings:
     device: str = "auto"
     """Where to train: auto, cpu, cuda, mps."""
 
+    @property
+    def rate(self) -> float:
+        """The learning rate; 1e-3 where none was asked for, and no task has settled it."""
+        return self.learning_rate or 1e-3
+
 
 @dataclass(frozen=True)
 class ShardSettings:
@@ -382,3 +387,6 @@ class AdaptSettings(StrategySections):
             why = "--predictor.patch_size x 2 per further level, and 2 per further --restorer.depth"
             least = f"at least 16 and a multiple of {shrink} ({why})"
             raise UserError(f"--training.patch must be {least}, not {self.training.patch}")
+
+
+extensions.check_free(AdaptSettings.__annotations__)

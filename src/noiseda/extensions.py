@@ -21,7 +21,7 @@ import dataclasses
 import inspect
 import re
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -116,16 +116,38 @@ def _loaded() -> tuple[dict[str, type[Any]], dict[str, str]]:
         package = point.dist.name if point.dist else point.module
         try:
             kind = point.load()
+            _check_section(point.name, kind, found)
         except Exception as error:  # whatever another package does: the rest must work without it
-            broken[point.name] = f"strategy {point.name}, of {package}, cannot be loaded: {error}"
-            continue
-        if not (dataclasses.is_dataclass(kind) and hasattr(kind, "STRATEGIES") and hasattr(kind, "BUILDERS")):
-            broken[point.name] = f"strategy {point.name}, of {package}, is no dataclass with STRATEGIES and BUILDERS"
-        elif point.name in found:
-            broken[point.name] = f"two packages bring a strategy {point.name}; one of them is {package}"
+            broken[point.name] = f"strategy {point.name}, of {package}, cannot be used: {error}"
         else:
-            found[point.name] = typing.cast(type[Any], kind)
+            found[point.name] = kind
     return found, broken
+
+
+def _check_section(name: str, kind: Any, others: Mapping[str, type[Any]]) -> None:  # noqa: ANN401 (of anyone)
+    """Check what a package brings as a section of the settings.
+
+    Raises:
+        TypeError: it is none, or another package brought one of its names.
+    """
+    is_class = isinstance(kind, type) and dataclasses.is_dataclass(kind)
+    if not (is_class and hasattr(kind, "STRATEGIES") and hasattr(kind, "BUILDERS")):
+        raise TypeError("it is no dataclass with STRATEGIES and BUILDERS")
+    if not name.isidentifier() or not isinstance(kind.STRATEGIES, tuple):
+        raise TypeError("its name must be an identifier, and its STRATEGIES a tuple of names")
+    if name in others or {*kind.STRATEGIES} & {taken for other in others.values() for taken in other.STRATEGIES}:
+        raise TypeError("another package brings that name too")
+    kind()  # every setting has a default
+
+
+def check_free(taken: Collection[str]) -> None:
+    """Check that no package names a strategy or its section as noiseda names something of its own.
+
+    Raises:
+        TypeError: one does, without which no name would be certain.
+    """
+    if clash := sorted({*sections(), *strategies()} & {*taken}):
+        raise TypeError(f"another package brings a strategy {clash[0]}, which is a name of noiseda's own: remove it")
 
 
 def sections() -> dict[str, type[Any]]:
@@ -157,8 +179,8 @@ def why_no_strategy(name: str) -> str:
     """A sentence on a strategy of another package that cannot be had, after a space; nothing where none is known."""
     section = next((one for one, names in SECTIONS_ELSEWHERE.items() if name in names), name.replace("-", "_"))
     found, broken = _loaded()
-    if section in broken:
-        return f" ({broken[section]})"
+    if fault := broken.get(section) or broken.get(name):
+        return f" ({fault})"
     return f" ({name} {_RESEARCH})" if section in SECTIONS_ELSEWHERE and section not in found else ""
 
 

@@ -11,10 +11,13 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Literal, get_args, get_origin, get_type_hints
 
 from noiseda.address import Url
 from noiseda.extensions import Extension
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Node = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
 
@@ -71,7 +74,7 @@ def parameters(load: Callable[[], object]) -> list[Parameter]:
     ]
 
 
-def parameters_of(settings: Any, prefix: str = "") -> list[Parameter]:  # noqa: ANN401
+def parameters_of(settings: type[DataclassInstance], prefix: str = "") -> list[Parameter]:
     """The settings of a class that is imported already, those of the dataclasses in it with dotted names.
 
     Args:
@@ -81,7 +84,7 @@ def parameters_of(settings: Any, prefix: str = "") -> list[Parameter]:  # noqa: 
     hints, found = get_type_hints(settings), list[Parameter]()
     for field in fields(settings):
         name, kind = prefix + field.name, hints[field.name]
-        if is_dataclass(kind):
+        if isinstance(kind, type) and is_dataclass(kind):
             found += parameters_of(kind, f"{name}.")
             continue
         choices = tuple(str(one) for one in get_args(kind)) if get_origin(kind) is Literal else ()

@@ -106,11 +106,12 @@ class OwnSections:
 
 
 def _with_those_of_others() -> type[OwnSections]:
+    extensions.check_free({*get_args(Own), *(one.name for one in fields(OwnSections))})
     others: list[tuple[str, type, Any]] = [
         (name, kind, field(default_factory=kind)) for name, kind in extensions.sections().items()
     ]
-    names = dict(cls_name="StrategySections", bases=(OwnSections,), namespace={"__module__": __name__})
-    return make_dataclass(fields=others, frozen=True, kw_only=True, **names)  # type: ignore[arg-type]
+    own = {"__module__": __name__}
+    return make_dataclass("StrategySections", others, bases=(OwnSections,), namespace=own, frozen=True, kw_only=True)
 
 
 StrategySections = OwnSections

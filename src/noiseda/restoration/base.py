@@ -30,7 +30,7 @@ class Restorer(nn.Module, ABC):
         multiple_of: height and width are padded to a multiple of this.
         minimum: and to this at least.
         square: and to one another.
-        reentrant: whether several threads may restore with it at once: its passes change nothing of it.
+        reentrant: whether several threads may restore with it at once: a pass changes nothing of it, and draws nothing.
         separate_batch_norm: whether it normalises over its batch while it learns, so that images of two domains must
             not share one (:meth:`passes`).
         tiles: side and overlap of the tiles in which it restores a large image much faster than as a whole; None where

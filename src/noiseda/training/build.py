@@ -34,7 +34,6 @@ from noiseda.training.beside import notes_of
 from noiseda.training.logger import say
 from noiseda.training.named import naming
 from noiseda.training.optimizer import Adam
-from noiseda.training.plan import LEARNING_RATE
 from noiseda.training.start import freeze, start_of
 
 log = logging.getLogger(__name__)
@@ -292,15 +291,14 @@ def lr_factor(weight: Tensor) -> float:
 
 def build_optimizer(objective: Objective[Any], settings: TrainingSettings) -> torch.optim.Optimizer:
     """Adam, with a learning rate for the restorer and one for whatever else learns; ``base_lr`` is the highest."""
-    rate = settings.learning_rate or LEARNING_RATE
     restorer = [parameter for parameter in objective.restorer.parameters() if parameter.requires_grad]
     ids = {id(parameter) for parameter in objective.restorer.parameters()}
     others = [parameter for parameter in objective.parameters() if id(parameter) not in ids and parameter.requires_grad]
     groups: list[dict[str, Any]] = []
-    for weights, own in ((restorer, rate), (others, settings.predictor_learning_rate or rate)):
+    for weights, rate in ((restorer, settings.rate), (others, settings.predictor_learning_rate or settings.rate)):
         by_factor: dict[float, list[nn.Parameter]] = {}
         for weight in weights:
             factor = lr_factor(weight) if settings.lr_scaling == "fan_in" else 1.0
             by_factor.setdefault(factor, []).append(weight)
-        groups += [{"params": those, "base_lr": own * factor} for factor, those in by_factor.items()]
-    return Adam(groups, lr=rate, fused=True)
+        groups += [{"params": those, "base_lr": rate * factor} for factor, those in by_factor.items()]
+    return Adam(groups, lr=settings.rate, fused=True)

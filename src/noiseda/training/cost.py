@@ -16,7 +16,7 @@ from noiseda.training.beside import list_others
 from noiseda.training.build import build_objective, check_baseline, check_degradation, list_images
 from noiseda.training.plan import resolve
 from noiseda.training.room import check_room
-from noiseda.training.run_directory import check_claim
+from noiseda.training.run_directory import as_begun, check_claim
 from noiseda.training.start import check_start
 
 
@@ -68,7 +68,7 @@ def describe(settings: AdaptSettings) -> Description:
     Raises:
         UserError: as :func:`noiseda.training.adapt` does before it starts.
     """
-    asked = settings
+    asked = as_begun(settings, settings.out / "settings.yaml")
     asked.check()
     settings = resolve(asked).settings
     check_room(settings)

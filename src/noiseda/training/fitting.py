@@ -29,7 +29,6 @@ from noiseda.training.finish import Summary, finish
 from noiseda.training.interrupt import StopRequest
 from noiseda.training.loop import train
 from noiseda.training.lr_schedule import LR_SCHEDULES, LrSchedule
-from noiseda.training.plan import LEARNING_RATE
 from noiseda.training.run_directory import claim_objects
 from noiseda.training.sharding import shard
 from noiseda.training.state import Case, Run, resume
@@ -136,7 +135,7 @@ def begin(
     """
     training, out = training or TrainingSettings(), Path(out)
     check_parts(model, objective, training)
-    training = replace(training, learning_rate=training.learning_rate or LEARNING_RATE)
+    training = replace(training, learning_rate=training.rate)
     if case is None:
         check_shape(model, f"the network {type(model).__name__}")
         case = Case(task, type(objective).__name__)

@@ -2,7 +2,8 @@
 
 Cores that share each convolution wait for one another after every layer, and where another process takes one of them,
 all wait for it. A core with a piece of its own waits once a step. Which samples are a piece depends on their number and
-size alone, and gradients are added in the order of the pieces: the weights do not depend on the number of cores.
+size alone, and gradients are added in the order of the pieces: up to as many cores as pieces, the weights do not depend
+on how many there are. More cores share the pieces evenly, and change the weights by rounding.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from noiseda.adaptation import Objective, Terms
 from noiseda.training.steps import Step, part
@@ -26,8 +27,8 @@ PIXELS = 2 * 48 * 48
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What was found on a piece.
+class Piece:
+    """What was found on some samples of a batch.
 
     Attributes:
         terms: its errors and pictures, detached.
@@ -74,21 +75,22 @@ class Pieces:
         Returns:
             The errors of the whole batch, detached, and its losses.
         """
-        count = len(step.batch.x_syn)
+        count, cut = len(step.batch.x_syn), places(step)
+        cores = max(1, self._cores // len(cut))  # of each piece
 
-        def measure(place: slice) -> Measured:
-            torch.set_num_threads(1)  # of all threads; this one would wait for others within each layer
+        def measure(place: slice) -> Piece:
+            torch.set_num_threads(cores)  # of all threads
             piece = part(step, place)
             with self._precision():
                 terms: Terms = self._objective(piece.batch, piece.draws)
             loss = self._objective.losses(terms, progress)["loss"] * (share * len(piece.batch.x_syn) / count)
-            return Measured(_detached(terms), torch.autograd.grad(loss, self._parameters, allow_unused=True))
+            return Piece(_detached(terms), torch.autograd.grad(loss, self._parameters, allow_unused=True))
 
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._cores, "piece")
+            self._pool = ThreadPoolExecutor(self._cores, "piece")  # which begins no more threads than there are pieces
         found = []
         try:
-            for measured in self._pool.map(measure, places(step)):  # in order
+            for measured in self._pool.map(measure, cut):  # in order
                 found.append(measured.terms)
                 for parameter, gradient in zip(self._parameters, measured.gradients, strict=True):
                     if gradient is not None:
@@ -102,15 +104,11 @@ class Pieces:
 def suits(objective: Objective[Any], device: torch.device) -> bool:
     """Whether the batches of an objective may be measured in pieces, several at a time.
 
-    Its ``forward`` must measure each sample by itself (:attr:`Objective.by_sample`), and its networks must run in
-    several threads at once (:attr:`Restorer.reentrant`).
+    Its ``forward`` must measure each sample by itself (:attr:`Objective.by_sample`), its losses must be means, and its
+    network must run in several threads at once (:attr:`Restorer.reentrant`).
     """
-    if device.type != "cpu" or not objective.by_sample or type(objective).losses is not Objective.losses:
-        return False
-    return objective.restorer.reentrant and not any(
-        isinstance(module, nn.modules.batchnorm._BatchNorm) or (isinstance(module, nn.Dropout) and module.p > 0)
-        for module in objective.modules()
-    )
+    plain = objective.by_sample and type(objective).losses is Objective.losses
+    return device.type == "cpu" and plain and objective.restorer.reentrant
 
 
 def places(step: Step) -> list[slice]:

@@ -10,9 +10,6 @@ from noiseda.estimation.noise import Matched
 from noiseda.strategies import StrategyName
 from noiseda.tasks import TASKS
 
-LEARNING_RATE = 1e-3
-"""The learning rate from given weights, and of objects that are handed in, where none is asked for."""
-
 CHOSEN = {
     "mean-teacher": "so a mean teacher learns from them, in place of Neighbor2Neighbor",
     "synthetic": "so pairs made to look like them are all that is learnt from, and not, by Neighbor2Neighbor, what "
@@ -80,7 +77,7 @@ def settled(asked: AdaptSettings) -> AdaptSettings:
         training=replace(
             training,
             lr_schedule=usual if training.lr_schedule == "auto" else training.lr_schedule,
-            learning_rate=training.learning_rate or (task.learning_rate if random else LEARNING_RATE),
+            learning_rate=training.learning_rate or (task.learning_rate if random else training.rate),
         ),
     )
 

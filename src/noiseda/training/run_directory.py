@@ -18,7 +18,7 @@ from noiseda.settings_file import (
     write_tree,
 )
 from noiseda.training import checkpoints
-from noiseda.training.plan import LEARNING_RATE, settled
+from noiseda.training.plan import settled
 
 
 def check_claim(settings: AdaptSettings, processes: int = 1) -> None:
@@ -67,13 +67,13 @@ def as_begun(asked: AdaptSettings, path: Path) -> AdaptSettings:
         asked: the settings.
         path: the settings file of the run in its folder, where there is one.
     """
-    if not path.exists() or "lr_scaling" in read_settings(path).get("training", {}):
+    if not path.exists() or "lr_scaling" in (read_settings(path).get("training") or {}):
         return asked
     restorer = asked.restorer
     if restorer.network == "auto" and restorer.weights is None:
         restorer = replace(restorer, network="unet")
-    rate = asked.training.learning_rate or LEARNING_RATE
-    return replace(asked, restorer=restorer, training=replace(asked.training, lr_scaling="none", learning_rate=rate))
+    training = replace(asked.training, lr_scaling="none", learning_rate=asked.training.rate)
+    return replace(asked, restorer=restorer, training=training)
 
 
 def claim_objects(out: Path, made_of: Mapping[str, object]) -> None:

@@ -26,7 +26,7 @@ from noiseda.training.ema import MovingAverage
 from noiseda.training.feed import Starved
 from noiseda.training.logger import say
 from noiseda.training.lr_schedule import LrSchedule
-from noiseda.training.plan import LEARNING_RATE, Plan
+from noiseda.training.plan import Plan
 from noiseda.training.provenance import provenance
 from noiseda.training.run_directory import samples_a_step
 from noiseda.training.sharding import gather, load_module, load_optimizer, local
@@ -192,7 +192,7 @@ def blown(run: Run, step: int, times: float) -> str:
     """
     run.blew_up = run.blew_up or step
     run.back_after = step + 1  # read one step late
-    rate = run.rate * (run.training.learning_rate or LEARNING_RATE)
+    rate = run.rate * run.training.rate
     return (
         f"step {step}: the gradient stays {times:.0f} times as large as usual, and the loss has grown with it: the run "
         f"has blown up, a learning rate of {rate:g} is too large for this network. It goes on at half the rate, with "
