@@ -122,7 +122,7 @@ class Counting(SyntheticOnly):
 class Failing(SyntheticOnly):
     """Fails in one of its threads."""
 
-    measures_by_sample = True
+    by_sample = True
 
     def forward(self, batch, draws):
         if threading.current_thread().name.startswith("piece"):

@@ -31,17 +31,13 @@ class Combined(Objective[tuple[Any, ...]]):
         self.restorer = shared_restorer(list(parts.values()))
         self.parts = nn.ModuleList(parts.values())
         self.wants_real = any(part.wants_real for part in parts.values())
+        self.by_sample = all(part.by_sample for part in parts.values())
         self.wants_reference = any(part.wants_reference for part in parts.values())
 
     @property
     def objectives(self) -> list[Objective[Any]]:
         """In the order of their names."""
         return list(self.parts)  # type: ignore[arg-type]
-
-    @property
-    def by_sample(self) -> bool:
-        """Whether that is so of each."""
-        return all(objective.by_sample for objective in self.objectives)
 
     @property
     def real_from(self) -> float:

@@ -44,7 +44,7 @@ class MeanTeacher(Objective[Perturbation]):
     """
 
     wants_real = True
-    measures_by_sample = True
+    by_sample = True
 
     def __init__(self, restorer: Restorer, settings: MeanTeacherSettings, *, synthetic: bool = True) -> None:
         super().__init__()

@@ -43,7 +43,7 @@ class Neighbor2Neighbor(Objective[Neighbors]):
     """
 
     wants_real = True
-    measures_by_sample = True
+    by_sample = True
 
     def __init__(self, restorer: Restorer, settings: Neighbor2NeighborSettings) -> None:
         super().__init__()

@@ -78,20 +78,20 @@ class Objective(nn.Module, ABC, Generic[Draws]):
         restorer: the network that is trained, and all that is shipped.
         wants_real: whether batches must bring real signals.
         wants_reference: whether batches must bring unpaired clean ones.
-        measures_by_sample: whether ``forward`` measures each sample by itself and changes nothing, so that parts of a
+        by_sample: whether ``forward`` measures each sample by itself and changes nothing, so that parts of a
             batch may be measured at the same time. A class that has its own ``forward`` says so itself.
     """
 
     restorer: Restorer
     wants_real: bool = False
     wants_reference: bool = False
-    measures_by_sample: bool = False
+    by_sample: bool = False
 
-    @property
-    def by_sample(self) -> bool:
-        """Whether its ``forward`` is one of which ``measures_by_sample`` was said."""
-        owner = next(kind for kind in type(self).__mro__ if "forward" in vars(kind))
-        return bool(vars(owner).get("measures_by_sample", False))
+    def __init_subclass__(cls) -> None:
+        """A class with a ``forward`` of its own must say of it itself that it is ``by_sample``."""
+        super().__init_subclass__()
+        if "forward" in vars(cls) and "by_sample" not in vars(cls):
+            cls.by_sample = False
 
     @property
     def real_from(self) -> float:

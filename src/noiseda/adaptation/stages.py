@@ -41,6 +41,7 @@ class Stages(Objective[tuple[Any, ...]]):
         self.restorer = shared_restorer(objectives)
         self.parts = nn.ModuleList(objectives)
         self.wants_real = any(objective.wants_real for objective in objectives)
+        self.by_sample = all(objective.by_sample for objective in objectives)
         self.wants_reference = any(objective.wants_reference for objective in objectives)
 
     @property
@@ -58,11 +59,6 @@ class Stages(Objective[tuple[Any, ...]]):
 
     def _index(self, progress: float) -> int:
         return sum(start <= progress for start in self.starts) - 1
-
-    @property
-    def by_sample(self) -> bool:
-        """Whether that is so of each."""
-        return all(objective.by_sample for objective in self.objectives)
 
     @property
     def real_from(self) -> float:

@@ -14,7 +14,7 @@ class SyntheticOnly(Objective[None]):
         restorer: the network to train.
     """
 
-    measures_by_sample = True
+    by_sample = True
 
     def __init__(self, restorer: Restorer) -> None:
         super().__init__()
