@@ -6,7 +6,7 @@ from noiseda.data.degradations import DEGRADATIONS, degradation
 from noiseda.data.depth import depth_of
 from noiseda.data.folders import paired_folder, spread
 from noiseda.data.noise import Shot, White
-from noiseda.data.phone import Phone
+from noiseda.data.phone import Phone, gaussian
 from noiseda.data.pooled import PooledBatches
 from noiseda.data.rain import Drops
 from noiseda.data.sampling import integer, log_uniform, uniform
@@ -23,6 +23,7 @@ __all__ = [
     "compress",
     "degradation",
     "depth_of",
+    "gaussian",
     "generator",
     "integer",
     "log_uniform",

@@ -85,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> noiseda.Summary:
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--ema", type=float, default=0.999)
     parser.add_argument("--keep", type=int, default=1000, help="steps between two snapshots")
+    parser.add_argument("--scaling", choices=("none", "fan_in"), default="fan_in")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args(arguments)
 
@@ -101,6 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> noiseda.Summary:
         batch=asked.batch,
         patch=asked.patch,
         learning_rate=asked.rate,
+        lr_scaling=asked.scaling,
         ema_decay=asked.ema,
         memory_format="channels_last",
         precision="fp32",
