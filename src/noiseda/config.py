@@ -30,7 +30,7 @@ from noiseda.limits import (
 from noiseda.numbers import check_numbers
 from noiseda.restorer_settings import RestorerSettings as RestorerSettings
 from noiseda.strategies import StrategyChoice, StrategyName, StrategySections
-from noiseda.tasks import TASKS, TaskName
+from noiseda.tasks import INCLUDED, TASKS, TaskName
 
 Task = TaskName
 ScheduleName = Literal["linear", "cosine", "quadratic", "sigmoid"]
@@ -243,7 +243,8 @@ class AdaptSettings(StrategySections):
     may also be folders of shards (noiseda data pack), or their addresses."""
 
     clean: Location | None = None
-    """Folder of clean photographs, degraded into synthetic pairs. They are degraded anew whenever they are drawn."""
+    """Folder of clean photographs, degraded into synthetic pairs. They are degraded anew whenever they are drawn. By
+    default included: the free photographs that come with noiseda."""
 
     pairs: Location | None = None
     """Folder with input/ and target/, instead of --clean. Files of equal stems are a pair."""
@@ -322,11 +323,16 @@ class AdaptSettings(StrategySections):
         return {self.strategy, *self.also} != {"synthetic"}
 
     @property
+    def photographs(self) -> Location | None:
+        """The clean photographs: where nothing is given, those that come with noiseda; None beside pairs."""
+        return self.clean or (Path(INCLUDED) if self.pairs is None else None)
+
+    @property
     def matches(self) -> bool:
         """Whether the degradation is found from the real photographs: noise and blur, unless another is asked for."""
         usual = self.degradation.usual and TASKS[self.task].estimator is not None
         asked = "matched" in re.split(r"[+*]", self.degradation.kind or "")
-        return asked or (usual and None not in (self.clean, self.real))
+        return asked or (usual and None not in (self.photographs, self.real))
 
     @property
     def looks(self) -> bool:
@@ -336,7 +342,7 @@ class AdaptSettings(StrategySections):
     @property
     def is_tried(self) -> bool:
         """Whether look-alikes of the real photographs are wanted, and can be made."""
-        clean = self.clean or (self.pairs if TASKS[self.task].proxies_from_pairs else None)
+        clean = self.photographs or (self.pairs if TASKS[self.task].proxies_from_pairs else None)
         return self.looks and None not in (clean, self.real) and self.proxy_pairs > 0 and self.validation is None
 
     def check(self) -> None:
@@ -354,9 +360,8 @@ class AdaptSettings(StrategySections):
         if self.real is None and self.looks:
             without = "another --degradation.kind" if self.matches else "--strategy synthetic"
             raise UserError(f"--real is missing: give the folder of your own degraded photographs (or {without})")
-        if (self.clean is None) == (self.pairs is None):
-            given = "both were given" if self.clean else "neither was given"
-            raise UserError(f"give either --clean (clean photographs) or --pairs (input/ and target/): {given}")
+        if None not in (self.clean, self.pairs):
+            raise UserError("give either --clean (clean photographs) or --pairs (input/ and target/), not both")
         mixed = "pairs" in re.split(r"[+*]", self.degradation.kind or "")
         if self.pairs is not None and not self.degradation.usual and not mixed:
             raise UserError(
@@ -379,7 +384,7 @@ class AdaptSettings(StrategySections):
         if self.training.shard and whole:
             raise UserError(f"--training.shard is for large predictors, and not for --strategy {whole[0]}")
         shrink = self.predictor.patch_size * 2 ** (len(self.predictor.channel_mults) - 1)
-        restorer = self.restorer.settled(TASKS[self.task].network)
+        restorer = self.restorer.settled(TASKS[self.task].network, TASKS[self.task].ready)
         if restorer.network.startswith("unet"):
             depth = restorer.depth or len(restorer.blocks or [1]) // 2 + 1
             shrink = math.lcm(shrink, 2 ** (depth - 1))

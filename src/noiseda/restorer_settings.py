@@ -45,8 +45,9 @@ class RestorerSettings:
     """The restoration network, image -> image; noiseda networks lists those there are."""
 
     network: NetworkChoice = "auto"
-    """Which network; noiseda networks lists them. --network for short. auto: that of --weights, else the task's:
-    unet-residual for noise, unet for rain and blur, and where a depth is given."""
+    """Which network; noiseda networks lists them. --network for short. auto: that of --weights. Without, for noise, the
+    ready weights denoise; where sizes, grey channels or --restorer.start are given, unet-residual from random weights.
+    For rain and blur, and where a depth is given, unet."""
 
     width: PositiveInt | None = None
     """Channels of its first stage; by default the network's own (unet: 24; the paper: 64)."""
@@ -87,12 +88,15 @@ class RestorerSettings:
         given = {name for name in ("width", "depth", "blocks") if getattr(self, name) is not None}
         return cast(NetworkName, usual) if given <= SIZES[usual].keys() else "unet"
 
-    def settled(self, usual: str = "unet") -> RestorerSettings:
+    def settled(self, usual: str = "unet", ready: str = "") -> RestorerSettings:
         """The same, with what is left to the network as that has it.
 
         Args:
             usual: as for :meth:`named`.
+            ready: ready weights to start from where nothing is said of the network; none where empty.
         """
+        if ready and self == RestorerSettings(freeze=self.freeze):
+            return replace(self, weights=Path(ready))
         if self.weights is not None:
             return self
         network = self.named(usual)

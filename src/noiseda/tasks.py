@@ -10,6 +10,9 @@ TaskName = Literal["denoise", "derain", "deblur"]
 MATCHED = "matched"
 """The name of a degradation that is found from the user's photographs."""
 
+INCLUDED = "included"
+"""The name of the clean photographs that come with noiseda (src/noiseda/ready/clean)."""
+
 PAIRS = "pairs"
 """The name, in a mixture, of what the inputs of the user's own pairs went through."""
 
@@ -22,10 +25,12 @@ class Retention:
         pairs: on how many. What is lost differs from blurred pair to blurred pair by half a decibel: on 32, a tenth
             drowns in it (docs/results.md).
         at_best_shift: also at the best shift between restored and target, as blur is scored.
+        general: what ready weights are good at, as a mixture. Where a run starts from them, each part counts.
     """
 
     pairs: int = 32
     at_best_shift: bool = False
+    general: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Task:
         estimator: what is looked for in the photographs: their noise, their blur, or nothing.
         learning_rate: from random weights, where none is asked for.
         network: the network where none is asked for, as far as it has the sizes that are.
+        ready: the ready weights that a run starts from where nothing is said of the network; none where empty.
         strategy_matched: what trains where the degradation is matched to the photographs.
         beside_matched: what every other image gets then, so that a network remains good at it.
         paired: what the inputs of the user's own pairs are mixed with where nothing is asked for.
@@ -54,6 +60,7 @@ class Task:
     estimator: Literal["noise", "blur"] | None = None
     learning_rate: float = 1e-3
     network: str = "unet"
+    ready: str = ""
     strategy_matched: str = ""
     beside_matched: str = ""
     paired: str = PAIRS
@@ -71,11 +78,13 @@ TASKS: dict[TaskName, Task] = {
         estimator="noise",
         learning_rate=2e-3,
         network="unet-residual",
+        ready="denoise",
         strategy_matched="neighbor2neighbor",
         beside_matched="white",
         proxies_from_pairs=False,
         estimates_risk=True,
         has_depth=True,
+        retention=Retention(general="white+shot+camera+phone"),
     ),
     "derain": Task(
         degradations=("streaks", "drops"),

@@ -22,7 +22,7 @@ from noiseda.assessment.proxy_pairs import SIDE, proxy_pairs
 from noiseda.assessment.verdict import Pairs
 from noiseda.config import AdaptSettings, Precision
 from noiseda.data.batches import generator
-from noiseda.data.degradations import degradation, kinds
+from noiseda.data.degradations import Degradation, degradation, kinds
 from noiseda.data.noise import White
 from noiseda.data.validation import load_validation
 from noiseda.estimation.noise import middles
@@ -109,7 +109,8 @@ def known_pairs(
 ) -> Pairs:
     """Synthetic pairs of the kind that a run trains on, leaving out what is made to look like the real images.
 
-    White noise alone is measured at those of :data:`LEVELS` that lie in the range trained on.
+    Of a run that starts from ready weights, pairs of all that these are good at. White noise is measured at those of
+    :data:`LEVELS` that lie in the range trained on.
 
     Args:
         settings: the run's settings.
@@ -125,16 +126,11 @@ def known_pairs(
     if pairs:
         chosen = [pairs[index * len(pairs) // count] for index in range(min(count, len(pairs)))]
         return [(centre(x, SIDE), centre(y, SIDE)) for x, y in load_validation(settings, chosen, white)[0]]
-    usual = task.beside_matched if settings.matches else task.usual
-    names = [name for name in kinds(settings.task, settings.degradation.kind or usual) if name != MATCHED]
-    degrade = degradation(settings.task, "+".join(names) or usual, settings.degradation.strength)
-    images = [image for image in middles(clean, count, white) if min(image.shape[-2:]) >= 2 * degrade.margin + LEAST]
+    levels = [level for degrade in _known(settings) for level in _levels(degrade)]
+    least = 2 * max(level.margin for level in levels) + LEAST
+    images = [image for image in middles(clean, count, white) if min(image.shape[-2:]) >= least]
     if not images:
         return []
-    levels = [degrade]
-    if isinstance(degrade, White):
-        weakest, strongest = degrade.strength
-        levels = [replace(degrade, strength=(s, s)) for s in LEVELS if weakest <= s <= strongest] or levels
     found: Pairs = []
     for index in range(count):  # each photograph once, where there are enough
         draws = generator(settings.seed, "known pairs", index)
@@ -205,6 +201,24 @@ MEASURES: tuple[tuple[str, Callable[[Tensor, Tensor], float]], ...] = (
     ("PSNR at the best shift", _best_shift),
 )
 """By what something known is measured: names, and functions of two images (C, H, W) in [0, 1]; in dB."""
+
+
+def _known(settings: AdaptSettings) -> list[Degradation]:
+    """What the network was trained on before, or beside what is like the real images."""
+    task = TASKS[settings.task]
+    if task.ready and settings.restorer.weights == Path(task.ready):
+        return [degradation(settings.task, name) for name in kinds(settings.task, task.retention.general)]
+    usual = task.beside_matched if settings.matches else task.usual
+    names = [name for name in kinds(settings.task, settings.degradation.kind or usual) if name != MATCHED]
+    return [degradation(settings.task, "+".join(names) or usual, settings.degradation.strength)]
+
+
+def _levels(degrade: Degradation) -> list[Degradation]:
+    """White noise at those of :data:`LEVELS` that lie in its range, in place of the range; others as they are."""
+    if not isinstance(degrade, White):
+        return [degrade]
+    weakest, strongest = degrade.strength
+    return [replace(degrade, strength=(s, s)) for s in LEVELS if weakest <= s <= strongest] or [degrade]
 
 
 @torch.no_grad()

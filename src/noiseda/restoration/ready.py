@@ -1,8 +1,10 @@
-"""Ready weights: networks that come with noiseda, trained on freely licensed photographs (src/noiseda/ready)."""
+"""What comes with noiseda (src/noiseda/ready): weights trained on freely licensed photographs, and such photographs."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+from noiseda.tasks import INCLUDED
 
 FOLDER = Path(__file__).resolve().parent.parent / "ready"
 
@@ -17,3 +19,12 @@ def located(path: Path) -> Path:
     ('denoise.safetensors', 'mine.safetensors')
     """
     return READY[str(path)] if str(path) in READY and not path.exists() else path
+
+
+def included(path: Path) -> Path:
+    """The folder that a path stands for: of the clean photographs that come with noiseda, by their name.
+
+    >>> included(Path("included")).name, included(Path("mine")).name
+    ('clean', 'mine')
+    """
+    return FOLDER / "clean" if str(path) == INCLUDED and not path.exists() else path

@@ -8,6 +8,7 @@ from noiseda.address import Location, Url
 from noiseda.config import AdaptSettings
 from noiseda.data.shards import ShardSet
 from noiseda.images import list_folder
+from noiseda.restoration.ready import included
 
 
 def list_others(settings: AdaptSettings, groups: Mapping[str, Sized], *, quiet: bool = True) -> list[str]:
@@ -28,5 +29,5 @@ def list_others(settings: AdaptSettings, groups: Mapping[str, Sized], *, quiet: 
 
 def notes_of(place: Location, *, quiet: bool = False) -> list[str]:
     """What a folder of this machine holds that is not taken, in a line or two."""
-    folder = place.folder if isinstance(place, Url) else place
+    folder = place.folder if isinstance(place, Url) else included(place)
     return [] if folder is None else list_folder(folder).notes(quiet)

@@ -29,6 +29,7 @@ from noiseda.estimation.noise import Matched, matched
 from noiseda.images import SUFFIXES, find_images
 from noiseda.restoration import load
 from noiseda.restoration.as_trained import check_keeps_size
+from noiseda.restoration.ready import included
 from noiseda.tasks import MATCHED, PAIRS, TASKS
 from noiseda.training.beside import notes_of
 from noiseda.training.logger import say
@@ -72,6 +73,7 @@ def list_images(settings: AdaptSettings) -> Listed:
 
 def _list(flag: str, place: Location) -> Groups | ShardSet:
     paired = flag in ("pairs", "validation")
+    place = place if isinstance(place, Url) else included(place)
     shards = find_shards(place) if flag != "validation" else None
     if shards is not None:
         if (shards.kind == "pairs") != paired:
@@ -145,7 +147,7 @@ def training_degradation(
         UserError: where the task has no such degradation, or it no such strength.
     """
     kind = settings.degradation.kind
-    if settings.clean is None:
+    if settings.photographs is None:
         shares = kinds(settings.task, kind or TASKS[settings.task].paired)
         own, all_of_them = shares.pop(PAIRS), sum(shares.values())
         if not shares:

@@ -68,12 +68,15 @@ def settled(asked: AdaptSettings) -> AdaptSettings:
     >>> settled(AdaptSettings(task="deblur")).training.lr_schedule
     'cosine'
     """
-    training, task, random = asked.training, TASKS[asked.task], asked.restorer.origin is None
+    training, task = asked.training, TASKS[asked.task]
+    restorer = asked.restorer.settled(task.network, task.ready)
+    random = restorer.origin is None
     usual: LrScheduleName = "cosine" if random else "cooldown"
     return replace(
         asked,
         strategy=_usual(asked) if asked.strategy == "auto" else asked.strategy,
-        restorer=asked.restorer.settled(task.network),
+        clean=asked.photographs,
+        restorer=restorer,
         training=replace(
             training,
             lr_schedule=usual if training.lr_schedule == "auto" else training.lr_schedule,

@@ -38,7 +38,7 @@ from noiseda.training.finish import Summary
 from noiseda.training.fitting import accelerator_of, begin, fit
 from noiseda.training.logger import say
 from noiseda.training.lr_schedule import LR_SCHEDULES
-from noiseda.training.plan import Evidence, Plan, resolve
+from noiseda.training.plan import Evidence, Plan, resolve, settled
 from noiseda.training.room import check_room
 from noiseda.training.run_directory import as_begun, claim_run_directory
 from noiseda.training.start import check_start
@@ -121,7 +121,7 @@ def check(asked: AdaptSettings) -> None:
     asked.check()
     check_room(asked)
     check_baseline(asked)
-    check_start(asked.restorer.settled(TASKS[asked.task].network))
+    check_start(settled(asked).restorer)
 
 
 def look_at(asked: AdaptSettings, accelerator: Accelerator) -> Found:
@@ -131,14 +131,15 @@ def look_at(asked: AdaptSettings, accelerator: Accelerator) -> Found:
         asked: the settings, which are written to the run's folder.
         accelerator: the engine; its first process goes first.
     """
-    groups = list_images(asked)
-    others = list_others(asked, groups)
+    usual = settled(asked)
+    groups = list_images(usual)
+    others = list_others(usual, groups)
     with main_first(accelerator):
         if accelerator.is_main_process:
             claim_run_directory(asked, accelerator.num_processes)
         cache = asked.cache or asked.out / "cache"
-        deep = depth(asked, groups)
-        domains, skipped, like = load_domains(asked, groups, cache, deep)
+        deep = depth(usual, groups)
+        domains, skipped, like = load_domains(usual, groups, cache, deep)
         validation, unread = load_validation(asked, groups.get("validation", []), deep.white)
     skipped += unread
     return Found(without(groups, skipped), domains, skipped, validation, like, deep, others)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from noiseda.config import AdaptSettings, TrainingSettings
 from noiseda.errors import UserError
+from noiseda.restorer_settings import NetworkChoice
 from noiseda.settings_file import (
     computed,
     differences,
@@ -61,19 +62,29 @@ def earlier_settings(path: Path) -> AdaptSettings:
 
 
 def as_begun(asked: AdaptSettings, path: Path) -> AdaptSettings:
-    """What is asked for, as it was meant when a run began that goes on: with the U-Net, whose layers learn alike.
+    """What is asked for, as it was meant when a run began that goes on.
+
+    Runs began with a U-Net whose layers learnt alike, later with another network, now with ready weights.
 
     Args:
         asked: the settings.
         path: the settings file of the run in its folder, where there is one.
     """
-    if not path.exists() or "lr_scaling" in (read_settings(path).get("training") or {}):
+    if not path.exists():
         return asked
-    restorer = asked.restorer
+    restorer, training = asked.restorer, asked.training
+    old = "lr_scaling" not in (read_settings(path).get("training") or {})
     if restorer.network == "auto" and restorer.weights is None:
-        restorer = replace(restorer, network="unet")
-    training = replace(asked.training, lr_scaling="none", learning_rate=asked.training.rate)
+        restorer = replace(restorer, network="unet" if old else _planned(path.with_name("plan.yaml")))
+    if old:
+        training = replace(training, lr_scaling="none", learning_rate=training.rate)
     return replace(asked, restorer=restorer, training=training)
+
+
+def _planned(plan: Path) -> NetworkChoice:
+    """The network that a run began with from random weights; auto where it began with ready ones, or not at all."""
+    restorer = read_settings(plan).get("restorer") if plan.exists() else None
+    return "auto" if restorer is None or restorer.get("weights") else restorer.get("network", "auto")
 
 
 def claim_objects(out: Path, made_of: Mapping[str, object]) -> None:

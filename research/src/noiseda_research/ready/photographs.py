@@ -9,9 +9,10 @@ packages and unpack each into a folder of its name; nothing is installed::
     done
     python -m noiseda_research.ready.photographs make unpacked photographs
     python -m noiseda_research.ready.photographs overlap photographs FOLDER...
+    python -m noiseda_research.ready.photographs include photographs/train src/noiseda/ready/clean
 
 ``make`` writes ``photographs/train`` and ``photographs/held-out``. ``overlap`` looks for the same pictures in other
-folders, such as those of benchmarks.
+folders, such as those of benchmarks. ``include`` writes those that come with noiseda, and who made them.
 """
 
 from __future__ import annotations
@@ -40,6 +41,10 @@ lens and the demosaicing have smoothed the finest structure away, and as clean a
 HELD_OUT_SIDE = 900
 LEAST_SHRINKING = 2.0
 """Each is shrunk by this at least, which takes away its noise and the traces of JPEG and demosaicing."""
+
+INCLUDED_SIDE = 840
+INCLUDED = ("CC0-1.0", "CC-BY-4.0", "CC-BY-SA-3.0", "CC-BY-SA-4.0", "public domain")
+"""Licences of those that come with noiseda: no more than the author's name is asked for, and the same licence again."""
 
 THUMBNAIL = 32
 """Side in pixels of what pictures are compared by."""
@@ -104,6 +109,28 @@ def make(unpacked: Path, out: Path) -> int:
     return written
 
 
+def include(made: Path, out: Path) -> int:
+    """Write the photographs that come with noiseda as JPEG, and a table of their authors; returns how many.
+
+    Args:
+        made: the ``train`` folder of :func:`make`.
+        out: the folder to write.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    rows = ["# Included photographs", "", "Clean photographs that come with noiseda: `--clean included`, the default."]
+    rows += ["Each was shrunk, and is under the licence of its own that is given here.", ""]
+    rows += ["| file | author | licence | from the Debian package |", "|---|---|---|---|"]
+    chosen = [one for one in table() if one.part == "train" and one.licence in INCLUDED]
+    for one in chosen:
+        files = {int(path.stem.rpartition("-")[2]): path for path in made.glob(f"{one.name}-[0-9]*.png")}
+        side = max(side for side in files if side <= INCLUDED_SIDE)
+        with Image.open(files[side]) as picture:
+            picture.save(out / f"{one.name}.jpg", quality=95, subsampling=0, optimize=True)
+        rows.append(f"| {one.name}.jpg | {one.author} | {one.licence} | {one.package}, {Path(one.file).name} |")
+    out.with_suffix(".md").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return len(chosen)
+
+
 def soft(picture: Image.Image) -> Image.Image:
     """A photograph as soft as those of full resolution."""
     (small,) = sizes(picture.size, SOFT[:1])
@@ -161,6 +188,9 @@ def main(arguments: Sequence[str]) -> int:
     """The command line."""
     if len(arguments) == 3 and arguments[0] == "make":
         print(f"{make(Path(arguments[1]), Path(arguments[2]))} files")
+        return 0
+    if len(arguments) == 3 and arguments[0] == "include":
+        print(f"{include(Path(arguments[1]), Path(arguments[2]))} photographs")
         return 0
     if len(arguments) >= 3 and arguments[0] == "overlap":
         found = sorted(overlap(Path(arguments[1]), [Path(other) for other in arguments[2:]]), key=lambda row: -row[2])
