@@ -253,8 +253,7 @@ def test_a_value_out_of_range_is_refused_by_its_flag(flag, value):
     ("settings", "flags"),
     [
         (AdaptSettings(clean=Path("c")), ["--real", "--strategy synthetic"]),
-        (AdaptSettings(real=Path("r")), ["--clean", "--pairs", "neither"]),
-        (AdaptSettings(real=Path("r"), clean=Path("c"), pairs=Path("p")), ["--clean", "--pairs", "both"]),
+        (AdaptSettings(real=Path("r"), clean=Path("c"), pairs=Path("p")), ["--clean", "--pairs", "not both"]),
         (
             AdaptSettings(real=Path("r"), pairs=Path("p"), degradation=DegradationSettings(kind="white")),
             ["--degradation", "--clean", "--pairs"],

@@ -13,7 +13,7 @@ import torch
 
 from noiseda import quickstart as module
 from noiseda.errors import UserError
-from noiseda.quickstart import NOTE, quickstart, write_data
+from noiseda.quickstart import NOTE, SHOWN, TRAINED, nl_means, quickstart, write_data
 from noiseda.restoration import load, read_metadata
 
 pytestmark = pytest.mark.slow
@@ -26,7 +26,8 @@ SOURCES = {
     "rocket": skimage.data.rocket,
     "motorcycle": lambda: skimage.data.stereo_motorcycle()[0],
 }
-STEPS = 6
+STEPS = 4
+COLUMNS = ["input", "nl-means", "ready", *TRAINED]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -67,24 +68,37 @@ def measured(folder, target):
 
 def test_every_file_is_there(finished):
     out, _ = finished
-    assert sorted(path.name for path in out.iterdir()) == [
-        "adapted.safetensors", "data", "restored", "runs", "settings.yaml", "sheet.png", "summary.json",
-        "synthetic.safetensors",
-    ]  # fmt: skip
-    for column in ("synthetic", "adapted"):
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        ["data", "restored", "runs", "settings.yaml", "sheet.png", "summary.json"]
+        + [f"{column}.safetensors" for column in TRAINED]
+    )
+    for column in COLUMNS[1:]:
         assert sorted(p.name for p in (out / "restored" / column).glob("[!.]*")) == [f"{name}.png" for name in NAMES]
+    for column in TRAINED:
         assert (out / "runs" / column / "summary.json").is_file()
 
 
-def test_both_networks_were_trained_alike_but_for_the_strategy(finished):
+def test_the_networks_were_trained_alike_but_for_what_is_compared(finished):
+    """From the ready weights, as long; what was asked for of the default is the default."""
     out, _ = finished
-    about = {column: read_metadata(out / f"{column}.safetensors") for column in ("synthetic", "adapted")}
-    differing = {key for key in about["adapted"] if about["adapted"][key] != about["synthetic"].get(key)}
-    assert differing - {"commit"} == {"strategy"}  # the source may be edited while this runs
-    assert about["adapted"]["steps"] == str(STEPS)
-    assert about["adapted"]["strategy"] == "noise-space"
+    about = {column: read_metadata(out / f"{column}.safetensors") for column in TRAINED}
+    for column, one in about.items():
+        differing = {key for key in one if one[key] != about["synthetic"].get(key)}
+        assert differing - {"commit"} <= {"strategy"}, column  # the source may be edited while this runs
+        assert one["steps"] == str(STEPS)
+        plan = (out / "runs" / column / "plan.yaml").read_text()
+        assert "weights: denoise" in plan
+    assert about["noise-space"]["strategy"] == "noise-space"
+    assert "kind: null" in (out / "runs" / "adapted" / "settings.yaml").read_text()
     networks = [load(out / f"{column}.safetensors").state_dict() for column in about]
-    assert any(not torch.equal(a, b) for a, b in zip(networks[0].values(), networks[1].values(), strict=True))
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert any(not torch.equal(a, b) for a, b in zip(networks[one].values(), networks[other].values(), strict=True))
+
+
+def test_non_local_means_take_noise_away():
+    clean = torch.full((3, 64, 64), 0.5)
+    noisy = clean + 0.1 * torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert (nl_means(noisy) - clean).std() < 0.3 * (noisy - clean).std()
 
 
 def test_the_figures_are_those_of_the_files(finished):
@@ -92,8 +106,8 @@ def test_the_figures_are_those_of_the_files(finished):
     summary = json.loads((out / "summary.json").read_text())
     target = out / "data" / "test" / "target"
     folders = {"input": out / "data" / "test" / "input"}
-    folders |= {column: out / "restored" / column for column in ("synthetic", "adapted")}
-    assert list(summary["psnr"]) == ["input", "synthetic", "adapted"]
+    folders |= {column: out / "restored" / column for column in COLUMNS[1:]}
+    assert list(summary["psnr"]) == COLUMNS
     for column, folder in folders.items():
         assert math.isfinite(summary["psnr"][column])
         assert summary["psnr"][column] == pytest.approx(measured(folder, target), abs=1e-4)
@@ -101,24 +115,26 @@ def test_the_figures_are_those_of_the_files(finished):
     assert summary["steps"] == STEPS
     assert summary["seed"] == 0
     assert summary["held_out_images"] == len(NAMES)
-    assert set(summary["seconds"]) == {"total", "synthetic", "adapted"}
+    assert set(summary["seconds"]) == {"total", *TRAINED}
     assert summary["made_by"]["noiseda"]
 
 
-def test_it_is_reported_that_the_camera_is_simulated(finished, sheets):
+def test_it_is_reported_that_the_film_is_simulated(finished, sheets):
     out, _ = finished
-    assert "simulated phone camera" in json.loads((out / "summary.json").read_text())["note"]
+    assert "simulated film" in json.loads((out / "summary.json").read_text())["note"]
     (drawn,) = sheets
     assert drawn["subtitle"] == NOTE
-    assert NOTE.startswith("Simulated camera")
-    assert f"{STEPS} steps each, seed 0" in drawn["footer"]
+    assert NOTE.startswith("Simulated film")
+    assert f"{STEPS} steps from the ready weights, seed 0" in drawn["footer"]
+    assert SHOWN[0] == "input"
+    assert SHOWN[-1] == "adapted"
     width, height = PIL.Image.open(out / "sheet.png").size
     assert width > 4 * 192
     assert height > 5 * 192
 
 
 def test_the_same_command_does_only_what_is_left_to_do(finished, capsys):
-    """As after a quickstart that was cut off: some images and one of the two trainings are missing."""
+    """As after a quickstart that was cut off: some images and one of the three trainings are missing."""
     out, first = finished
     images = {path: path.read_bytes() for path in (out / "data").rglob("*.png")}
     trained = {path: load(path).state_dict() for path in out.glob("*.safetensors")}
@@ -129,7 +145,7 @@ def test_the_same_command_does_only_what_is_left_to_do(finished, capsys):
 
     again = quickstart(out, steps=STEPS)
 
-    assert capsys.readouterr().err.count(f"step {STEPS}/{STEPS}") == 1  # of two trainings
+    assert capsys.readouterr().err.count(f"step {STEPS}/{STEPS}") == 1  # of three trainings
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     # All is deterministic: the missing images are the same again, and so is what was trained.
     assert again.psnr == first.psnr
@@ -138,7 +154,7 @@ def test_the_same_command_does_only_what_is_left_to_do(finished, capsys):
         assert all(torch.equal(value, state[key]) for key, value in load(path).state_dict().items())
 
 
-@pytest.mark.parametrize(("changed", "words"), [({"seed": 1}, "seed 0, not 1"), ({"steps": 7}, "steps 6, not 7")])
+@pytest.mark.parametrize(("changed", "words"), [({"seed": 1}, "seed 0, not 1"), ({"steps": 7}, "steps 4, not 7")])
 def test_another_quickstart_is_refused_in_the_same_folder(finished, changed, words):
     out, _ = finished
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
@@ -148,9 +164,9 @@ def test_another_quickstart_is_refused_in_the_same_folder(finished, changed, wor
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == before
 
 
-def test_another_camera_is_refused_too(finished, monkeypatch):
-    monkeypatch.setattr(module, "CAMERA", module.Camera(strength=(100.0, 200.0)))
-    with pytest.raises(UserError, match="camera_iso"):
+def test_another_film_is_refused_too(finished, monkeypatch):
+    monkeypatch.setattr(module, "FILM", module.Film(radius=0.5))
+    with pytest.raises(UserError, match="film"):
         quickstart(finished[0], steps=STEPS)
 
 
@@ -180,7 +196,7 @@ def place(part, whole):
 
 
 def test_clean_real_and_held_out_images_share_no_pixel(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "CAMERA", lambda pixels, generator: pixels)  # a perfect camera: content can be compared
+    monkeypatch.setattr(module, "FILM", lambda pixels, generator: pixels)  # a perfect film: content can be compared
     assert write_data(tmp_path, seed=0) == tmp_path / "test"
     for name in NAMES:
         whole = SOURCES[name]()
@@ -192,7 +208,7 @@ def test_clean_real_and_held_out_images_share_no_pixel(tmp_path, monkeypatch):
         assert min(bottom - top, right - left) >= 128  # the last: large enough to be measured
 
 
-def test_the_camera_corrupts_real_and_held_out_images_with_other_noise(finished):
+def test_the_film_corrupts_real_and_held_out_images_with_other_noise(finished):
     out, _ = finished
     data = out / "data"
     for name in NAMES:
@@ -208,7 +224,7 @@ def test_the_camera_corrupts_real_and_held_out_images_with_other_noise(finished)
         assert abs(np.corrcoef(one, other)[0, 1]) < 0.2
 
 
-def test_another_seed_is_another_camera(tmp_path, finished):
+def test_another_seed_is_another_grain(tmp_path, finished):
     write_data(tmp_path, seed=1)
     for name in NAMES:
         pair = [folder / "test" / "input" / f"{name}.png" for folder in (tmp_path, finished[0] / "data")]

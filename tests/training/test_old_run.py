@@ -68,3 +68,16 @@ def test_a_run_that_began_before_goes_on_with_one_rate_for_all_layers(tmp_path):
     assert begun == replace(asked, restorer=begun.restorer, training=begun.training)
     path.write_text("training: {steps: 3, lr_scaling: fan_in}\n")
     assert as_begun(asked, path) == asked
+
+
+def test_a_run_that_began_with_random_weights_goes_on_with_its_network(tmp_path):
+    """Today's runs say nothing of the network and start from ready weights; those of before said nothing too."""
+    asked = settings_from({"real": "r", "out": str(tmp_path)})
+    path = tmp_path / "settings.yaml"
+    path.write_text("training: {steps: 3, lr_scaling: fan_in}\n")
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("restorer: {network: unet-residual, weights: null}\n")
+    begun = as_begun(asked, path)
+    assert begun == replace(asked, restorer=replace(asked.restorer, network="unet-residual"))
+    plan.write_text("restorer: {network: auto, weights: denoise}\n")
+    assert as_begun(asked, path) == asked

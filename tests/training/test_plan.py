@@ -58,11 +58,17 @@ def test_nothing_is_left_open_and_what_was_asked_is_kept():
     plan = resolve(BASE)
     assert plan.asked is BASE
     flat = flatten(to_tree(plan.settings))
-    assert (flat["strategy"], flat["restorer.network"], flat["training.lr_schedule"]) == (
-        "neighbor2neighbor", "unet-residual", "cosine"
+    assert (flat["strategy"], flat["restorer.weights"], flat["training.lr_schedule"]) == (
+        "neighbor2neighbor", "denoise", "cooldown"
     )  # fmt: skip
-    assert flat["restorer.width"] == 24
+    assert flat["clean"] == str(BASE.clean)
     assert resolve(plan.settings).settings == plan.settings
+    bare = resolve(AdaptSettings(real="r"))
+    assert bare.asked.clean is None
+    assert bare.settings.clean == Path("included")
+    assert resolve(bare.settings).settings == bare.settings
+    random = resolve(replace(BASE, restorer=RestorerSettings(network="unet-residual"))).settings
+    assert (random.restorer.weights, random.restorer.width, random.training.lr_schedule) == (None, 24, "cosine")
 
 
 def test_a_start_that_has_learnt_cools_down():
@@ -93,7 +99,10 @@ def test_trees_and_settings_are_each_others_inverse():
 @pytest.mark.parametrize(
     ("task", "given", "network"),
     [
-        ("denoise", {}, "unet-residual"),
+        ("denoise", {}, "auto"),  # that of the ready weights
+        ("denoise", {"freeze": ["intro.*"]}, "auto"),
+        ("denoise", {"channels": 1}, "unet-residual"),
+        ("denoise", {"start": "w.safetensors"}, "unet-residual"),
         ("denoise", {"width": 8}, "unet-residual"),
         ("denoise", {"blocks": [1, 1, 2, 1, 1, 1, 1]}, "unet-residual"),
         ("denoise", {"depth": 2}, "unet"),  # which alone has one

@@ -54,7 +54,7 @@ def check_room(settings: AdaptSettings) -> None:
         place,
         "a smaller --training.batch (with a larger --training.gradient_accumulation) or --training.patch needs less",
     )
-    if restorer.weights is None and _is_large(settings):
+    if _is_large(settings):
         _compare(
             4 * _COPIES * _weights(settings),
             there,
@@ -86,10 +86,11 @@ def _is_large(settings: AdaptSettings) -> bool:
 def _weights(settings: AdaptSettings) -> int:
     """Number of weights of the run's networks, found without making them; those that cannot be built do not count."""
     restorer, count = settings.restorer, 0
-    size = {name: getattr(restorer, name) for name in SIZES[restorer.network]}
     unbuilt = suppress(UserError, ValueError, RuntimeError, AssertionError, TypeError)
-    with unbuilt, torch.device("meta"), _Ranges():
-        count += _count(NETWORKS[restorer.network].make(**size, channels=restorer.channels).parameters())
+    if restorer.weights is None:  # or it is as large as its file
+        size = {name: getattr(restorer, name) for name in SIZES[restorer.network]}
+        with unbuilt, torch.device("meta"), _Ranges():
+            count += _count(NETWORKS[restorer.network].make(**size, channels=restorer.channels).parameters())
     with unbuilt, torch.random.fork_rng(devices=[]), FakeTensorMode():
         stand_in = UNet(width=8, depth=2, channels=restorer.channels)
         own = build(stand_in, replace(settings, restorer=replace(restorer, start=None)))
