@@ -98,7 +98,7 @@ def test_the_networks_were_trained_alike_but_for_what_is_compared(finished):
 def test_non_local_means_take_noise_away():
     clean = torch.full((3, 64, 64), 0.5)
     noisy = clean + 0.1 * torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(0))
-    assert (nl_means(noisy) - clean).std() < 0.3 * (noisy - clean).std()
+    assert (nl_means(noisy, 25) - clean).std() < 0.3 * (noisy - clean).std()
 
 
 def test_the_figures_are_those_of_the_files(finished):

@@ -283,6 +283,10 @@ class AdaptSettings(StrategySections):
     also: list[StrategyName] = field(default_factory=list)
     """Strategies to add to --strategy. Their losses are summed, the restorer is one."""
 
+    minutes: PositiveFloat | None = None
+    """How long the run may take, in place of --training.steps. The machine is measured for some seconds, and as many
+    steps are chosen as fit; a run that is continued keeps their number."""
+
     seed: NonNegativeInt = 0
     """Seed of every random draw. Initial weights, batches, degradations and noise are drawn."""
 
@@ -362,6 +366,8 @@ class AdaptSettings(StrategySections):
             raise UserError(f"--real is missing: give the folder of your own degraded photographs (or {without})")
         if None not in (self.clean, self.pairs):
             raise UserError("give either --clean (clean photographs) or --pairs (input/ and target/), not both")
+        if self.minutes is not None and self.training.steps != TrainingSettings().steps:
+            raise UserError("give either --minutes or --training.steps, not both")
         mixed = "pairs" in re.split(r"[+*]", self.degradation.kind or "")
         if self.pairs is not None and not self.degradation.usual and not mixed:
             raise UserError(

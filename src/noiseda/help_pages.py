@@ -31,7 +31,8 @@ COMMON = (
     ("how to learn from it", ("strategy", "also", "training.max_regression_db")),
     ("the network", ("restorer.network", "restorer.weights", "restorer.start")),
     ("how long, how much", (
-        "training.steps", "training.batch", "training.patch", "training.learning_rate", "training.lr_schedule",
+        "minutes", "training.steps", "training.batch", "training.patch", "training.learning_rate",
+        "training.lr_schedule",
     )),
     ("the machine", ("training.device", "training.precision", "training.workers", "training.compile")),
     ("what comes out", (

@@ -56,7 +56,9 @@ class Description:
             "thrown away": f"{self.parameters['thrown_away']:,} parameters",
             "forward": f"{self.forward_gmac:.3g} GMAC a sample ({training.patch} x {training.patch} pixels)",
             "step": f"{self.samples} samples a process, {self.samples * self.sample_tflop:.3g} TFLOP with backward",
-            "run": f"{training.steps} steps, {self.run_pflop:.3g} PFLOP a process",
+            "run": f"{training.steps} steps, {self.run_pflop:.3g} PFLOP a process"
+            if self.settings.minutes is None
+            else f"as many steps as fit into {self.settings.minutes:g} minutes",
             "out": f"{self.settings.out} (dry run: nothing is written)",
         }
         return "\n".join(f"{name:<12}{text}" for name, text in rows.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from noiseda.config import AdaptSettings, LrScheduleName
@@ -9,6 +10,7 @@ from noiseda.data.degradations import Degradation
 from noiseda.estimation.noise import Matched
 from noiseda.strategies import StrategyName
 from noiseda.tasks import TASKS
+from noiseda.training.pace import timed
 
 CHOSEN = {
     "mean-teacher": "so a mean teacher learns from them, in place of Neighbor2Neighbor",
@@ -24,9 +26,11 @@ class Evidence:
 
     Attributes:
         degradation: what the real photographs went through, where that was looked for and found.
+        steps: how many steps fit into the minutes of a run of such settings, where that can be measured.
     """
 
     degradation: Degradation | None = None
+    steps: Callable[[AdaptSettings], int] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,10 +60,13 @@ def resolve(asked: AdaptSettings, evidence: Evidence | None = None) -> Plan:
     >>> resolve(AdaptSettings(task="derain")).settings.strategy
     'mean-teacher'
     """
-    usual = settled(asked)
-    found = _select_strategy(usual, evidence.degradation if evidence else None)
-    because = (CHOSEN[found.strategy],) if found.strategy != usual.strategy else ()
-    return Plan(asked, found, because)
+    usual, evidence = settled(asked), evidence or Evidence()
+    found = _select_strategy(usual, evidence.degradation)
+    because = [CHOSEN[found.strategy]] if found.strategy != usual.strategy else []
+    if asked.minutes is not None and evidence.steps is not None:
+        found = timed(found, evidence.steps(found))
+        because.append(f"{found.training.steps} steps fit into {asked.minutes:g} minutes")
+    return Plan(asked, found, tuple(because))
 
 
 def settled(asked: AdaptSettings) -> AdaptSettings:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
-from noiseda.assessment.verdict import trial
+from noiseda.assessment.verdict import standing
+from noiseda.assessment.verdict import trial as trial_of
 from noiseda.config import AdaptSettings
 from noiseda.data.batches import Domains
 from noiseda.data.cache import ImageStore, Skipped
@@ -36,8 +40,11 @@ from noiseda.training.build import (
 from noiseda.training.distributed import main_first
 from noiseda.training.finish import Summary
 from noiseda.training.fitting import accelerator_of, begin, fit
+from noiseda.training.interrupt import StopRequest
 from noiseda.training.logger import say
+from noiseda.training.loop import train
 from noiseda.training.lr_schedule import LR_SCHEDULES
+from noiseda.training.pace import TRIED, Pace, kept_steps, pace_of
 from noiseda.training.plan import Evidence, Plan, resolve, settled
 from noiseda.training.room import check_room
 from noiseda.training.run_directory import as_begun, claim_run_directory
@@ -78,15 +85,50 @@ def resolved(asked: AdaptSettings) -> tuple[Plan, Found, Accelerator]:
     Raises:
         UserError: as :func:`adapt`.
     """
+    began = time.perf_counter()
     asked = as_begun(asked, asked.out / "settings.yaml")
     check(asked)
     accelerator = accelerator_of(asked.training)
     found = look_at(asked, accelerator)
-    plan = resolve(asked, Evidence(found.like))
+    plan = resolve(asked, Evidence(found.like, partial(steps_that_fit, asked, found, accelerator, began)))
     if accelerator.is_main_process:
         write_settings(plan.settings, plan.settings.out / "plan.yaml")
         _say(plan, found)
     return plan, found, accelerator
+
+
+def steps_that_fit(
+    asked: AdaptSettings, found: Found, accelerator: Accelerator, began: float, settings: AdaptSettings
+) -> int:
+    """How many steps fit into the minutes that are left: the run's own where it goes on, else by a short trial.
+
+    Args:
+        asked: what was asked for.
+        found: what there is to train on.
+        accelerator: the engine.
+        began: when the run began, by :func:`time.perf_counter`.
+        settings: those of the run, settled but for the steps.
+    """
+    if (kept := kept_steps(asked)) is not None:
+        return kept
+    assert asked.minutes is not None
+
+    def trial(short: AdaptSettings) -> Pace:
+        parts = build(Plan(asked, short), found, accelerator)
+        tried = parts.pop("validation")
+        run = begin(**parts)
+        with StopRequest() as stop:
+            train(run, stop)
+        before = time.perf_counter()
+        if tried is not None and tried.choosing:
+            standing(run.average.network, tried.choosing, tried.witness, short.training.precision)
+        return Pace(run.seconds, time.perf_counter() - before)
+
+    if accelerator.is_main_process:
+        say(f"measuring this machine: {TRIED} steps that do not count")
+    steps = [pace_of(trial, settings).steps_within(60 * asked.minutes - (time.perf_counter() - began))]
+    broadcast_object_list(steps)
+    return steps[0]
 
 
 @dataclass(frozen=True)
@@ -166,7 +208,7 @@ def build(plan: Plan, found: Found, accelerator: Accelerator) -> dict[str, Any]:
         "out": settings.out,
         "seed": settings.seed,
         "lr_schedule": LR_SCHEDULES[settings.training.lr_schedule],
-        "validation": trial(settings, found.validation, found.like, clean, files_of(groups, "real"), found.deep),
+        "validation": trial_of(settings, found.validation, found.like, clean, files_of(groups, "real"), found.deep),
         "accelerator": accelerator,
         "case": Case(
             settings.task, settings.strategy, plan, groups, fingerprint(groups), tuple(found.skipped), found.deep
