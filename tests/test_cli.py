@@ -202,3 +202,14 @@ def test_the_three_commands_of_a_whole_job(tmp_path, capsys):
 def test_python_dash_m():
     done = subprocess.run([sys.executable, "-m", "noiseda", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == "noiseda 0.1.0\n"
+
+
+def test_two_paths_are_restored_with_the_ready_weights(tmp_path):
+    """What looks like weights is never taken for photographs: then a path is missing."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/restorer.safetensors").touch()
+    assert cli.parse(["restore", "photos", "out", "--tile", "64"])[1]["weights"] == Path("denoise")
+    assert cli.parse(["restore", "mine.pth", "photos", "out"])[1]["weights"] == Path("mine.pth")
+    for weights in ("w.safetensors", "denoise", str(tmp_path / "run")):
+        with pytest.raises(UserError, match="missing: OUT"):
+            cli.parse(["restore", weights, "photos"])

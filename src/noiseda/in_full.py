@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 from noiseda import help_text
@@ -17,6 +17,9 @@ from noiseda.old_names import flag_by_todays_name
 from noiseda.settings_file import flatten, read_settings
 
 log = logging.getLogger(__name__)
+
+WEIGHTS = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".onnx")
+"""How the names of weights files end."""
 
 _LONG = 1000  # characters of a name from which on its beginning alone is shown
 
@@ -60,10 +63,17 @@ def in_full(words: Sequence[str], command: str) -> list[str]:
     >>> in_full(["--config", "denoise-small", "--weights", "a.pth"], "adapt")[2:5]
     ['--restorer.weights', 'a.pth', '--restorer.network=auto']
 
+    What to restore, and where to, is enough for the ready weights.
+
+    >>> in_full(["photos", "restored", "--overwrite"], "restore")[:2]
+    ['denoise', 'photos']
+
     Args:
         words: what comes after a command.
         command: its name.
     """
+    if command == "restore":
+        return _with_weights(words)
     if command != "adapt":
         return list(words)
     full = [flag_by_todays_name(word) for word in words]
@@ -79,3 +89,15 @@ def in_full(words: Sequence[str], command: str) -> list[str]:
         unset = {"network": "auto", "width": "null", "depth": "null", "blocks": "null"}
         full += [f"--restorer.{name}={value}" for name, value in unset.items() if name not in names]
     return full
+
+
+def _with_weights(words: Sequence[str]) -> list[str]:
+    """The words of ``restore``, led by the ready weights where only two paths are given, and the first is no weights."""
+    from noiseda.restoration.ready import READY  # with torch, which other commands are read without
+
+    leading = [*takewhile(lambda word: not word.startswith("-"), words)]
+    if len(leading) != 2:
+        return list(words)
+    first = Path(leading[0])
+    known = str(first) in READY or first.suffix in WEIGHTS or (first / "restorer.safetensors").exists()
+    return list(words) if known else ["denoise", *words]

@@ -105,7 +105,8 @@ def restore_files(
     writes into a folder.
 
     Args:
-        weights: Weights file (.safetensors) of the network, or the name of ready weights: denoise.
+        weights: Weights file (.safetensors) of the network, or the name of ready weights: denoise, which the command
+            line takes where it is left out.
         source: An image, a folder (with all the folders below it, and those that links there lead to, each once) or a
             pattern in quotes, such as "photos/**/*.jpg".
         out: Output folder, which gets the tree of the input; for a single image, a file name with its suffix will do.
