@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from noiseda import cli
 from noiseda.config import AdaptSettings
+from noiseda.errors import UserError
 from noiseda.images import Picture, write
 from noiseda.settings_file import flatten, to_tree
 

@@ -92,7 +92,7 @@ def in_full(words: Sequence[str], command: str) -> list[str]:
 
 
 def _with_weights(words: Sequence[str]) -> list[str]:
-    """The words of ``restore``, led by the ready weights where only two paths are given, and the first is no weights."""
+    """The words of ``restore``, led by the ready weights where two paths are given, the first of them no weights."""
     from noiseda.restoration.ready import READY  # with torch, which other commands are read without
 
     leading = [*takewhile(lambda word: not word.startswith("-"), words)]
