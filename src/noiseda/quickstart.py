@@ -26,11 +26,11 @@ from noiseda.evaluation.report import compare
 from noiseda.evaluation.sheet import Row, sheet
 from noiseda.images import Picture, from_uint8, read, write
 from noiseda.inference import restore_files
+from noiseda.provenance import provenance
 from noiseda.settings_file import read_settings
 from noiseda.storage import atomic
 from noiseda.strategies import StrategyName
 from noiseda.training import adapt
-from noiseda.training.provenance import provenance
 
 NOTE = "Simulated camera: these 'real' images are photographs seen through a simulated phone camera."
 CAMERA = Camera(strength=(6000.0, 12000.0))

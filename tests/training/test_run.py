@@ -382,6 +382,6 @@ def adapt_until_3(settings: Any) -> None:
 def test_a_finished_run_keeps_saying_what_made_it(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = small(where)
     first = adapt(settings)
-    monkeypatch.setattr(import_module("noiseda.training.provenance"), "commit", lambda: "another")
+    monkeypatch.setattr(import_module("noiseda.provenance"), "commit", lambda: "another")
     assert adapt(settings).made_by == first.made_by
     assert read_metadata(first.weights)["commit"] == first.made_by["commit"]
