@@ -41,7 +41,7 @@ def whole(name: str = "cat.png") -> Report:
         comparisons=[replace(comparison(name), spectrum=picture()[:1])],
         looking=name,
         charts=[chart],
-        table=Table([name, "SSIM"], {name: [28.3, "unavailable"]}, [2, 4], ("mean", [28.3, 0.5]), name),
+        table=Table([name, "SSIM"], [(name, [28.3, "unavailable"])], [2, 4], ("mean", [28.3, 0.5]), name),
         notes=[name],
         settings=name,
         made_by={name: name},
@@ -135,7 +135,7 @@ def test_a_folder_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
 
 def test_values_that_are_not_finite_do_not_stop_a_page() -> None:
     line = Line("loss", [(0, math.nan), (1, 1.0), (2, math.inf)])
-    report = Report("t", "v", charts=[Chart("c", [line])], table=Table(["x"], {"a": [math.nan]}, [2]))
+    report = Report("t", "v", charts=[Chart("c", [line])], table=Table(["x"], [("a", [math.nan])], [2]))
     assert_self_contained(page(replace(report, comparisons=[Comparison("n", [Pane("p", picture() * math.nan)])])))
 
 

@@ -59,7 +59,7 @@ def test_a_chart_is_said_to_who_does_not_see_it() -> None:
 
 
 def test_a_table_can_be_sorted_by_each_column() -> None:
-    table = Table(["PSNR dB"], {"a": [28.123], "b": [math.inf], "c": ["unavailable"], "d": [math.nan]}, [2])
+    table = Table(["PSNR dB"], [("a", [28.123]), ("b", [math.inf]), ("c", ["unavailable"]), ("d", [math.nan])], [2])
     page = Page(markup(table))
     heads = [has for has in page.all("th") if has["scope"] == "col"]
     assert [has["aria-sort"] for has in heads] == ["none", "none"]

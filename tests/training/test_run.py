@@ -45,6 +45,7 @@ def test_a_run_leaves_exactly_its_files(where: Path) -> None:
         "checkpoints",
         "log.jsonl",
         "plan.yaml",
+        "report.html",
         "restorer.safetensors",
         "settings.yaml",
         "summary.json",

@@ -71,7 +71,7 @@ def scores_page(
         looking=_LOOKING,
         table=Table(
             [TITLES[column] for column in mean],
-            {name: [_cell(column, value) for column, value in row.items()] for name, row in rows.items()},
+            [(name, [_cell(column, value) for column, value in row.items()]) for name, row in rows.items()],
             [_digits(column) for column in mean],
             (f"mean of {len(ranked)}", [_cell(column, value) for column, value in mean.items()]),
         ),

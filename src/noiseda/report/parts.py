@@ -11,6 +11,9 @@ from torch import Tensor
 Score = float | str
 """A number, or a word in its place."""
 
+Tone = Literal["good", "bad", "plain"]
+"""Whether something is good news, bad news, or neither."""
+
 
 @dataclass(frozen=True)
 class Pane:
@@ -111,14 +114,14 @@ class Table:
 
     Attributes:
         columns: their names, with units.
-        rows: image -> a score for each column.
+        rows: image, and a score for each column.
         digits: decimals of each column.
         last: name and scores of a last row that is not sorted, such as the mean.
         note: how they were measured.
     """
 
     columns: Sequence[str]
-    rows: Mapping[str, Sequence[Score]]
+    rows: Sequence[tuple[str, Sequence[Score]]]
     digits: Sequence[int]
     last: tuple[str, Sequence[Score]] | None = None
     note: str = ""
@@ -146,7 +149,7 @@ class Report:
 
     title: str
     verdict: str
-    tone: Literal["good", "bad", "plain"] = "plain"
+    tone: Tone = "plain"
     because: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
     found: Finding | None = None

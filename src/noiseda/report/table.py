@@ -12,7 +12,7 @@ from noiseda.report.parts import Score, Table
 def markup(table: Table) -> str:
     """The table; each header holds a button, and each number its value for sorting."""
     heads = "".join(_head(name, number=index > 0) for index, name in enumerate(("image", *table.columns)))
-    rows = "".join(_row(name, scores, table.digits) for name, scores in table.rows.items())
+    rows = "".join(_row(name, scores, table.digits) for name, scores in table.rows)
     last = f"<tfoot>{_row(*table.last, table.digits)}</tfoot>" if table.last else ""
     note = f"<p>{escape(table.note)}</p>" if table.note else ""
     return (

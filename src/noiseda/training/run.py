@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from dataclasses import dataclass
 from typing import Any
 
 from accelerate import Accelerator
-from torch import Tensor
 
 from noiseda.assessment.verdict import trial
 from noiseda.config import AdaptSettings
-from noiseda.data.batches import Domains
-from noiseda.data.cache import ImageStore, Skipped
-from noiseda.data.degradations import Degradation
-from noiseda.data.depth import Depth
+from noiseda.data.cache import ImageStore
 from noiseda.data.validation import load_validation
 from noiseda.precision import FULL
 from noiseda.settings_file import write_settings
 from noiseda.tasks import TASKS
 from noiseda.training.beside import list_others
 from noiseda.training.build import (
-    Listed,
     build_objective,
     check_baseline,
     depth,
@@ -36,9 +30,11 @@ from noiseda.training.build import (
 from noiseda.training.distributed import main_first
 from noiseda.training.finish import Summary
 from noiseda.training.fitting import accelerator_of, begin, fit
+from noiseda.training.found import Found
 from noiseda.training.logger import say
 from noiseda.training.lr_schedule import LR_SCHEDULES
 from noiseda.training.plan import Evidence, Plan, resolve
+from noiseda.training.report import report
 from noiseda.training.room import check_room
 from noiseda.training.run_directory import as_begun, claim_run_directory
 from noiseda.training.start import check_start
@@ -60,7 +56,11 @@ def adapt(settings: AdaptSettings) -> Summary:
         UserError: settings or images that cannot be used, a loss that is no longer finite, a full disk.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
     """
-    return fit(**build(*resolved(settings)))
+    plan, found, accelerator = resolved(settings)
+    summary = fit(**build(plan, found, accelerator))
+    if accelerator.is_main_process:
+        report(plan, found, summary, accelerator.device)
+    return summary
 
 
 def prepare(settings: AdaptSettings) -> Run:
@@ -87,29 +87,6 @@ def resolved(asked: AdaptSettings) -> tuple[Plan, Found, Accelerator]:
         write_settings(plan.settings, plan.settings.out / "plan.yaml")
         _say(plan, found)
     return plan, found, accelerator
-
-
-@dataclass(frozen=True)
-class Found:
-    """What there is to train on.
-
-    Attributes:
-        groups: the images by flag.
-        domains: where samples are drawn from.
-        skipped: images that cannot be used.
-        validation: pairs of ``--validation``.
-        like: what the real photographs went through, where that is known.
-        deep: how deep they are.
-        others: what the folders hold beside images, a line each.
-    """
-
-    groups: Listed
-    domains: Domains
-    skipped: list[Skipped]
-    validation: list[tuple[Tensor, Tensor]]
-    like: Degradation | None
-    deep: Depth
-    others: list[str]
 
 
 def check(asked: AdaptSettings) -> None:
