@@ -22,7 +22,7 @@ import torch
 
 from bench import data, large_photograph, restoration, seams, sharding, training
 from noiseda.precision import computes_bf16
-from noiseda.training.provenance import provenance
+from noiseda.provenance import provenance
 
 PARTS: dict[str, Callable[[str], dict[str, float]]] = {
     "training": training.measure,

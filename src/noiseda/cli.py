@@ -341,7 +341,9 @@ def _adapted(settings: AdaptSettings) -> str:
         )
     text += f"{summary.kept}\n" if summary.kept else ""
     text += f"verdict: {summary.verdict}\n" if summary.verdict else ""
-    return f"{text}adapted network: {summary.weights}\nsummary: {summary.weights.parent / 'summary.json'}"
+    folder = summary.weights.parent
+    text += f"adapted network: {summary.weights}\nsummary: {folder / 'summary.json'}"
+    return text + (f"\nreport: {page}" if (page := folder / "report.html").exists() else "")
 
 
 if __name__ == "__main__":

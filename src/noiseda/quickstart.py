@@ -31,10 +31,10 @@ from noiseda.evaluation.report import compare
 from noiseda.evaluation.sheet import Row, sheet
 from noiseda.images import Picture, from_uint8, read, write
 from noiseda.inference import restore_files
+from noiseda.provenance import provenance
 from noiseda.settings_file import read_settings
 from noiseda.storage import atomic
 from noiseda.training import adapt
-from noiseda.training.provenance import provenance
 
 NOTE = "Simulated film: these 'real' images are photographs on simulated film. noiseda knows no degradation like it."
 FILM = Film()

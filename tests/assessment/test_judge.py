@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from noiseda import cli
-from noiseda.assessment.judge import Estimates, judge
+from noiseda.assessment.judge import judge
+from noiseda.assessment.judge_page import Estimates
 from noiseda.assessment.sure import Risk
 from noiseda.errors import UserError
 from noiseda.estimation import noise as matching
@@ -14,6 +15,7 @@ from noiseda.images import Picture, write
 from noiseda.restoration import UNet, load
 from noiseda.restoration.weights import save_weights
 from tests.assessment.test_sure import photographs
+from tests.report.page import assert_self_contained
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +61,21 @@ def test_it_finds_the_better_network_and_says_so(place, capsys):
     said = " ".join(capsys.readouterr().out.split())
     assert "baseline.safetensors is not shown to be better than" in said
     assert "may still be" in said
+
+
+def test_it_writes_a_page_with_an_estimate_of_each_photograph(place, tmp_path):
+    arguments = [str(place / f"{name}.safetensors") for name in ("adapted", "baseline")]
+    assert cli.main(["judge", *arguments, str(place / "photos"), "--photographs", "6", "--out", str(tmp_path)]) == 0
+    page = assert_self_contained((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "The adapted network is better than " in page.text
+    assert page.all("header", **{"class": "good"})
+    assert page.said["button"] == ["image", "noise, of 255", "error before, of 255", "error adapted, of 255"]
+    assert page.said["th"] == [*(f"{index}.png" for index in range(6)), "mean of 6"]
+    noise, before, adapted = map(float, page.said["td"][-3:])
+    assert adapted < before
+    assert adapted < noise
+    labels = [has["data-label"].split(" × ")[0] for has in page.all("figure", **{"class": "pane"})]
+    assert labels == ["input", "before", "adapted", "taken away"] * 4
 
 
 def test_a_network_is_no_better_than_itself(place):
@@ -114,7 +131,7 @@ def test_networks_for_rain_and_blur_are_judged_as_a_run_does(task, place, tmp_pa
 
 
 @pytest.mark.slow
-def test_clean_photographs_are_a_second_witness(place, capsys, monkeypatch):
+def test_clean_photographs_are_a_second_witness(place, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(matching.simulate, "__defaults__", (4,))
     (place / "clean").mkdir(exist_ok=True)
     for index, image in enumerate(photographs()[0]):
@@ -134,8 +151,13 @@ def test_clean_photographs_are_a_second_witness(place, capsys, monkeypatch):
     said = " ".join(capsys.readouterr().out.split())
     assert f"baseline.safetensors is better than {place / 'ruined.safetensors'}: by +" in said
     assert "on 32 clean photographs degraded as yours look, and an estimated squared error" in said
-    again = judge(*map(Path, reversed(arguments)), place / "photos", clean=place / "clean")
+    again = judge(*map(Path, reversed(arguments)), place / "photos", clean=place / "clean", out=tmp_path)
     assert again.word == "worse"
+    page = assert_self_contained((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert page.all("header", **{"class": "bad"})
+    assert f"The adapted network is worse than {arguments[0]}: -" in page.text
+    assert "What the photographs went through" in page.said["h2"]
+    assert page.said["button"] == ["image", "noise, of 255", "taken away, of 255"]
 
 
 def test_what_is_not_taken_is_said(place, tmp_path, caplog):

@@ -73,7 +73,11 @@ def test_each_image_is_scored_and_then_the_mean(folders: tuple[Path, Path], tmp_
     rows = list(csv.DictReader((tmp_path / "out/metrics.csv").open()))
     assert [row["image"] for row in rows] == ["a.png", "deep/b.png"]
     assert [float(row["psnr"]) for row in rows] == pytest.approx(expected, abs=1e-5)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["metrics.csv", "metrics.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "metrics.csv",
+        "metrics.json",
+        "report.html",
+    ]
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)

@@ -45,6 +45,7 @@ def test_a_run_leaves_exactly_its_files(where: Path) -> None:
         "checkpoints",
         "log.jsonl",
         "plan.yaml",
+        "report.html",
         "restorer.safetensors",
         "settings.yaml",
         "summary.json",
@@ -382,6 +383,6 @@ def adapt_until_3(settings: Any) -> None:
 def test_a_finished_run_keeps_saying_what_made_it(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = small(where)
     first = adapt(settings)
-    monkeypatch.setattr(import_module("noiseda.training.provenance"), "commit", lambda: "another")
+    monkeypatch.setattr(import_module("noiseda.provenance"), "commit", lambda: "another")
     assert adapt(settings).made_by == first.made_by
     assert read_metadata(first.weights)["commit"] == first.made_by["commit"]

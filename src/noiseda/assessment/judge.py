@@ -4,67 +4,40 @@ from __future__ import annotations
 
 import math
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
 from rich.console import Console
 from rich.text import Text
 
+from noiseda.assessment.judge_page import Estimates, Judged, estimates_page, verdict_page
 from noiseda.assessment.proxy_pairs import look_of
-from noiseda.assessment.sure import Risk, RiskEstimate
+from noiseda.assessment.sure import TILE, RiskEstimate
 from noiseda.assessment.verdict import SMALLEST, Verdict, standing, trial_of, verdict, witness_of
-from noiseda.config import AdaptSettings, Task
+from noiseda.config import AdaptSettings
 from noiseda.data.batches import generator
-from noiseda.data.depth import Depth, depth_of, shown
+from noiseda.data.degradations import Degradation
+from noiseda.data.depth import depth_of, shown
 from noiseda.data.folders import spread
 from noiseda.errors import UserError
-from noiseda.evaluation.interval import interval
 from noiseda.images import find_images, list_folder, read
 from noiseda.inference import restore_tensor
 from noiseda.precision import FULL
-from noiseda.restoration import Restorer, load, task_of
+from noiseda.report import write_report
+from noiseda.restoration import load, task_of
 from noiseda.restoration.as_trained import check_keeps_size
 from noiseda.tasks import TASKS
 
 
-@dataclass(frozen=True)
-class Estimates:
-    """What was estimated of two networks on the same photographs.
-
-    Attributes:
-        adapted: the risk of the network in question.
-        baseline: that of the one it is compared with.
-    """
-
-    adapted: Risk
-    baseline: Risk
-
-    @property
-    def gain(self) -> tuple[float, float, float]:
-        """How much lower the squared error is, as a share of the baseline's: mean, and 95% interval over photographs.
-
-        Photographs with much noise and with little count alike: each difference is divided by the deviation of the
-        noise in it.
-        """
-        rows = list(zip(self.baseline.restored, self.adapted.restored, self.baseline.noise, strict=True))
-        scale = fmean(max(base, 0.0) / math.sqrt(noise) for base, _, noise in rows)
-        mean, low, high = interval([(base - own) / math.sqrt(noise) for base, own, noise in rows])
-        scale = max(scale, 1e-9)
-        return mean / scale, low / scale, high / scale
-
-    @property
-    def better(self) -> bool:
-        """Whether the whole interval lies above 0.
-
-        There is no verdict "worse": of cameras that smooth flat places, too little noise is found, and a network that
-        rightly removes much of it looks worse than one that does not (docs/results.md counts both).
-        """
-        return self.gain[1] > 0
-
-
 def judge(
-    adapted: Path, baseline: Path, real: Path, *, clean: Path | None = None, photographs: int = 12, seed: int = 0
+    adapted: Path,
+    baseline: Path,
+    real: Path,
+    *,
+    clean: Path | None = None,
+    photographs: int = 12,
+    seed: int = 0,
+    out: Path | None = None,
 ) -> Estimates | Verdict:
     """Tell, without ground truth, whether an adapted network is better on some photographs than another one.
 
@@ -82,6 +55,7 @@ def judge(
         clean: folder of clean photographs, of anything.
         photographs: how many of your photographs the error is estimated on, evenly spread.
         seed: seed of the noise they are probed with.
+        out: folder that gets report.html: the verdict, and some of your photographs restored by both.
 
     Raises:
         UserError: where weights or photographs cannot be used, or the photographs show no noise.
@@ -101,11 +75,15 @@ def judge(
     task = task_of(adapted)
     if clean is None and not TASKS[task].estimates_risk:
         raise UserError(f"{adapted} is for --task {task}, and judged on clean photographs too: give --clean DIR")
+    case = Judged(task, adapted, baseline, paths, networks, deep, seed)
     if clean is not None:
-        verdict = _two_witnesses(task, networks, paths, find_images(clean), str(baseline), photographs, seed, deep)
+        verdict, like = _two_witnesses(case, find_images(clean), photographs)
         Console(highlight=False).print(Text.assemble((str(adapted), "bold"), f" is {verdict}"), soft_wrap=True)
+        if out is not None:
+            write_report(Path(out) / "report.html", verdict_page(case, verdict, like))
         return verdict
-    images = [shown([read(paths[index])], white)[0] for index in spread(len(paths), photographs)]
+    chosen = [paths[index] for index in spread(len(paths), photographs)]
+    images = [shown([read(path)], white)[0] for path in chosen]
     if len(images) < 2:
         raise UserError(f"{real} holds 1 photograph, expected at least 2")
     try:
@@ -115,28 +93,22 @@ def judge(
         raise UserError(f"{real}: {error}") from error
     found = Estimates(*(estimate(lambda x, network=network: restore_tensor(network, x)) for network in networks))  # type: ignore[misc]
     _show(found, adapted, baseline, len(images))
+    if out is not None:
+        measured = [path.name for path, image in zip(chosen, images, strict=True) if min(image.shape[-2:]) >= TILE]
+        write_report(Path(out) / "report.html", estimates_page(case, found, measured))
     return found
 
 
-def _two_witnesses(
-    task: Task,
-    networks: list[Restorer],
-    real: list[Path],
-    clean: list[Path],
-    baseline: str,
-    photographs: int,
-    seed: int,
-    deep: Depth,
-) -> Verdict:
-    """The verdict of ``noiseda adapt``, of two networks."""
+def _two_witnesses(case: Judged, clean: list[Path], photographs: int) -> tuple[Verdict, Degradation]:
+    """The verdict of ``noiseda adapt``, of two networks; and what the photographs went through."""
     with tempfile.TemporaryDirectory() as folder:
-        like = look_of(task, real, clean, Path(folder) / "look.json", seed, deep)
-    witness = witness_of(like, real, networks[1], seed, photographs, deep=deep)
-    tried = trial_of(like, clean, AdaptSettings().proxy_pairs, seed, witness, deep)
+        like = look_of(case.task, case.real, clean, Path(folder) / "look.json", case.seed, case.deep)
+    witness = witness_of(like, case.real, case.networks[1], case.seed, photographs, deep=case.deep)
+    tried = trial_of(like, clean, AdaptSettings().proxy_pairs, case.seed, witness, case.deep)
     if not tried.judging:
         raise UserError(f"--clean holds no photograph of at least {SMALLEST} x {SMALLEST}")
-    own, theirs = (standing(network, tried.judging, witness, "auto") for network in networks)
-    return verdict(own, theirs, baseline, tried.of)
+    own, theirs = (standing(network, tried.judging, witness, "auto") for network in case.networks)
+    return verdict(own, theirs, str(case.baseline), tried.of), like
 
 
 def _steps(deviation: float) -> str:
@@ -153,20 +125,13 @@ def _show(found: Estimates, adapted: Path, baseline: Path, count: int) -> None:
     for name, risk in ((baseline, found.baseline), (adapted, found.adapted)):
         left = math.sqrt(max(risk.mean, 0.0)) * 255
         console.print(f"{name}: estimated error {_steps(left)}/255", soft_wrap=True, markup=False)
-    mean, low, high = found.gain
     console.print(f"as they are: noise of about {_steps(math.sqrt(fmean(found.baseline.noise)) * 255)}/255")
-    word = "better" if found.better else "not shown to be better"
     console.print(
         Text.assemble(
-            (f"{adapted} is {word}", "bold"),
-            f" than {baseline} on these {count} photographs: its squared error is lower by "
-            f"{100 * mean:.0f}% (95%: {100 * low:.0f} to {100 * high:.0f})",
+            (f"{adapted} is {found.word}", "bold"),
+            f" than {baseline} on these {count} photographs: its squared error is {found.lower}",
         ),
         soft_wrap=True,
     )
-    if high < 0:
-        console.print(
-            "It may still be: where a camera smooths flat places, less noise is found than there is, and networks that "
-            "remove much look worse than they are. Look at the pictures.",
-            soft_wrap=True,
-        )
+    if found.doubt:
+        console.print(found.doubt, soft_wrap=True)

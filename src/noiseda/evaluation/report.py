@@ -19,13 +19,12 @@ from rich.text import Text
 
 from noiseda.data.folders import growth, pair_by_stem
 from noiseda.errors import UserError
+from noiseda.evaluation.page import TITLES, Score, score_text, scores_page
 from noiseda.evaluation.perceptual import Lpips
 from noiseda.evaluation.protocols import PROTOCOLS, Protocol, ProtocolName, comparable
 from noiseda.images import enlarged, list_folder, read, read_bits
+from noiseda.report import write_report
 from noiseda.storage import atomic, spelt
-
-Score = float | str
-"""A number, or why there is none: ``unavailable: <reason>``."""
 
 _SHOWN = 16
 """Images listed on the screen; of more, the lowest and the highest are."""
@@ -62,6 +61,20 @@ class Report:
     def identical(self) -> list[str]:
         """The images that equal their target to the last bit (infinite PSNR)."""
         return [name for name, row in self.rows.items() if row["psnr"] == math.inf]
+
+    @property
+    def said(self) -> list[str]:
+        """How the images were measured, and what is special about the scores: a sentence each."""
+        deep = " Measured at 16 bits, as all files have them." if self.protocol.bits == 16 else ""
+        found = [self.protocol.sentence + deep]
+        if self.enlarged > 1:
+            found.append(
+                f"Targets are {self.enlarged} times as large as the images: these were enlarged by bicubic "
+                "interpolation before they were measured."
+            )
+        if self.identical:
+            found.append(f"{len(self.identical)} identical to the target: left out of the mean PSNR")
+        return found + [f"{TITLES[column]} {value}" for column, value in self.mean.items() if isinstance(value, str)]
 
     def to_dict(self) -> dict[str, object]:
         """What goes into ``metrics.json``: JSON has no infinity, so it is the string ``"inf"`` there."""
@@ -102,32 +115,21 @@ class Report:
         table = Table()
         table.add_column("image", overflow="fold")
         for column in mean:
-            table.add_column(_TITLES[column], justify="right")
+            table.add_column(TITLES[column], justify="right")
         ranked = sorted(self.rows.items(), key=lambda item: item[1]["psnr"])
         hidden = len(ranked) - _SHOWN
         for place, (name, row) in enumerate(ranked):
             if hidden > 0 and place == _SHOWN // 2:
                 table.add_row(f"… {hidden} more", style="dim")
             if hidden <= 0 or not _SHOWN // 2 <= place < _SHOWN // 2 + hidden:
-                table.add_row(Text(name), *(_shown(column, value) for column, value in row.items()))
+                table.add_row(Text(name), *(score_text(column, value) for column, value in row.items()))
         table.add_section()
         table.add_row(
-            f"mean of {len(ranked)}", *(_shown(column, value) for column, value in mean.items()), style="bold"
+            f"mean of {len(ranked)}", *(score_text(column, value) for column, value in mean.items()), style="bold"
         )
         console.print(table)
-        deep = " Measured at 16 bits, as all files have them." if self.protocol.bits == 16 else ""
-        console.print(self.protocol.sentence + deep, markup=False, highlight=False)
-        if self.enlarged > 1:
-            console.print(
-                f"Targets are {self.enlarged} times as large as the images: these were enlarged by bicubic "
-                "interpolation before they were measured.",
-                highlight=False,
-            )
-        if self.identical:
-            console.print(f"{len(self.identical)} identical to the target: left out of the mean PSNR")
-        for column, value in mean.items():
-            if isinstance(value, str):
-                console.print(f"{_TITLES[column]} {value}", markup=False)
+        for sentence in self.said:
+            console.print(sentence, markup=False, highlight=False)
 
 
 def evaluate(
@@ -151,7 +153,8 @@ def evaluate(
         restored: Folder of restored images, or one image.
         target: Folder of their targets, or one image.
         protocol: What is measured: rgb, sidd (MATLAB's SSIM), derain-y (luma) or deblur (also at the best shift).
-        out: Folder that gets metrics.csv (one row an image) and metrics.json (the means and all settings).
+        out: Folder that gets report.html to look at, metrics.csv (one row an image) and metrics.json (the means and
+            all settings).
         lpips: Also measure LPIPS (AlexNet); where its backbone cannot be had the column says so.
         weights_dir: Folder that holds checkpoints/alexnet-owt-7be5be79.pth, for LPIPS (turns --lpips on).
         max_megapixels: Images with more pixels than this are refused.
@@ -178,6 +181,16 @@ def evaluate(
     report = replace(report, source={"restored": str(restored), "target": str(target)})
     if out is not None:
         report.save(Path(out))
+        page = scores_page(
+            report.rows,
+            report.mean,
+            pairs,
+            said=report.said,
+            source=report.source,
+            scale=report.enlarged,
+            max_megapixels=max_megapixels,
+        )
+        write_report(Path(out) / "report.html", page)
     report.show(console)
     return report
 
@@ -230,7 +243,6 @@ def compare(
     return Report(protocol, rows, lpips=distance.settings if isinstance(distance, Lpips) else None, enlarged=scale)
 
 
-_TITLES = {"psnr": "PSNR dB", "ssim": "SSIM", "psnr_best_shift": "best shift dB", "lpips": "LPIPS"}
 _UNAVAILABLE = "unavailable: "
 
 
@@ -269,9 +281,3 @@ def _mean(values: Sequence[Score]) -> Score:
         return reasons[0]
     numbers = [value for value in values if not isinstance(value, str)]
     return fmean([value for value in numbers if math.isfinite(value)] or [math.inf])
-
-
-def _shown(column: str, value: Score) -> str:
-    if isinstance(value, str):
-        return "unavailable"
-    return f"{value:.2f}" if column.startswith("psnr") else f"{value:.4f}"

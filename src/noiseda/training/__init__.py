@@ -1,6 +1,7 @@
 """The run: settings or objects in, adapted weights out."""
 
 from noiseda.errors import Interrupted
+from noiseda.provenance import provenance
 from noiseda.training.build import build_objective, list_images, load_domains
 from noiseda.training.checkpoints import latest as latest_checkpoint
 from noiseda.training.cost import Description, describe
@@ -11,7 +12,6 @@ from noiseda.training.interrupt import StopRequest
 from noiseda.training.logger import read_log
 from noiseda.training.loop import train
 from noiseda.training.plan import Evidence, Plan, resolve
-from noiseda.training.provenance import provenance
 from noiseda.training.run import adapt, prepare
 from noiseda.training.steps import Steps
 

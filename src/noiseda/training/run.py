@@ -5,28 +5,22 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from torch import Tensor
 
 from noiseda.assessment.verdict import standing
 from noiseda.assessment.verdict import trial as trial_of
 from noiseda.config import AdaptSettings
-from noiseda.data.batches import Domains
-from noiseda.data.cache import ImageStore, Skipped
-from noiseda.data.degradations import Degradation
-from noiseda.data.depth import Depth
+from noiseda.data.cache import ImageStore
 from noiseda.data.validation import load_validation
 from noiseda.precision import FULL
 from noiseda.settings_file import write_settings
 from noiseda.tasks import TASKS
 from noiseda.training.beside import list_others
 from noiseda.training.build import (
-    Listed,
     build_objective,
     check_baseline,
     depth,
@@ -40,12 +34,14 @@ from noiseda.training.build import (
 from noiseda.training.distributed import main_first
 from noiseda.training.finish import Summary
 from noiseda.training.fitting import accelerator_of, begin, fit
+from noiseda.training.found import Found
 from noiseda.training.interrupt import StopRequest
 from noiseda.training.logger import say
 from noiseda.training.loop import train
 from noiseda.training.lr_schedule import LR_SCHEDULES
 from noiseda.training.pace import TRIED, Pace, kept_steps, pace_of
 from noiseda.training.plan import Evidence, Plan, resolve, settled
+from noiseda.training.report import report
 from noiseda.training.room import check_room
 from noiseda.training.run_directory import as_begun, claim_run_directory
 from noiseda.training.start import check_start
@@ -67,7 +63,11 @@ def adapt(settings: AdaptSettings) -> Summary:
         UserError: settings or images that cannot be used, a loss that is no longer finite, a full disk.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
     """
-    return fit(**build(*resolved(settings)))
+    plan, found, accelerator = resolved(settings)
+    summary = fit(**build(plan, found, accelerator))
+    if accelerator.is_main_process:
+        report(plan, found, summary, accelerator.device)
+    return summary
 
 
 def prepare(settings: AdaptSettings) -> Run:
@@ -129,29 +129,6 @@ def steps_that_fit(
     steps = [pace_of(trial, settings).steps_within(60 * asked.minutes - (time.perf_counter() - began))]
     broadcast_object_list(steps)
     return steps[0]
-
-
-@dataclass(frozen=True)
-class Found:
-    """What there is to train on.
-
-    Attributes:
-        groups: the images by flag.
-        domains: where samples are drawn from.
-        skipped: images that cannot be used.
-        validation: pairs of ``--validation``.
-        like: what the real photographs went through, where that is known.
-        deep: how deep they are.
-        others: what the folders hold beside images, a line each.
-    """
-
-    groups: Listed
-    domains: Domains
-    skipped: list[Skipped]
-    validation: list[tuple[Tensor, Tensor]]
-    like: Degradation | None
-    deep: Depth
-    others: list[str]
 
 
 def check(asked: AdaptSettings) -> None:

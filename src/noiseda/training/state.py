@@ -19,6 +19,7 @@ from noiseda.data.cache import Skipped
 from noiseda.data.depth import EIGHT_BITS, Depth
 from noiseda.errors import Interrupted, UserError
 from noiseda.old_names import optimizer_by_todays_names, renamed
+from noiseda.provenance import provenance
 from noiseda.training import checkpoints
 from noiseda.training.build import Listed
 from noiseda.training.divergence import WITHIN, BlowUp
@@ -27,7 +28,6 @@ from noiseda.training.feed import Starved
 from noiseda.training.logger import say
 from noiseda.training.lr_schedule import LrSchedule
 from noiseda.training.plan import Plan
-from noiseda.training.provenance import provenance
 from noiseda.training.run_directory import samples_a_step
 from noiseda.training.sharding import gather, load_module, load_optimizer, local
 

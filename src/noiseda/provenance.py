@@ -32,7 +32,7 @@ def commit() -> str:
 
     try:
         git("ls-files", "--error-unmatch", str(Path(__file__)))
-        edited = git("status", "--porcelain", "--untracked-files=no", "--", str(folder.parent))
+        edited = git("status", "--porcelain", "--untracked-files=no", "--", str(folder))
         return git("rev-parse", "--short=12", "HEAD") + ("+changes" if edited else "")
     except (OSError, subprocess.CalledProcessError):
         return "release"
