@@ -1,5 +1,6 @@
 """The quickstart from end to end, six steps long, with the network switched off."""
 
+import html
 import json
 import math
 import shutil
@@ -69,7 +70,7 @@ def measured(folder, target):
 def test_every_file_is_there(finished):
     out, _ = finished
     assert sorted(path.name for path in out.iterdir()) == sorted(
-        ["data", "restored", "runs", "settings.yaml", "sheet.png", "summary.json"]
+        ["data", "report.html", "restored", "runs", "settings.yaml", "sheet.png", "summary.json"]
         + [f"{column}.safetensors" for column in TRAINED]
     )
     for column in COLUMNS[1:]:
@@ -117,6 +118,17 @@ def test_the_figures_are_those_of_the_files(finished):
     assert summary["held_out_images"] == len(NAMES)
     assert set(summary["seconds"]) == {"total", *TRAINED}
     assert summary["made_by"]["noiseda"]
+
+
+def test_the_page_shows_every_column_of_every_photograph(finished):
+    out, report = finished
+    page = (out / "report.html").read_text()
+    assert html.escape(NOTE) in page
+    for column, value in report.psnr.items():
+        assert f"{value:.2f} dB" in page, column
+    for name in NAMES:
+        for column in (*COLUMNS, "target"):
+            assert f'alt="{name}, {column}' in page
 
 
 def test_it_is_reported_that_the_film_is_simulated(finished, sheets):

@@ -10,7 +10,7 @@ from pathlib import Path
 from noiseda.evaluation.sheet import Row, sheet
 from noiseda.images import read
 
-SHOWN = ("astronaut", "rocket")  # where adaptation gains the least and the most
+SHOWN = ("astronaut", "rocket")
 
 
 def draw(run: Path, picture: Path) -> None:
@@ -18,7 +18,7 @@ def draw(run: Path, picture: Path) -> None:
     summary = json.loads((run / "summary.json").read_text())
     columns = {
         "input": run / "data" / "test" / "input",
-        "synthetic": run / "restored" / "synthetic",
+        "ready": run / "restored" / "ready",
         "adapted": run / "restored" / "adapted",
         "target": run / "data" / "test" / "target",
     }
@@ -31,7 +31,7 @@ def draw(run: Path, picture: Path) -> None:
         picture,
         title="make quickstart: before and after",
         subtitle=summary["note"],
-        footer=f"{summary['steps']} steps each, seed {summary['seed']}; figures are PSNR in dB (RGB, 8 bits)",
+        footer=f"adapted: {summary['steps']} steps, seed {summary['seed']}; figures are PSNR in dB (RGB, 8 bits)",
         width=160,
     )
 

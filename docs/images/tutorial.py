@@ -24,8 +24,8 @@ def draw(where: Path, picture: Path) -> None:
         rows,
         picture,
         title="the tutorial: before and after",
-        subtitle="Simulated camera: these photographs are seen through a simulated phone camera.",
-        footer="2400 steps, seed 0; figures are PSNR in dB (RGB, 8 bits)",
+        subtitle="Simulated film: these photographs are on simulated film.",
+        footer="600 steps, seed 0; figures are PSNR in dB (RGB, 8 bits)",
         width=160,
     )
 

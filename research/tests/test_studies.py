@@ -29,12 +29,12 @@ def test_quickstarts_become_a_table(tmp_path, capsys):
     for seed in (0, 1):
         folder = tmp_path / str(seed)
         folder.mkdir()
-        scores = {"input": 20.0, "synthetic": 25.0 + seed, "adapted": 26.0 + seed}
+        scores = {"input": 20.0, "ready": 25.0 + seed, "adapted": 26.0 + seed}
         summary = {"seed": seed, "psnr": scores, "ssim": dict.fromkeys(scores, 0.5), "seconds": {"total": 60}} | made_by
         (folder / "summary.json").write_text(json.dumps(summary))
     quickstarts.main([str(tmp_path / "0"), str(tmp_path / "1")])
     shown = capsys.readouterr().out.splitlines()
-    assert shown[2].startswith("| 0 | 20.00 | 25.00 | 26.00 | 1.00 | 0.5")
+    assert shown[2].startswith("| 0 | 20.00 | 25.00 | 26.00 | 1.00 | 60 |")
     assert shown[4].startswith("| **mean** | 20.00 | 25.50 | 26.50 | 1.00 |")
 
 

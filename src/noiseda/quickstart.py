@@ -32,6 +32,8 @@ from noiseda.evaluation.sheet import Row, sheet
 from noiseda.images import Picture, from_uint8, read, write
 from noiseda.inference import restore_files
 from noiseda.provenance import provenance
+from noiseda.quickstart_page import quickstart_page
+from noiseda.report import write_report
 from noiseda.settings_file import read_settings
 from noiseda.storage import atomic
 from noiseda.training import adapt
@@ -133,6 +135,11 @@ def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, steps: int = 
         "made_by": provenance(),
     }
     _save(out / "summary.json", json.dumps(summary, indent=2).encode())
+    of_images = {
+        column: {name: _number(row["psnr"]) for name, row in report.rows.items()} for column, report in reports.items()
+    }
+    page = quickstart_page(of_images, folders, test / "target", note=NOTE, seconds=report.seconds, made_by=provenance())
+    write_report(out / "report.html", page)
     _show(console, report)
     return report
 
@@ -256,6 +263,6 @@ def _show(console: Console, report: QuickstartReport) -> None:
     for column, value in report.psnr.items():
         table.add_row(column, f"{value:.2f}")
     console.print(table)
-    for name in ("sheet.png", "summary.json", "adapted.safetensors", "restored"):
+    for name in ("report.html", "sheet.png", "summary.json", "adapted.safetensors", "restored"):
         console.print(f"  {report.folder / name}", markup=False, soft_wrap=True)
     console.print(f"{report.seconds / 60:.1f} minutes")

@@ -13,21 +13,21 @@ from pathlib import Path
 
 
 def main(folders: list[str]) -> None:
-    """Print the table: a line each, then mean and standard deviation."""
+    """Print the table: PSNR of every column, a line each quickstart, then mean and standard deviation."""
     summaries = [json.loads((Path(folder) / "summary.json").read_text()) for folder in folders]
-    print("| seed | input | synthetic | adapted | adapted - synthetic | SSIM synthetic | SSIM adapted | seconds |")
-    print("|---" * 8 + "|")
+    columns = list(summaries[0]["psnr"])
+    print(f"| seed | {' | '.join(columns)} | adapted - ready | seconds |")
+    print("|---" * (len(columns) + 3) + "|")
     rows = []
     for summary in summaries:
-        psnr, ssim = summary["psnr"], summary["ssim"]
-        gain = psnr["adapted"] - psnr["synthetic"]
-        row = [psnr["input"], psnr["synthetic"], psnr["adapted"], gain, ssim["synthetic"], ssim["adapted"]]
+        psnr = summary["psnr"]
+        row = [*(psnr[column] for column in columns), psnr["adapted"] - psnr["ready"]]
         rows.append(row)
         print(f"| {summary['seed']} | {_cells(row)} | {summary['seconds']['total']:.0f} |")
     if len(rows) > 1:
-        columns = list(zip(*rows, strict=True))
-        print(f"| **mean** | {_cells([statistics.mean(column) for column in columns])} | |")
-        print(f"| standard deviation | {_cells([statistics.stdev(column) for column in columns])} | |")
+        figures = list(zip(*rows, strict=True))
+        print(f"| **mean** | {_cells([statistics.mean(column) for column in figures])} | |")
+        print(f"| standard deviation | {_cells([statistics.stdev(column) for column in figures])} | |")
     made_by = [
         f"{s['made_by']['commit']}, {s['made_by']['threads']} thread(s), torch {s['made_by']['torch']}"
         for s in summaries
@@ -36,7 +36,7 @@ def main(folders: list[str]) -> None:
 
 
 def _cells(values: list[float]) -> str:
-    return " | ".join(f"{value:.{digits}f}" for value, digits in zip(values, (2, 2, 2, 2, 4, 4), strict=True))
+    return " | ".join(f"{value:.2f}" for value in values)
 
 
 if __name__ == "__main__":
