@@ -1,5 +1,7 @@
 """Ready weights: names that stand for files which come with the package."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -8,7 +10,7 @@ from noiseda.cli import main, parse
 from noiseda.config import AdaptSettings
 from noiseda.images import Picture, read, write
 from noiseda.restoration import read_metadata
-from noiseda.restoration.ready import READY, located
+from noiseda.restoration.ready import READY, included, located
 from tests.training.photographs import REAL, folder
 
 
@@ -26,6 +28,17 @@ def test_a_file_of_that_name_comes_first(tmp_path, monkeypatch):
     assert located(READY["denoise"]) == READY["denoise"]
     noiseda.save_weights(tmp_path / "denoise", noiseda.UNet(width=4, depth=2).state_dict(), **OTHER)
     assert noiseda.load("denoise").arguments["width"] == 4
+
+
+def test_folders_of_such_names_are_no_weights_and_no_clean_photographs(tmp_path, monkeypatch):
+    """They may hold anything: what a run takes where nothing is asked for does not depend on them."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("denoise", "included"):
+        (tmp_path / name).mkdir()
+    assert noiseda.load("denoise").architecture == "residual-unet"
+    assert included(Path("included")).name == "clean"
+    assert included(tmp_path / "included") == tmp_path / "included"
+    assert len(noiseda.find_images(included(Path("included")))) >= 10
 
 
 OTHER = {"architecture": "unet", "arguments": {"width": 4, "depth": 2, "channels": 3}, "task": "denoise"}

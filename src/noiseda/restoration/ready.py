@@ -18,13 +18,13 @@ def located(path: Path) -> Path:
     >>> located(Path("denoise")).name, located(Path("mine.safetensors")).name
     ('denoise.safetensors', 'mine.safetensors')
     """
-    return READY[str(path)] if str(path) in READY and not path.exists() else path
+    return READY[str(path)] if str(path) in READY and not path.is_file() else path
 
 
 def included(path: Path) -> Path:
-    """The folder that a path stands for: of the clean photographs that come with noiseda, by their name.
+    """The folder that a path stands for: that of noiseda's clean photographs, by their name, whatever lies beside.
 
     >>> included(Path("included")).name, included(Path("mine")).name
     ('clean', 'mine')
     """
-    return FOLDER / "clean" if str(path) == INCLUDED and not path.exists() else path
+    return FOLDER / "clean" if str(path) == INCLUDED else path
