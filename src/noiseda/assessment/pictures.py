@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from noiseda.assessment.verdict import Verdict
-from noiseda.estimation.noise import noise_statistics
+from noiseda.estimation.noise import middle, noise_statistics
 from noiseda.evaluation.comparisons import compared
 from noiseda.evaluation.sheet import Row, structured_place, versions_psnr
 from noiseda.inference import restore_tensor
@@ -21,6 +21,9 @@ PHOTOGRAPHS = 4
 
 SIDE = 384
 """Side of the part of a photograph that is restored and shown, in pixels, at most: restoring more would take long."""
+
+SEARCHED = 2048
+"""Side of the middle of a photograph in which that part is looked for: of large ones, all would take memory."""
 
 _SCORES = "Of the parts above: PSNR over all channels at 8 bits, and the root mean square of what was taken away."
 _NOISE = (
@@ -78,12 +81,14 @@ def restored(name: str, x: Tensor, y: Tensor | None, networks: Mapping[str, Rest
         y: its truth, where there is one.
         networks: label -> network; one of them is ``adapted``.
     """
-    high, wide = (min(SIDE, length) for length in x.shape[-2:])
-    top, left = structured_place(x if y is None else y, high, wide)
+    whole = (x.shape[-2], x.shape[-1])
+    x, target = middle(x, SEARCHED), None if y is None else middle(y, SEARCHED)
+    high, wide = (min(SIDE, length) for length in whole)
+    top, left = structured_place(x if target is None else target, high, wide)
     part = x[:, top : top + high, left : left + wide]
-    target = None if y is None else y[:, top : top + high, left : left + wide]
+    target = None if target is None else target[:, top : top + high, left : left + wide]
     images = {"input": part} | {label: restore_tensor(network, part) for label, network in networks.items()}
-    return Restored(name, (x.shape[-2], x.shape[-1]), images, target)
+    return Restored(name, whole, images, target)
 
 
 def scores_of(photographs: Sequence[Restored], levels: float = 255.0) -> Table | None:

@@ -61,7 +61,7 @@ def _whole(report: Report, pictures: list[Shown]) -> str:
         f"script-src 'sha256-{_digest(script)}'; base-uri 'none'; form-action 'none'"
     )
     sections = [
-        ("pictures", "Pictures", "Before and after", _pictures(report, pictures)),
+        ("pictures", "Pictures", "Pictures to compare", _pictures(report, pictures)),
         ("found", "Found", "What the photographs went through", _found(report.found)),
         ("taken", "Taken away", "What was taken away", _taken(pictures)),
         ("curves", "Curves", "Curves", _curves(report)),
