@@ -54,7 +54,7 @@ def pictures(data: Path, name: str, crop: int | None = None) -> Iterator[Pair]:
 
 def known_sigma(name: str) -> int | None:
     """The deviation of the noise of a set, of 255, where it is white and known."""
-    return WHITE.get(name)
+    return WHITE[name][1] if name in WHITE else None
 
 
 def _whole(data: Path, name: str) -> Iterator[tuple[str, Tensor, Tensor]]:

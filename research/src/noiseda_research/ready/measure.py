@@ -4,7 +4,10 @@
 
 DATA is a folder with ``denoising/polyu/test``, ``denoising/sidd-small/test`` and ``clean/kodak24``. In place of weights
 ``input`` measures what is restored, and ``bm3d:18`` the rival told one sigma of 18 (its package is not of this
-project's). White noise is not clipped, as in what is published of DnCNN, FFDNet and DRUNet.
+project's). White noise is not clipped, as in what is published of DnCNN, FFDNet and DRUNet. ``patterns-5`` is for
+``DATA/patterns``, which ``noiseda_research.ready.patterns`` draws with another seed than that of the training.
+
+Beside the means stands the least gain over the input: one picture that is wiped out hides in a mean.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from noiseda.evaluation import PROTOCOLS
 from noiseda_research.comparison.scores import restore_whole
 
 REAL = {"polyu": "denoising/polyu/test", "sidd": "denoising/sidd-small/test"}
-WHITE = {f"kodak-{sigma}": sigma for sigma in (15, 25, 50)}
+WHITE = {f"kodak-{sigma}": ("clean/kodak24", sigma) for sigma in (15, 25, 50)} | {"patterns-5": ("patterns", 5)}
 
 Restore = Callable[[Tensor], Tensor]
 
@@ -37,10 +40,11 @@ def pairs(data: Path, name: str) -> Iterator[tuple[str, Tensor, Tensor]]:
         for degraded, target in paired_folder(data / REAL[name]):
             yield degraded.stem, read_image(degraded).pixels, read_image(target).pixels
         return
-    for path in find_images(data / "clean/kodak24"):
+    folder, sigma = WHITE[name]
+    for path in find_images(data / folder):
         clean = read_image(path).pixels
-        noise = torch.randn(clean.shape, generator=generator(0, path.stem, WHITE[name]))
-        yield path.stem, clean + WHITE[name] / 255 * noise, clean
+        noise = torch.randn(clean.shape, generator=generator(0, path.stem, sigma))
+        yield path.stem, clean + sigma / 255 * noise, clean
 
 
 def restorer(of: str) -> Restore:
@@ -58,9 +62,9 @@ def restorer(of: str) -> Restore:
 
 
 def measure(data: Path, of: str, name: str) -> dict[str, float]:
-    """The mean PSNR and SSIM over a set, and the seconds of processor time a megapixel."""
+    """The mean PSNR and SSIM over a set, the least gain of PSNR, and the seconds of processor time a megapixel."""
     restore = restorer(of)
-    scores, pixels, seconds = [], 0, 0.0
+    scores, gains, pixels, seconds = [], [], 0, 0.0
     for _, degraded, target in pairs(data, name):
         began = time.process_time()
         with torch.no_grad():
@@ -68,8 +72,9 @@ def measure(data: Path, of: str, name: str) -> dict[str, float]:
         seconds += time.process_time() - began
         pixels += target[0].numel()
         scores.append(PROTOCOLS["rgb"].score(restored, target))
+        gains.append(scores[-1]["psnr"] - PROTOCOLS["rgb"].score(degraded, target)["psnr"])
     means = {measure: fmean(score[measure] for score in scores) for measure in ("psnr", "ssim")}
-    return means | {"images": len(scores), "seconds_a_megapixel": 1e6 * seconds / pixels}
+    return means | {"least_gain": min(gains), "images": len(scores), "seconds_a_megapixel": 1e6 * seconds / pixels}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -77,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("weights", nargs="+")
-    parser.add_argument("--sets", nargs="+", default=[*REAL, *WHITE], choices=[*REAL, *WHITE])
+    parser.add_argument("--sets", nargs="+", default=[*REAL, *list(WHITE)[:3]], choices=[*REAL, *WHITE])
     parser.add_argument("--out", type=Path, help="file that gets a line of JSON for each")
     asked = parser.parse_args(arguments)
     for of in asked.weights:
