@@ -277,11 +277,14 @@ def _built(command: str, load: Callable[[], Command]) -> Parser:
     function = load()
     leaf = help_text.parser(prog, (function.__doc__ or "").split("\n")[0])
     leaf.add_function_arguments(function, as_group=False, as_positional=True)
-    return help_text.polish(leaf)
+    return help_text.polish(leaf, _USAGE.get(command))
 
 
-_USAGE = {"adapt": "--real PATH (--clean PATH | --pairs PATH) [--config FILE] [FLAGS]"}
-"""How commands that take a tree of settings are used, where that is not by a file of them."""
+_USAGE = {
+    "adapt": "--real PATH [--clean PATH | --pairs PATH] [--config FILE] [FLAGS]",
+    "restore": "[FLAGS] [WEIGHTS] SOURCE OUT",
+}
+"""How commands are used, where that is not by a file of settings, or by all of their arguments."""
 
 
 def _settings_of(command: str) -> type[Any] | None:

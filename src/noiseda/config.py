@@ -244,7 +244,7 @@ class AdaptSettings(StrategySections):
 
     clean: Location | None = None
     """Folder of clean photographs, degraded into synthetic pairs. They are degraded anew whenever they are drawn. By
-    default included: the free photographs that come with noiseda."""
+    default noiseda:clean, the free photographs that come with noiseda."""
 
     pairs: Location | None = None
     """Folder with input/ and target/, instead of --clean. Files of equal stems are a pair."""

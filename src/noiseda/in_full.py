@@ -99,5 +99,9 @@ def _with_weights(words: Sequence[str]) -> list[str]:
     if len(leading) != 2:
         return list(words)
     first = Path(leading[0])
-    known = str(first) in READY or first.suffix in WEIGHTS or (first / "restorer.safetensors").exists()
+    known = (
+        (str(first) in READY and not first.is_dir())
+        or first.suffix in WEIGHTS
+        or (first / "restorer.safetensors").exists()
+    )
     return list(words) if known else ["denoise", *words]

@@ -58,14 +58,15 @@ def quickstart_page(
 def sentence(mean: Mapping[str, float]) -> str:
     """What was gained, in a sentence; lost, where it was.
 
-    >>> sentence({"input": 20.0, "nl-means": 26.0, "ready": 27.0, "adapted": 28.5})
-    'Adapted to its photographs, the network scores 28.50 dB: +1.50 dB to the ready weights, +2.50 dB to nl-means.'
+    >>> sentence({"input": 20.0, "nl-means": 26.0, "ready": 27.0, "adapted": 26.5})
+    'Adapted to its photographs, the network scores 26.50 dB: 0.50 dB below the ready weights, 0.50 dB above nl-means.'
     """
-    gained = ", ".join(
-        f"{mean['adapted'] - mean[column]:+.2f} dB to {name}"
-        for column, name in (("ready", "the ready weights"), ("nl-means", "nl-means"))
-    )
+    gains = {name: mean["adapted"] - mean[column] for column, name in _BEFORE.items()}
+    gained = ", ".join(f"{abs(gain):.2f} dB {'above' if gain >= 0 else 'below'} {name}" for name, gain in gains.items())
     return f"Adapted to its photographs, the network scores {mean['adapted']:.2f} dB: {gained}."
+
+
+_BEFORE = {"ready": "the ready weights", "nl-means": "nl-means"}
 
 
 def _shown(name: str, folders: Mapping[str, Path], target: Path) -> Comparison:

@@ -10,8 +10,8 @@ TaskName = Literal["denoise", "derain", "deblur"]
 MATCHED = "matched"
 """The name of a degradation that is found from the user's photographs."""
 
-INCLUDED = "included"
-"""The name of the clean photographs that come with noiseda (src/noiseda/ready/clean)."""
+INCLUDED = "noiseda:clean"
+"""The name of the clean photographs that come with noiseda (src/noiseda/ready/clean); no folder is called so."""
 
 PAIRS = "pairs"
 """The name, in a mixture, of what the inputs of the user's own pairs went through."""

@@ -11,6 +11,7 @@ from noiseda.config import AdaptSettings
 from noiseda.images import Picture, read, write
 from noiseda.restoration import read_metadata
 from noiseda.restoration.ready import READY, included, located
+from noiseda.tasks import INCLUDED
 from tests.training.photographs import REAL, folder
 
 
@@ -36,9 +37,9 @@ def test_folders_of_such_names_are_no_weights_and_no_clean_photographs(tmp_path,
     for name in ("denoise", "included"):
         (tmp_path / name).mkdir()
     assert noiseda.load("denoise").architecture == "residual-unet"
-    assert included(Path("included")).name == "clean"
-    assert included(tmp_path / "included") == tmp_path / "included"
-    assert len(noiseda.find_images(included(Path("included")))) >= 10
+    assert included(Path("included")) == Path("included")
+    assert included(Path(INCLUDED)).name == "clean"
+    assert len(noiseda.find_images(included(Path(INCLUDED)))) >= 10
 
 
 OTHER = {"architecture": "unet", "arguments": {"width": 4, "depth": 2, "channels": 3}, "task": "denoise"}

@@ -124,6 +124,8 @@ def test_samples_of_a_batch_have_one_shape():
         ([], "there is none"),
         ([(torch.rand(3, 8, 8), torch.rand(3, 8, 9))], "of one size"),
         ([(torch.rand(8), torch.rand(8))], "C, H, W"),
+        ([(torch.ones(3, 8, 8, dtype=torch.uint8),) * 2], r"in \[0, 1\], not torch.uint8"),
+        ("pairs/", "pairs .degraded, clean. of tensors"),
     ],
 )
 def test_pairs_that_cannot_be_scored_are_refused(tmp_path, pairs, said):

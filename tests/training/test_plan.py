@@ -12,6 +12,7 @@ from noiseda.config import AdaptSettings, RestorerSettings, TrainingSettings
 from noiseda.estimation.noise import Matched
 from noiseda.settings_file import flatten, from_tree, to_tree
 from noiseda.strategies import MeanTeacherSettings
+from noiseda.tasks import INCLUDED
 from noiseda.training import Evidence, resolve
 from tests.test_config import UNUSUAL
 
@@ -65,7 +66,7 @@ def test_nothing_is_left_open_and_what_was_asked_is_kept():
     assert resolve(plan.settings).settings == plan.settings
     bare = resolve(AdaptSettings(real="r"))
     assert bare.asked.clean is None
-    assert bare.settings.clean == Path("included")
+    assert bare.settings.clean == Path(INCLUDED)
     assert resolve(bare.settings).settings == bare.settings
     random = resolve(replace(BASE, restorer=RestorerSettings(network="unet-residual"))).settings
     assert (random.restorer.weights, random.restorer.width, random.training.lr_schedule) == (None, 24, "cosine")

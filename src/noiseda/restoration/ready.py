@@ -22,9 +22,9 @@ def located(path: Path) -> Path:
 
 
 def included(path: Path) -> Path:
-    """The folder that a path stands for: that of noiseda's clean photographs, by their name, whatever lies beside.
+    """The folder that a path stands for: that of noiseda's clean photographs, by their name.
 
-    >>> included(Path("included")).name, included(Path("mine")).name
+    >>> included(Path("noiseda:clean")).name, included(Path("mine")).name
     ('clean', 'mine')
     """
     return FOLDER / "clean" if str(path) == INCLUDED else path

@@ -194,7 +194,12 @@ def trial_on(pairs: Pairs) -> Trial:
     """
     if not pairs:
         raise UserError("validation needs pairs (degraded, clean), and there is none")
-    for degraded, clean in pairs:
+    for pair in pairs:
+        if isinstance(pair, str) or len(pair) != 2 or not all(torch.is_tensor(image) for image in pair):
+            raise UserError("validation needs pairs (degraded, clean) of tensors (C, H, W)")
+        degraded, clean = pair
+        if not (degraded.is_floating_point() and clean.is_floating_point()):
+            raise UserError(f"validation needs images in [0, 1], not {degraded.dtype} and {clean.dtype}")
         if degraded.shape != clean.shape or degraded.ndim != 3:
             raise UserError(
                 f"validation needs pairs of images (C, H, W) of one size, not {tuple(degraded.shape)} and "

@@ -117,7 +117,11 @@ def include(made: Path, out: Path) -> int:
         out: the folder to write.
     """
     out.mkdir(parents=True, exist_ok=True)
-    rows = ["# Included photographs", "", "Clean photographs that come with noiseda: `--clean included`, the default."]
+    rows = [
+        "# Included photographs",
+        "",
+        "Clean photographs that come with noiseda: `--clean noiseda:clean`, the default.",
+    ]
     rows += ["Each was shrunk, and is under the licence of its own that is given here.", ""]
     rows += ["| file | author | licence | from the Debian package |", "|---|---|---|---|"]
     chosen = [one for one in table() if one.part == "train" and one.licence in INCLUDED]
