@@ -156,7 +156,7 @@ def test_modules_that_are_named_exist():
 
 def test_the_users_page_of_results_copies_the_diary():
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    diary = (ROOT / "research" / "results" / "2026-11-27.md").read_text(encoding="utf-8")
+    diary = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "research" / "results").glob("*.md"))
     cells = {cell.strip() for line in diary.splitlines() if line.startswith("|") for cell in line.split("|")}
     rows = re.findall(r"^\|.*\|$(?!\n\|---)", page, re.MULTILINE)
     figures = [cell.strip() for line in rows for cell in line.split("|") if re.search(r"\d", cell)]
