@@ -58,6 +58,7 @@ UNUSUAL = AdaptSettings(
     out=Path("runs/é"),
     strategy="synthetic",
     also=["noise-space"],
+    minutes=12.5,
     seed=7,
     cache=Path("/tmp/cache"),
     cache_gigabytes=0.5,

@@ -95,13 +95,18 @@ class RestorerSettings:
             usual: as for :meth:`named`.
             ready: ready weights to start from where nothing is said of the network; none where empty.
         """
-        if ready and self == RestorerSettings(freeze=self.freeze):
+        if ready and self.says_nothing:
             return replace(self, weights=Path(ready))
         if self.weights is not None:
             return self
         network = self.named(usual)
         sizes = {name: usual for name, usual in SIZES.get(network, {}).items() if getattr(self, name) is None}
         return replace(self, network=network, **sizes)
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether nothing is said of the network, so that a task's ready weights may take its place."""
+        return self == RestorerSettings(freeze=self.freeze)
 
     @property
     def origin(self) -> Path | None:

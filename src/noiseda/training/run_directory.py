@@ -74,8 +74,10 @@ def as_begun(asked: AdaptSettings, path: Path) -> AdaptSettings:
         return asked
     restorer, training = asked.restorer, asked.training
     old = "lr_scaling" not in (read_settings(path).get("training") or {})
-    if restorer.network == "auto" and restorer.weights is None:
-        restorer = replace(restorer, network="unet" if old else _planned(path.with_name("plan.yaml")))
+    if old and restorer.network == "auto" and restorer.weights is None:
+        restorer = replace(restorer, network="unet")
+    elif restorer.says_nothing:
+        restorer = replace(restorer, network=_planned(path.with_name("plan.yaml")))
     if old:
         training = replace(training, lr_scaling="none", learning_rate=training.rate)
     return replace(asked, restorer=restorer, training=training)
