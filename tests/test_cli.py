@@ -4,11 +4,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from noiseda import cli
+from noiseda import cli, training
+from noiseda.assessment.verdict import Verdict
 from noiseda.config import AdaptSettings
 from noiseda.errors import UserError
 from noiseda.images import Picture, write
@@ -215,3 +217,12 @@ def test_two_paths_are_restored_with_the_ready_weights(tmp_path):
     for weights in ("w.safetensors", "denoise", str(tmp_path / "run")):
         with pytest.raises(UserError, match="missing: OUT"):
             cli.parse(["restore", weights, "photos"])
+
+
+@pytest.mark.parametrize("word", ["better", "not shown to be better", "worse"])
+def test_a_run_that_did_harm_says_what_to_keep(word, tmp_path, monkeypatch, capsys):
+    verdict = Verdict(word, "the network that it started from", (-0.2, -0.3, -0.1), "of some figures")
+    made = SimpleNamespace(blew_up=None, kept=None, verdict=verdict, weights=tmp_path / "restorer.safetensors")
+    monkeypatch.setattr(training, "adapt", lambda settings: made)
+    assert cli.main(["adapt", "--real", str(tmp_path)]) == 0
+    assert ("so keep the network that it started from;" in capsys.readouterr().out) == (word == "worse")

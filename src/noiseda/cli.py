@@ -344,6 +344,8 @@ def _adapted(settings: AdaptSettings) -> str:
         )
     text += f"{summary.kept}\n" if summary.kept else ""
     text += f"verdict: {summary.verdict}\n" if summary.verdict else ""
+    if summary.verdict is not None and summary.verdict.word == "worse":
+        text += f"so keep {summary.verdict.than}; more steps, or more photographs, may do better\n"
     folder = summary.weights.parent
     text += f"adapted network: {summary.weights}\nsummary: {folder / 'summary.json'}"
     return text + (f"\nreport: {page}" if (page := folder / "report.html").exists() else "")
