@@ -157,7 +157,7 @@ def test_the_same_command_does_only_what_is_left_to_do(finished, capsys):
 
     again = quickstart(out, steps=STEPS)
 
-    assert capsys.readouterr().err.count(f"step {STEPS}/{STEPS}") == 1  # of three trainings
+    assert capsys.readouterr().err.count(f"step {STEPS}/{STEPS}  loss") == 1  # of three trainings
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     # All is deterministic: the missing images are the same again, and so is what was trained.
     assert again.psnr == first.psnr

@@ -19,7 +19,7 @@ KINDS = {
     "camera": "a camera's noise, which neighbouring pixels share",
     "phone": "noise that a phone has smoothed",
 }
-"""What each candidate of :data:`noiseda.estimation.noise.CANDIDATES` is, in words."""
+"""What each candidate of :data:`noiseda.estimation.noise.CANDIDATES` is, in words; what an earlier look found keeps its name."""
 
 LEVELS = 10
 """Brightnesses at which noise is measured."""
@@ -88,9 +88,9 @@ def _deviations(noisy: Tensor) -> Tensor:
 
 def _noise_words(like: Matched) -> str:
     counts = Counter(kind for kind, _ in like.found)
-    shares = [f"{count / len(like.found):.0%} {KINDS[kind]}" for kind, count in counts.most_common()]
+    shares = [f"{count / len(like.found):.0%} {KINDS.get(kind, kind)}" for kind, count in counts.most_common()]
     if len(shares) == 1:
-        words = f"Their noise is most like {KINDS[like.found[0][0]]}."
+        words = f"Their noise is most like {KINDS.get(like.found[0][0], like.found[0][0])}."
     else:
         words = f"Their noise is most like a mixture: {'; '.join(shares)}."
     return f"{words} In figures: {like}."
