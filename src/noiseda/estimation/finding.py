@@ -19,7 +19,7 @@ KINDS = {
     "camera": "a camera's noise, which neighbouring pixels share",
     "phone": "noise that a phone has smoothed",
 }
-"""What each candidate of :data:`noiseda.estimation.noise.CANDIDATES` is, in words; what an earlier look found keeps its name."""
+"""What each candidate of :data:`noiseda.estimation.noise.CANDIDATES` is, in words; others have their name alone."""
 
 LEVELS = 10
 """Brightnesses at which noise is measured."""
