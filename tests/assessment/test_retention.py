@@ -250,6 +250,7 @@ def moving(path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_blurred_photographs_are_held_at_the_best_shift_too(where: Path) -> None:
     """The figures of the summary again, of a task in which images move.
 

@@ -38,6 +38,7 @@ def test_a_run_of_minutes_is_one_of_the_steps_that_fit(where: Path, capsys: pyte
     assert all((one[name] == two[name]).all() for name in one)
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_keeps_its_steps(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = given_minutes(where, 0.01)
     first = adapt(settings)
