@@ -243,8 +243,7 @@ class AdaptSettings(StrategySections):
     may also be folders of shards (noiseda data pack), or their addresses."""
 
     clean: Location | None = None
-    """Folder of clean photographs, degraded into synthetic pairs. They are degraded anew whenever they are drawn. By
-    default noiseda:clean, the free photographs that come with noiseda."""
+    """Folder of clean photographs, degraded anew whenever they are drawn. By default noiseda:clean, its own."""
 
     pairs: Location | None = None
     """Folder with input/ and target/, instead of --clean. Files of equal stems are a pair."""
@@ -268,7 +267,7 @@ class AdaptSettings(StrategySections):
     to."""
 
     baseline: Path | None = None
-    """Weights that the verdict compares with. By default --restorer.start, else the photographs as they are."""
+    """Weights that the verdict compares with. By default those that the run starts from, else the photographs."""
 
     out: Path = Path("runs/adapt")
     """Folder of the run and its weights. Settings, logs and checkpoints lie there too, so that the same command run
@@ -284,8 +283,8 @@ class AdaptSettings(StrategySections):
     """Strategies to add to --strategy. Their losses are summed, the restorer is one."""
 
     minutes: PositiveFloat | None = None
-    """How long the run may take, in place of --training.steps. The machine is measured for some seconds, and as many
-    steps are chosen as fit; a run that is continued keeps their number."""
+    """How long the run may take, in place of --training.steps. The machine is measured for
+    some seconds, and as many steps as fit are chosen, once."""
 
     seed: NonNegativeInt = 0
     """Seed of every random draw. Initial weights, batches, degradations and noise are drawn."""
@@ -378,7 +377,8 @@ class AdaptSettings(StrategySections):
             raise UserError("--degradation.kind pairs+… is for --pairs, and has no --degradation.strength")
         check_numbers(self)
         check_limits(self)
-        self.restorer.check(TASKS[self.task].network)
+        task = TASKS[self.task]
+        self.restorer.check(task.network)
         if not self.predictor.channel_mults or min(self.predictor.channel_mults) < 1:
             raise UserError(
                 f"--predictor.channel_mults needs factors of 1 and more, not {self.predictor.channel_mults}"
@@ -390,7 +390,7 @@ class AdaptSettings(StrategySections):
         if self.training.shard and whole:
             raise UserError(f"--training.shard is for large predictors, and not for --strategy {whole[0]}")
         shrink = self.predictor.patch_size * 2 ** (len(self.predictor.channel_mults) - 1)
-        restorer = self.restorer.settled(TASKS[self.task].network, TASKS[self.task].ready)
+        restorer = self.restorer.settled(task.network, task.ready)
         if restorer.network.startswith("unet"):
             depth = restorer.depth or len(restorer.blocks or [1]) // 2 + 1
             shrink = math.lcm(shrink, 2 ** (depth - 1))

@@ -124,14 +124,18 @@ def _loaded() -> tuple[dict[str, type[Any]], dict[str, str]]:
     return found, broken
 
 
-def _check_section(name: str, kind: Any, others: Mapping[str, type[Any]]) -> None:  # noqa: ANN401 (of anyone)
+def _check_section(name: str, kind: object, others: Mapping[str, type[Any]]) -> None:
     """Check what a package brings as a section of the settings.
 
     Raises:
         TypeError: it is none, or another package brought one of its names.
     """
-    is_class = isinstance(kind, type) and dataclasses.is_dataclass(kind)
-    if not (is_class and hasattr(kind, "STRATEGIES") and hasattr(kind, "BUILDERS")):
+    if not (
+        isinstance(kind, type)
+        and dataclasses.is_dataclass(kind)
+        and hasattr(kind, "STRATEGIES")
+        and hasattr(kind, "BUILDERS")
+    ):
         raise TypeError("it is no dataclass with STRATEGIES and BUILDERS")
     if not name.isidentifier() or not isinstance(kind.STRATEGIES, tuple):
         raise TypeError("its name must be an identifier, and its STRATEGIES a tuple of names")

@@ -35,7 +35,7 @@ from noiseda.provenance import provenance
 from noiseda.quickstart_page import quickstart_page
 from noiseda.report import write_report
 from noiseda.settings_file import read_settings
-from noiseda.storage import atomic
+from noiseda.storage import put
 from noiseda.training import adapt
 
 NOTE = "Simulated film: these 'real' images are photographs on simulated film. noiseda knows no degradation like it."
@@ -122,6 +122,7 @@ def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, steps: int = 
     decibels = {column: _number(report.mean["psnr"]) for column, report in reports.items()}
     ssim = {column: _number(report.mean["ssim"]) for column, report in reports.items()}
     _draw(out / "sheet.png", test, {column: folders[column] for column in SHOWN}, names, steps, seed)
+    made_by = provenance()
     report = QuickstartReport(out, decibels, round(time.perf_counter() - began, 1))
     summary = {
         "note": NOTE,
@@ -132,13 +133,13 @@ def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, steps: int = 
         "psnr": decibels,
         "ssim": ssim,
         "seconds": {"total": report.seconds, **{name: made.seconds for name, made in summaries.items()}},
-        "made_by": provenance(),
+        "made_by": made_by,
     }
     _save(out / "summary.json", json.dumps(summary, indent=2).encode())
     of_images = {
         column: {name: _number(row["psnr"]) for name, row in report.rows.items()} for column, report in reports.items()
     }
-    page = quickstart_page(of_images, folders, test / "target", note=NOTE, seconds=report.seconds, made_by=provenance())
+    page = quickstart_page(of_images, folders, test / "target", note=NOTE, seconds=report.seconds, made_by=made_by)
     write_report(out / "report.html", page)
     _show(console, report)
     return report
@@ -229,9 +230,7 @@ def _claim(out: Path, seed: int, steps: int) -> None:
 
 def _save(path: Path, content: bytes) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(path) as file:
-            file.write(content)
+        put(path, content)
     except OSError as error:
         raise UserError(f"--out: {path} cannot be written: {error.strerror or error}") from error
 

@@ -43,6 +43,17 @@ def utf8_named(path: Path) -> Iterator[Path]:
         yield path
 
 
+def put(path: Path, content: bytes) -> None:
+    """Write a whole file, as :func:`atomic` does, into a folder that is made where it is missing.
+
+    Raises:
+        OSError: as :func:`atomic`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as file:
+        file.write(content)
+
+
 @contextmanager
 def atomic(path: Path, *, sealed: Callable[[BinaryIO], object] | None = None) -> Iterator[BinaryIO]:
     """A binary file that takes its name only when it is complete and on the disk; on any failure nothing is left.

@@ -57,7 +57,7 @@ def test_a_run_that_goes_on_keeps_its_steps(where: Path, capsys: pytest.CaptureF
 
 def test_minutes_and_steps_are_not_both_given() -> None:
     with pytest.raises(UserError, match=r"either --minutes or --training\.steps"):
-        AdaptSettings(real="r", minutes=5, training=TrainingSettings(steps=10)).check()  # type: ignore[arg-type]
+        AdaptSettings(real=Path("r"), minutes=5, training=TrainingSettings(steps=10)).check()
 
 
 def test_scores_and_the_verdict_take_their_share() -> None:
@@ -83,7 +83,7 @@ def test_a_trial_is_short_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_plan_says_why() -> None:
-    asked = AdaptSettings(real="r", minutes=10)  # type: ignore[arg-type]
+    asked = AdaptSettings(real=Path("r"), minutes=10)
     plan = resolve(asked, Evidence(steps=lambda settings: 400))
     assert plan.settings.training.steps == 400
     assert plan.because[-1] == "400 steps fit into 10 minutes"

@@ -14,7 +14,7 @@ from noiseda.errors import UserError
 from noiseda.report import curves, table
 from noiseda.report.panes import Encoded, Shown, encoded, fitted
 from noiseda.report.parts import Finding, Report
-from noiseda.storage import atomic, spelt
+from noiseda.storage import put, spelt
 
 LIMIT = 15_000_000
 """Bytes of a page, at most."""
@@ -35,9 +35,7 @@ def write_report(path: Path, report: Report) -> None:
     """
     content = spelt(page(report))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(path) as file:
-            file.write(content)
+        put(path, content)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
 

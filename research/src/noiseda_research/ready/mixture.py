@@ -62,7 +62,7 @@ class Coarse:
         if integer(0, 1, generator):
             noise = noise + uniform(self.sharpening, generator) * (noise - gaussian(noise, 1.0))
         light = (gaussian(clean.mean(0, keepdim=True), 1.0).clamp(0, 1) + 0.1) ** uniform(self.exponent, generator)
-        noise = noise[: clean.shape[0]] if clean.shape[0] == 3 else brightness
+        noise = noise if clean.shape[0] == 3 else brightness
         noisy = clean + log_uniform(self.strength, generator) / 255 * light / light.mean() * noise
         noisy = noisy.clamp(0, 1)
         return (
