@@ -243,7 +243,8 @@ class AdaptSettings(StrategySections):
     may also be folders of shards (noiseda data pack), or their addresses."""
 
     clean: Location | None = None
-    """Folder of clean photographs, degraded anew whenever they are drawn. By default noiseda:clean, its own."""
+    """Folder of clean photographs, degraded into synthetic pairs. They are degraded anew whenever they are drawn. By
+    default noiseda:clean, the free photographs that come with noiseda."""
 
     pairs: Location | None = None
     """Folder with input/ and target/, instead of --clean. Files of equal stems are a pair."""
