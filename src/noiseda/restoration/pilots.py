@@ -1,0 +1,114 @@
+"""Pilots: an image denoised by a fixed rule at several strengths, for a network to choose from and to mend."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+STRENGTHS = (5.0, 12.0, 28.0, 60.0)
+"""Standard deviations of white noise, in steps of 8 bits, that :class:`Pilots` are usually made for."""
+
+SIDE = 8
+"""Side of the blocks in pixels."""
+
+_THRESHOLD = 2.8 / 255  # 2.7 to 3 standard deviations serve alike
+_OPPONENT = ((3**-0.5,) * 3, (2**-0.5, 0.0, -(2**-0.5)), (6**-0.5, -2 * 6**-0.5, 6**-0.5))
+_STEPS = (2, 4)  # pixels from one block to the next: of brightness, of colour
+
+
+class Pilots(nn.Module):
+    """An image shrunk in overlapping blocks of the DCT, for several strengths of noise.
+
+    Blocks of 8 x 8 pixels of brightness, and of two differences of colour, are transformed. Small coefficients are
+    taken for noise and removed, and where blocks overlap they are averaged. The rule is that of Yu and Sapiro, *DCT
+    image denoising* (IPOL 2011), but for two things. Its threshold has no jump: a coefficient goes from nothing to all
+    of itself between 3/4 and 5/4 of it. And blocks lie two (brightness) or four pixels (colour) apart.
+
+    Nothing is learnt here, so that a network need not learn it. It sees by place and scale which pilot to believe. The
+    name is BM3D's (Dabov et al. 2007), whose first estimate is called a pilot.
+
+    Args:
+        strengths: standard deviations of the noise, in steps of 8 bits; at least one.
+        channels: of the images, 1 (grey) or 3 (RGB).
+    """
+
+    strengths: Tensor
+    basis: Tensor
+    colours: Tensor
+    passes: Tensor
+
+    def __init__(self, strengths: Sequence[float] = STRENGTHS, channels: int = 3) -> None:
+        super().__init__()
+        # Real tensors on a network that has no memory for its weights too: these are no weights.
+        opponent = torch.tensor(_OPPONENT if channels == 3 else ((1.0,),), device="cpu")
+        passes = torch.ones(SIDE, SIDE, device="cpu")
+        passes[0, 0] = 1e-3  # the mean of a block is kept, however small
+        self.register_buffer("strengths", torch.tensor([float(one) for one in strengths], device="cpu"))
+        self.register_buffer("basis", _cosines(SIDE), persistent=False)
+        self.register_buffer("colours", opponent, persistent=False)
+        self.register_buffer("passes", passes, persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Shrink images.
+
+        Args:
+            images: (B, C, H, W) in [0, 1]; both sides are multiples of 4, and 8 at least.
+
+        Returns:
+            (B, T * C, H, W): what each of T strengths changes, one strength after the other.
+        """
+        planes = torch.einsum("dc,bchw->dbhw", self.colours, images)
+        parts = [self._shrunk(planes[:1], _STEPS[0])]
+        if len(self.colours) > 1:
+            parts.append(self._shrunk(planes[1:], _STEPS[1]))
+        changes = torch.cat(parts, dim=1) - planes
+        return torch.einsum("dc,tdbhw->btchw", self.colours, changes).flatten(1, 2)
+
+    def _shrunk(self, planes: Tensor, step: int) -> Tensor:
+        """Shrink planes (D, B, H, W) in blocks that are so many pixels apart; (T, D, B, H, W)."""
+        depth, _, height, width = planes.shape
+        more = SIDE - step
+        padded = F.pad(planes.flatten(0, 1)[:, None], (more,) * 4, mode="reflect")[:, 0]
+        across = _windows(padded, step) @ self.basis.T  # (N, H', w, SIDE)
+        blocks = _windows(across.flatten(2).transpose(1, 2), step) @ self.basis.T  # (N, w * SIDE, h, SIDE)
+        thresholds = self.passes * self.strengths.reshape(-1, 1, 1) * _THRESHOLD
+        blocks = blocks.unflatten(1, (-1, SIDE))
+        kept = blocks * (2 * blocks.abs() / thresholds[:, None, None, :, None] - 1.5).clamp(0, 1)
+        rows = _overlapped((kept @ self.basis).flatten(2, 3), step)  # (T, N, w * SIDE, H')
+        rows = rows.unflatten(2, (-1, SIDE)).permute(0, 1, 4, 2, 3)
+        shrunk = _overlapped(rows @ self.basis, step) * (step / SIDE) ** 2
+        return shrunk[..., more : more + height, more : more + width].unflatten(1, (depth, -1))
+
+
+def _cosines(side: int) -> Tensor:
+    """The orthonormal DCT-II, a frequency a row; (side, side).
+
+    >>> torch.allclose(_cosines(8) @ _cosines(8).T, torch.eye(8), atol=1e-6)
+    True
+    """
+    places = torch.arange(side, device="cpu")
+    waves = torch.cos(math.pi / side * torch.outer(places, places + 0.5)) * math.sqrt(2 / side)
+    waves[0] /= math.sqrt(2)
+    return waves
+
+
+def _windows(lines: Tensor, step: int) -> Tensor:
+    """Windows of lines, ``step`` pixels apart; (..., L) -> (..., windows, SIDE)."""
+    cells = lines.unflatten(-1, (-1, step))
+    most = SIDE // step
+    count = cells.shape[-2] - most + 1
+    return torch.cat([cells[..., start : start + count, :] for start in range(most)], dim=-1)
+
+
+def _overlapped(windows: Tensor, step: int) -> Tensor:
+    """The sum of windows where they lie, the transpose of :func:`_windows`; (..., windows, SIDE) -> (..., L)."""
+    most = SIDE // step
+    cells = windows.unflatten(-1, (most, step))
+    summed = F.pad(cells[..., 0, :], (0, 0, 0, most - 1))
+    for start in range(1, most):
+        summed = summed + F.pad(cells[..., start, :], (0, 0, start, most - 1 - start))
+    return summed.flatten(-2)
