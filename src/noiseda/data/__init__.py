@@ -1,6 +1,6 @@
 """Photographs for training and testing: degradations of clean ones, folders of pairs, and their check."""
 
-from noiseda.data.batches import DomainBatches, generator
+from noiseda.data.batches import DomainBatches, Images, generator
 from noiseda.data.camera import Camera, compress
 from noiseda.data.degradations import DEGRADATIONS, degradation
 from noiseda.data.depth import depth_of
@@ -16,6 +16,7 @@ __all__ = [
     "Camera",
     "DomainBatches",
     "Drops",
+    "Images",
     "Phone",
     "PooledBatches",
     "Shot",

@@ -3,11 +3,14 @@
 from noiseda.restoration.base import Restorer, pad_to_multiple
 from noiseda.restoration.catalogue import build as build_restorer
 from noiseda.restoration.introduce import teach_spandrel
+from noiseda.restoration.pilots import STRENGTHS, Pilots
 from noiseda.restoration.residual_unet import ResidualUNet
 from noiseda.restoration.unet import UNet
 from noiseda.restoration.weights import load, read_metadata, save_weights, task_of
 
 __all__ = [
+    "STRENGTHS",
+    "Pilots",
     "ResidualUNet",
     "Restorer",
     "UNet",

@@ -15,13 +15,14 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import noiseda
-from noiseda import Batch, RestorerSettings, Terms
+from noiseda import Batch, RestorerSettings, Terms, UserError
 from noiseda.data import PooledBatches
-from noiseda.restoration import build_restorer
+from noiseda.restoration import STRENGTHS, ResidualUNet, build_restorer
 from noiseda_research.ready.mixture import Wide
+from noiseda_research.ready.varied import Varied
 
 RISE = 500
 """Steps in which the rate rises from nothing."""
@@ -49,6 +50,25 @@ def balanced(restored: Tensor, target: Tensor, degraded: Tensor) -> Tensor:
     """The error of each sample; (B,). An input less than a step of 8 bits away from its target counts as one step."""
     left, before = ((image - target).abs().flatten(1).mean(dim=1) for image in (restored, degraded))
     return left / (before + 1 / 255).sqrt()
+
+
+def with_pilots(network: nn.Module) -> ResidualUNet:
+    """A residual U-Net that sees pilots too, and makes of an image what it made of it without them.
+
+    Args:
+        network: a residual U-Net without pilots.
+
+    Raises:
+        UserError: it is another network, or sees pilots already.
+    """
+    if not isinstance(network, ResidualUNet) or network.pilots is not None:
+        raise UserError("--pilots goes with weights of a residual U-Net that sees none")
+    seeing = ResidualUNet(**{**network.arguments, "pilots": STRENGTHS})  # type: ignore[arg-type]
+    weights = seeing.state_dict() | network.state_dict()
+    known = weights["intro.weight"]
+    weights["intro.weight"] = torch.cat([known, known.new_zeros(seeing.intro.weight.shape)[:, known.shape[1] :]], 1)
+    seeing.load_state_dict(weights)
+    return seeing
 
 
 def keeping(progress: float, rise: float) -> float:
@@ -79,6 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> noiseda.Summary:
     parser.add_argument("--width", type=int)
     parser.add_argument("--blocks", type=int, nargs="+")
     parser.add_argument("--start", type=Path, help="weights to start from, with a rate that falls from the first step")
+    parser.add_argument("--pilots", action="store_true", help="let the network of --start see pilots from now on")
     parser.add_argument("--steps", type=int, default=60000)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--patch", type=int, default=64)
@@ -95,6 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> noiseda.Summary:
         if asked.start
         else build_restorer(RestorerSettings(network=asked.network, width=asked.width, blocks=asked.blocks))
     )
+    if asked.start and asked.pilots:
+        model = with_pilots(model)
     schedule = falling if asked.start else partial(keeping, rise=RISE / asked.steps)
 
     training = noiseda.TrainingSettings(
@@ -112,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> noiseda.Summary:
         snapshot_every=asked.keep,
     )
     clean = noiseda.photographs(asked.photographs, degradation=Wide(), cache=asked.out / "cache").synthetic
-    batches = PooledBatches(clean, Wide(), size=asked.batch, patch=asked.patch, seed=asked.seed)
+    batches = PooledBatches(Varied(images=clean), Wide(), size=asked.batch, patch=asked.patch, seed=asked.seed)
     return noiseda.fit(
         model, Restoration(model), batches, out=asked.out, training=training, lr_schedule=schedule, seed=asked.seed
     )

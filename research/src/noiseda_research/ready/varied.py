@@ -1,0 +1,60 @@
+"""Clean photographs made more various: few of them are freely licensed, and a network learns their looks by heart."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from noiseda.data import Images, uniform
+
+
+@dataclass(frozen=True, kw_only=True)
+class Varied:
+    """Images whose patches change their light and colours, and now and then lie over one another.
+
+    Attributes:
+        images: clean photographs.
+        swapped: share whose channels change places.
+        bent: share that gets another gamma, and less or more light.
+        faded: share whose colours become weaker, down to grey.
+        doubled: share that is a mean of two photographs.
+    """
+
+    images: Images
+    swapped: float = 0.5
+    bent: float = 0.5
+    faded: float = 0.3
+    doubled: float = 0.12
+
+    @property
+    def levels(self) -> float:
+        """Those of the images."""
+        return self.images.levels
+
+    def __len__(self) -> int:
+        """How many images there are."""
+        return len(self.images)
+
+    def draw(
+        self, sample: int, size: int, generator: torch.Generator, channels: int = 3
+    ) -> tuple[tuple[str, ...], tuple[Tensor, ...]]:
+        """The names and a random patch, as :class:`noiseda.data.Images` gives them."""
+
+        def happens(share: float) -> bool:
+            return float(torch.rand((), generator=generator)) < share
+
+        names, (clean,) = self.images.draw(sample, size, generator, channels)
+        if happens(self.doubled):
+            _, (other,) = self.images.draw(sample + 1, size, generator, channels)
+            clean = torch.lerp(clean, other, uniform((0.3, 0.7), generator))
+        if happens(self.swapped):
+            clean = clean[torch.randperm(channels, generator=generator)]
+        if happens(self.bent):
+            gamma, light = math.exp(uniform((-0.5, 0.5), generator)), uniform((0.5, 1.0), generator)
+            clean = light * clean**gamma
+        if happens(self.faded):
+            clean = torch.lerp(clean.mean(0, keepdim=True), clean, uniform((0.0, 1.0), generator))
+        return names, (clean,)
