@@ -96,7 +96,7 @@ def test_it_comes_back_from_its_file_and_from_bare_weights(tmp_path):
 @pytest.mark.parametrize(
     "arguments",
     [{"width": 0}, {"width": 4.0}, {"blocks": [1, 1]}, {"blocks": []}, {"blocks": [0, 1, 1]}, {"blocks": "111"},
-     {"blocks": 3}, {"channels": 2}, {"fold": 3}, {"depth": 3}],
+     {"blocks": 3}, {"channels": 2}, {"fold": 3}, {"depth": 3}, {"pilots": 1}],
 )  # fmt: skip
 def test_a_file_that_asks_for_nonsense_is_refused(arguments, tmp_path):
     network, path = moved(width=4), tmp_path / "odd.safetensors"

@@ -47,7 +47,7 @@ class Pilots(nn.Module):
         opponent = torch.tensor(_OPPONENT if channels == 3 else ((1.0,),), device="cpu")
         passes = torch.ones(SIDE, SIDE, device="cpu")
         passes[0, 0] = 1e-3  # the mean of a block is kept, however small
-        self.register_buffer("strengths", torch.tensor([float(one) for one in strengths], device="cpu"))
+        self.register_buffer("strengths", torch.tensor(strengths, dtype=torch.float32, device="cpu"), persistent=False)
         self.register_buffer("basis", _cosines(SIDE), persistent=False)
         self.register_buffer("colours", opponent, persistent=False)
         self.register_buffer("passes", passes, persistent=False)
@@ -76,12 +76,12 @@ class Pilots(nn.Module):
         across = _windows(padded, step) @ self.basis.T  # (N, H', w, SIDE)
         blocks = _windows(across.flatten(2).transpose(1, 2), step) @ self.basis.T  # (N, w * SIDE, h, SIDE)
         thresholds = self.passes * self.strengths.reshape(-1, 1, 1) * _THRESHOLD
-        blocks = blocks.unflatten(1, (-1, SIDE))
+        blocks = torch.unflatten(blocks, 1, (-1, SIDE))
         kept = blocks * (2 * blocks.abs() / thresholds[:, None, None, :, None] - 1.5).clamp(0, 1)
         rows = _overlapped((kept @ self.basis).flatten(2, 3), step)  # (T, N, w * SIDE, H')
-        rows = rows.unflatten(2, (-1, SIDE)).permute(0, 1, 4, 2, 3)
+        rows = torch.unflatten(rows, 2, (-1, SIDE)).permute(0, 1, 4, 2, 3)
         shrunk = _overlapped(rows @ self.basis, step) * (step / SIDE) ** 2
-        return shrunk[..., more : more + height, more : more + width].unflatten(1, (depth, -1))
+        return torch.unflatten(shrunk[..., more : more + height, more : more + width], 1, (depth, -1))
 
 
 def _cosines(side: int) -> Tensor:
@@ -98,7 +98,7 @@ def _cosines(side: int) -> Tensor:
 
 def _windows(lines: Tensor, step: int) -> Tensor:
     """Windows of lines, ``step`` pixels apart; (..., L) -> (..., windows, SIDE)."""
-    cells = lines.unflatten(-1, (-1, step))
+    cells = torch.unflatten(lines, -1, (-1, step))
     most = SIDE // step
     count = cells.shape[-2] - most + 1
     return torch.cat([cells[..., start : start + count, :] for start in range(most)], dim=-1)
@@ -107,7 +107,7 @@ def _windows(lines: Tensor, step: int) -> Tensor:
 def _overlapped(windows: Tensor, step: int) -> Tensor:
     """The sum of windows where they lie, the transpose of :func:`_windows`; (..., windows, SIDE) -> (..., L)."""
     most = SIDE // step
-    cells = windows.unflatten(-1, (most, step))
+    cells = torch.unflatten(windows, -1, (most, step))
     summed = F.pad(cells[..., 0, :], (0, 0, 0, most - 1))
     for start in range(1, most):
         summed = summed + F.pad(cells[..., start, :], (0, 0, start, most - 1 - start))

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from noiseda.restoration.base import Restorer, filled
-from noiseda.restoration.pilots import SIDE, Pilots
+from noiseda.restoration.pilots import SIDE, STRENGTHS, Pilots
 
-_USUAL: dict[str, object] = {"width": 24, "blocks": [1, 1, 1, 2, 1, 1, 1], "channels": 3, "fold": 1, "pilots": []}
+_USUAL: dict[str, object] = {"width": 24, "blocks": [1, 1, 1, 2, 1, 1, 1], "channels": 3, "fold": 1, "pilots": False}
 _WIDEST, _MOST = 4096, 64  # channels of the first stage; blocks of a stage
-_STRONGEST, _PILOTS = 1000.0, 16  # noise in steps of 8 bits; how many strengths of it
 _FOLDS = (1, 2, 4)
 _FOLDED = {channels * fold**2: (channels, fold) for channels in (1, 3) for fold in _FOLDS}
 
@@ -27,7 +26,7 @@ class ResidualUNet(Restorer):
     block and the last of all start at zero, so that an untrained network returns its input, and every block begins as
     nothing. With a fold, squares of pixels become channels before the first convolution, and pixels again after the
     last: fewer places, and nothing is lost. With pilots, the first convolution also sees the image denoised by a fixed
-    rule, for several strengths of noise (:class:`~noiseda.restoration.pilots.Pilots`).
+    rule, for several strengths of noise (:class:`~noiseda.restoration.Pilots`).
 
     Blocks are those of EDSR (Lim et al. 2017) and DRUNet (Zhang et al. 2021), which have no normalisation either; the
     folding is FFDNet's (Zhang et al. 2018).
@@ -37,7 +36,7 @@ class ResidualUNet(Restorer):
         blocks: blocks of each stage, in the order in which they run: down, the deepest, up. An odd number of them.
         channels: 1 (grey) or 3 (RGB).
         fold: side of those squares in pixels: 1 (none), 2 or 4.
-        pilots: standard deviations of the noise that the pilots are for, in steps of 8 bits; none by default.
+        pilots: whether it sees them.
 
     Raises:
         ValueError: the number of stages is even, or a number is out of range.
@@ -59,7 +58,7 @@ class ResidualUNet(Restorer):
         blocks: Sequence[int] = (1, 1, 1, 2, 1, 1, 1),
         channels: int = 3,
         fold: int = 1,
-        pilots: Sequence[float] = (),
+        pilots: bool = False,
     ) -> None:
         super().__init__()
         _check(width, blocks, channels, fold, pilots)
@@ -69,11 +68,11 @@ class ResidualUNet(Restorer):
         self.multiple_of = fold * 2 ** (depth - 1)
         self.pilots: Pilots | None = None
         if pilots:
-            self.arguments["pilots"] = list(pilots)
-            self.pilots = Pilots(pilots, channels)
+            self.arguments["pilots"] = True
+            self.pilots = Pilots(STRENGTHS, channels)
             self.multiple_of = max(self.multiple_of, SIDE)
         widths = [width * 2**stage for stage in range(depth)]
-        self.intro = nn.Conv2d(channels * fold**2 * (1 + len(pilots)), width, 3, padding=1)
+        self.intro = nn.Conv2d(channels * fold**2 * (1 + len(STRENGTHS) * pilots), width, 3, padding=1)
         self.down = nn.ModuleList(_stage(a, count) for a, count in zip(widths, blocks, strict=False))
         self.shrink = nn.ModuleList(nn.Conv2d(a, 2 * a, 2, stride=2) for a in widths[:-1])
         upward = widths[-2::-1]  # deepest first
@@ -109,11 +108,11 @@ class ResidualUNet(Restorer):
         >>> ResidualUNet.detect(ResidualUNet(width=4, blocks=(1, 2, 1), channels=1).state_dict()).arguments
         {'width': 4, 'blocks': [1, 2, 1], 'channels': 1, 'fold': 1}
         """
-        first, last, strengths = (state.get(name) for name in ("intro.weight", "head.weight", "pilots.strengths"))
+        first, last = state.get("intro.weight"), state.get("head.weight")
         if first is None or last is None or first.ndim != 4 or last.shape[0] not in _FOLDED:
             return None
         channels, fold = _FOLDED[last.shape[0]]
-        pilots = strengths.flatten().tolist() if strengths is not None else []
+        pilots = first.shape[1] > last.shape[0]
         places = {tuple(name.split(".")[:3]) for name in state if name.startswith(("down.", "up."))}
         counts = {
             way: [sum(place[:2] == (way, str(stage)) for place in places) for stage in range(len(places))]
@@ -191,8 +190,5 @@ def _check(width: object, blocks: object, channels: object, fold: object, pilots
         raise ValueError(f"channels must be 1 or 3, not {str(channels)[:40]}")
     if type(fold) is not int or fold not in _FOLDS:
         raise ValueError(f"fold must be 1, 2 or 4, not {str(fold)[:40]}")
-    strengths = list(pilots) if isinstance(pilots, Sequence) and not isinstance(pilots, str) else [None]
-    if len(strengths) > _PILOTS or not all(type(one) in (int, float) and 0 < one <= _STRONGEST for one in strengths):
-        raise ValueError(
-            f"pilots must be at most {_PILOTS} numbers above 0, at most {_STRONGEST:g} each, not {str(pilots)[:40]}"
-        )
+    if type(pilots) is not bool:
+        raise ValueError(f"pilots must be true or false, not {str(pilots)[:40]}")

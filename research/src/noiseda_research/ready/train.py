@@ -20,7 +20,7 @@ from torch import Tensor, nn
 import noiseda
 from noiseda import Batch, RestorerSettings, Terms, UserError
 from noiseda.data import PooledBatches
-from noiseda.restoration import STRENGTHS, ResidualUNet, build_restorer
+from noiseda.restoration import ResidualUNet, build_restorer
 from noiseda_research.ready.mixture import Wide
 from noiseda_research.ready.varied import Varied
 
@@ -63,7 +63,7 @@ def with_pilots(network: nn.Module) -> ResidualUNet:
     """
     if not isinstance(network, ResidualUNet) or network.pilots is not None:
         raise UserError("--pilots goes with weights of a residual U-Net that sees none")
-    seeing = ResidualUNet(**{**network.arguments, "pilots": STRENGTHS})  # type: ignore[arg-type]
+    seeing = ResidualUNet(**{**network.arguments, "pilots": True})  # type: ignore[arg-type]
     weights = seeing.state_dict() | network.state_dict()
     known = weights["intro.weight"]
     weights["intro.weight"] = torch.cat([known, known.new_zeros(seeing.intro.weight.shape)[:, known.shape[1] :]], 1)
