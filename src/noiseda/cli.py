@@ -342,12 +342,12 @@ def _adapted(settings: AdaptSettings) -> str:
             f"the run blew up at step {summary.blew_up} and ended with {summary.rate:g} of its learning rate: "
             "try a smaller --training.learning_rate\n"
         )
-    text += f"{summary.kept}\n" if summary.kept else ""
+    text += f"{summary.kept}\n" if summary.kept and summary.shipped == "trained" else ""
     text += f"verdict: {summary.verdict}\n" if summary.verdict else ""
-    if summary.verdict is not None and summary.verdict.word == "worse":
-        text += f"so keep {summary.verdict.than}; more steps, or more photographs, may do better\n"
+    text += f"{summary.advice}\n" if summary.advice else ""
+    shown = "adapted network" if summary.shipped == "trained" else "network"
     folder = summary.weights.parent
-    text += f"adapted network: {summary.weights}\nsummary: {folder / 'summary.json'}"
+    text += f"{shown}: {summary.weights}\nsummary: {folder / 'summary.json'}"
     return text + (f"\nreport: {page}" if (page := folder / "report.html").exists() else "")
 
 

@@ -335,6 +335,7 @@ def _job(settings: CompareSettings, name: str, where: str, tree: Tree, words: Ma
         run,
         seed=seed,
         cache=settings.out / "cache",
+        ship_worse=True,  # what is compared is what was trained
         restorer=replace(run.restorer, start=None if start is None else Path(start)),
     )
     if not run.adapts:  # what it does not use shall not make it another
