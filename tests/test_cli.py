@@ -1,10 +1,10 @@
 """The command line says what it wants: every refusal names the word, what was expected, and the nearest right one."""
 
+import dataclasses
 import json
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -219,10 +219,25 @@ def test_two_paths_are_restored_with_the_ready_weights(tmp_path):
             cli.parse(["restore", weights, "photos"])
 
 
-@pytest.mark.parametrize("word", ["better", "not shown to be better", "worse"])
-def test_a_run_that_did_harm_says_what_to_keep(word, tmp_path, monkeypatch, capsys):
+def summary_of(folder, word, shipped):
     verdict = Verdict(word, "the network that it started from", (-0.2, -0.3, -0.1), "of some figures")
-    made = SimpleNamespace(blew_up=None, kept=None, verdict=verdict, weights=tmp_path / "restorer.safetensors")
-    monkeypatch.setattr(training, "adapt", lambda settings: made)
+    nothing = dict.fromkeys(field.name for field in dataclasses.fields(training.Summary))
+    return training.Summary(**{**nothing, "verdict": verdict, "weights": folder / "r.safetensors", "shipped": shipped})
+
+
+@pytest.mark.parametrize(
+    ("word", "shipped", "said"),
+    [
+        ("better", "trained", ""),
+        ("not shown to be better", "trained", ""),
+        ("worse", "trained", "so keep the network that it started from;"),
+        ("worse", "start", "so r.safetensors holds the network that it started from, and trained.safetensors the "),
+    ],
+)
+def test_a_run_that_did_harm_says_what_to_use(word, shipped, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(training, "adapt", lambda settings: summary_of(tmp_path, word, shipped))
     assert cli.main(["adapt", "--real", str(tmp_path)]) == 0
-    assert ("so keep the network that it started from;" in capsys.readouterr().out) == (word == "worse")
+    printed = capsys.readouterr().out
+    assert said in printed
+    assert ("so " in printed) == bool(said)
+    assert ("adapted network: " in printed) == (shipped == "trained")

@@ -55,6 +55,7 @@ UNUSUAL = AdaptSettings(
     proxy_pairs=3,
     white_level=4095,
     baseline=Path("baseline.safetensors"),
+    ship_worse=True,
     out=Path("runs/é"),
     strategy="synthetic",
     also=["noise-space"],
@@ -376,8 +377,8 @@ def test_every_difference_is_a_line():
 
 
 FREE = {
-    "out": Path("x"), "cache": Path("y"), "baseline": Path("z"), "cache_gigabytes": 1.0, "dry_run": True,
-    "training.checkpoint_every": 1,
+    "out": Path("x"), "cache": Path("y"), "baseline": Path("z"), "ship_worse": True, "cache_gigabytes": 1.0,
+    "dry_run": True, "training.checkpoint_every": 1,
     "training.log_every": 1, "training.picture_every": 1, "training.snapshot_every": 1, "training.workers": 3,
     "training.recompute": True, "training.shard": True, "training.batch": 3, "training.gradient_accumulation": 2,
 }  # fmt: skip

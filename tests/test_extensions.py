@@ -9,6 +9,7 @@ import tomllib
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import yaml
@@ -25,9 +26,7 @@ class CountSettings:
     upto: int = 3
     """Where it ends."""
 
-    @staticmethod
-    def presets():
-        return {"far": Path(__file__).with_name("far.yaml")}
+    PRESETS: ClassVar[str] = "presets"
 
 
 def count(settings: CountSettings) -> str:
@@ -63,7 +62,7 @@ def test_a_command_of_another_package_is_listed_and_run(brought, capsys):
 
 def test_the_fields_of_its_settings_are_flags_and_its_presets_have_names(brought, tmp_path, monkeypatch, capsys):
     (tmp_path / "far.yaml").write_text("upto: 5")
-    monkeypatch.setattr(CountSettings, "presets", lambda: {"far": tmp_path / "far.yaml"})
+    monkeypatch.setattr(CountSettings, "PRESETS", str(tmp_path))
     for words, said in (([], "0 1 2"), (["--upto", "2"], "0 1"), (["--config", "far"], "0 1 2 3 4")):
         assert cli.main(["count", *words]) == 0
         assert capsys.readouterr().out == f"{said}\n"

@@ -61,6 +61,7 @@ for words in sys.argv[1:]:
 def test_what_only_prints_does_not_load_torch():
     words = [
         "--version", "--help", "data", "adapt --help", "adapt --help-all", "adapt --help mean-teacher",
+        *(f"{name} --help" for name in cli.COMMANDS if name != "compare"),
         "adapt --training.wrong 3", "--completion bash", "--completion zsh", "--completion fish",
     ]  # fmt: skip
     program = [sys.executable, "-c", SAYS_WHETHER_TORCH_WAS_LOADED, *words]

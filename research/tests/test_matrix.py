@@ -7,8 +7,11 @@ import pytest
 import yaml
 
 from noiseda import UserError, cli
+from noiseda.extensions import presets_of
 from noiseda_research.comparison.harness import plan_of
 from noiseda_research.comparison.matrix import CompareSettings, SetSettings, cells, fill, shown
+
+PRESETS = presets_of(CompareSettings)
 
 
 def by_name(settings):
@@ -93,7 +96,7 @@ def test_a_set_may_use_fewer_images_and_another_start(matrix):
             replace(settings, **change).check()
 
 
-@pytest.mark.parametrize("name", CompareSettings.presets())
+@pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.slow
 def test_shipped_matrices_hold_up(name, tmp_path):
     """Every cell's settings parse and pass their own check, and a set's oracle exists."""
@@ -103,4 +106,4 @@ def test_shipped_matrices_hold_up(name, tmp_path):
     settings.check()
     found = by_name(settings)
     assert {(one, settings.ceiling, 0) for one in settings.sets} <= set(found)
-    assert set(yaml.safe_load(CompareSettings.presets()[name].read_text())["strategies"]) == {key[1] for key in found}
+    assert set(yaml.safe_load(PRESETS[name].read_text())["strategies"]) == {key[1] for key in found}

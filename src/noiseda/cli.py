@@ -25,7 +25,8 @@ from noiseda.in_full import in_full, with_presets
 from noiseda.numbers import check_numbers
 from noiseda.plain_yaml import unmarked
 from noiseda.settings_file import presets
-from noiseda.signatures import parameters, parameters_of, summary
+from noiseda.signatures import outline, parameters, parameters_of, summary
+from noiseda.signatures import presets as presets_read
 from noiseda.strategies import StrategyChoice
 from noiseda.strategy_flags import check_flags
 
@@ -221,7 +222,8 @@ def parse(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
     if list(words) == ["--version"]:
         raise Answer(f"noiseda {version('noiseda')}")
     if words and words[0].partition("=")[0] == "--completion":
-        raise Answer(completion.script(" ".join(words).removeprefix("--completion")[1:], _completed()).rstrip())
+        shell, strategies = " ".join(words).removeprefix("--completion")[1:], get_args(StrategyChoice)[1:]
+        raise Answer(completion.script(shell, _completed(), strategies).rstrip())
     command = next((name for name in COMMANDS if list(words[: len(name.split())]) == name.split()), None)
     if command is None:
         extensions.refuse(words)
@@ -274,7 +276,7 @@ def _built(command: str, load: Callable[[], Command]) -> Parser:
         leaf.add_argument("--config", action="config", help=help)
         leaf.add_class_arguments(settings, as_group=False)
         return help_text.polish(leaf, _USAGE.get(command, "--config FILE [FLAGS]"))
-    function = load()
+    function = outline(load)
     leaf = help_text.parser(prog, (function.__doc__ or "").split("\n")[0])
     leaf.add_function_arguments(function, as_group=False, as_positional=True)
     return help_text.polish(leaf, _USAGE.get(command))
@@ -307,8 +309,8 @@ def _completed() -> dict[str, completion.Words]:
     for command, load in COMMANDS.items():
         more: dict[str, completion.Value | None] = {}
         taken = parameters_of(AdaptSettings) if command == "adapt" else parameters(load)
-        if isinstance(load, extensions.Extension):  # only importing it shows which presets there are
-            more |= {"--config": completion.Value(path=True)}
+        if isinstance(load, extensions.Extension):
+            more |= {"--config": completion.Value(tuple(presets_read(load)), path=True)}
         if command == "adapt":
             choices = {one.name: one.choices for one in taken}
             more |= {"--config": completion.Value(tuple(presets()), path=True)}
@@ -342,12 +344,12 @@ def _adapted(settings: AdaptSettings) -> str:
             f"the run blew up at step {summary.blew_up} and ended with {summary.rate:g} of its learning rate: "
             "try a smaller --training.learning_rate\n"
         )
-    text += f"{summary.kept}\n" if summary.kept else ""
+    text += f"{summary.kept}\n" if summary.kept and summary.shipped == "trained" else ""
     text += f"verdict: {summary.verdict}\n" if summary.verdict else ""
-    if summary.verdict is not None and summary.verdict.word == "worse":
-        text += f"so keep {summary.verdict.than}; more steps, or more photographs, may do better\n"
+    text += f"{summary.advice}\n" if summary.advice else ""
+    shown = "adapted network" if summary.shipped == "trained" else "network"
     folder = summary.weights.parent
-    text += f"adapted network: {summary.weights}\nsummary: {folder / 'summary.json'}"
+    text += f"{shown}: {summary.weights}\nsummary: {folder / 'summary.json'}"
     return text + (f"\nreport: {page}" if (page := folder / "report.html").exists() else "")
 
 

@@ -57,31 +57,34 @@ def flag(name: str) -> str:
     return f"--{name if '.' in name else name.replace('_', '-')}"
 
 
-def script(shell: str, commands: Mapping[str, Words]) -> str:
+def script(shell: str, commands: Mapping[str, Words], topics: Sequence[str] = ()) -> str:
     """The script that teaches a shell to complete.
 
     Args:
         shell: one of :data:`SHELLS`.
         commands: command -> what may follow it.
+        topics: what ``noiseda --help`` takes, beside the commands.
 
     Raises:
         UserError: another shell.
     """
     if shell not in SHELLS:
         raise UserError(f"--completion must be one of {', '.join(SHELLS)}, not {shell!r}{nearest(shell, SHELLS)}")
-    return SHELLS[shell](commands)
+    asked = Value((*_first(commands), *topics))
+    opening = Words({"--help": asked, "--version": None, "--completion": Value(tuple(SHELLS))}, paths=False)
+    return SHELLS[shell](opening, commands)
 
 
-def _bash(commands: Mapping[str, Words]) -> str:
-    return _filled(_BASH, commands)
+def _bash(opening: Words, commands: Mapping[str, Words]) -> str:
+    return _filled(_BASH, opening, commands)
 
 
-def _zsh(commands: Mapping[str, Words]) -> str:
-    return _filled(_ZSH, commands)
+def _zsh(opening: Words, commands: Mapping[str, Words]) -> str:
+    return _filled(_ZSH, opening, commands)
 
 
-def _filled(frame: str, commands: Mapping[str, Words]) -> str:
-    return frame.replace("GROUPS", "|".join(_groups(commands))).replace("CASES", _cases(commands))
+def _filled(frame: str, opening: Words, commands: Mapping[str, Words]) -> str:
+    return frame.replace("GROUPS", "|".join(_groups(commands))).replace("CASES", _cases(opening, commands))
 
 
 def _groups(commands: Mapping[str, Words]) -> dict[str, list[str]]:
@@ -93,14 +96,14 @@ def _groups(commands: Mapping[str, Words]) -> dict[str, list[str]]:
     return groups
 
 
-def _cases(commands: Mapping[str, Words]) -> str:
+def _cases(opening: Words, commands: Mapping[str, Words]) -> str:
     """What may follow which words, as bash and zsh both read it.
 
     Their variables: ``command``, ``flag`` (the word before), ``word`` (what is begun of the next); ``choices`` and
     ``files`` are set.
     """
     lines = ['case "$command $flag" in']
-    for name, words in {"": _OPENING, **commands}.items():
+    for name, words in {"": opening, **commands}.items():
         kinds: dict[Value, list[str]] = {}
         for one, value in words.flags.items():
             if value is not None:
@@ -108,7 +111,7 @@ def _cases(commands: Mapping[str, Words]) -> str:
         for value, patterns in kinds.items():
             lines.append(f"    {'|'.join(patterns)}) choices='{' '.join(value.choices)}'{' files=1' * value.path};;")
     lines += ["    *)", '    case "$command:$word" in']
-    lines += [f"    :-*) choices='{' '.join(_OPENING.flags)}';;", f"    :*) choices='{' '.join(_first(commands))}';;"]
+    lines += [f"    :-*) choices='{' '.join(opening.flags)}';;", f"    :*) choices='{' '.join(_first(commands))}';;"]
     lines += [f"    '{group} ':*) choices='{' '.join(inner)}';;" for group, inner in _groups(commands).items()]
     for name, words in commands.items():
         lines.append(f"    '{name}':{'-' * words.paths}*) choices='{' '.join(words.flags)}';;")
@@ -173,8 +176,8 @@ fi
 """
 
 
-def _fish(commands: Mapping[str, Words]) -> str:
-    lines = [_FISH, *_fish_flags("__fish_use_subcommand", _OPENING)]
+def _fish(opening: Words, commands: Mapping[str, Words]) -> str:
+    lines = [_FISH, *_fish_flags("__fish_use_subcommand", opening)]
     lines.append(f"complete -c noiseda -n __fish_use_subcommand -a '{' '.join(_first(commands))}'")
     for group, inner in _groups(commands).items():
         lines.append(f"complete -c noiseda -n '__noiseda_is {group}' -a '{' '.join(inner)}'")
@@ -206,8 +209,5 @@ function __noiseda_begins
 end
 complete -c noiseda -f"""
 
-_OPENING = Words({"--help": None, "--version": None, "--completion": Value(("bash", "zsh", "fish"))}, paths=False)
-"""What may stand in the place of a command."""
-
-SHELLS: dict[str, Callable[[Mapping[str, Words]], str]] = {"bash": _bash, "zsh": _zsh, "fish": _fish}
+SHELLS: dict[str, Callable[[Words, Mapping[str, Words]], str]] = {"bash": _bash, "zsh": _zsh, "fish": _fish}
 """Shell -> what writes its script."""

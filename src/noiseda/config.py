@@ -270,6 +270,10 @@ class AdaptSettings(StrategySections):
     baseline: Path | None = None
     """Weights that the verdict compares with. By default those that the run starts from, else the photographs."""
 
+    ship_worse: bool = False
+    """Ship the trained weights even if they are worse. Without it a run ships the weights that it started from where
+    the verdict finds the trained ones worse than those."""
+
     out: Path = Path("runs/adapt")
     """Folder of the run and its weights. Settings, logs and checkpoints lie there too, so that the same command run
     again continues it."""

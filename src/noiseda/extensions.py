@@ -2,8 +2,8 @@
 
 A command is a function that a package names as an entry point of ``noiseda.commands``. It is documented and typed as
 those of noiseda are: a parameter is a flag. Where its only parameter is ``settings``, the fields of that class are the
-flags, and ``--config`` reads them from a file. The class's ``presets()``, if it has any, are the files that a name
-stands for.
+flags, and ``--config`` reads them from a file. ``PRESETS: ClassVar[str]``, if the class has it, is a folder in the
+package, whose YAML files are what a name stands for.
 
 Strategies come as a section of the settings: a frozen dataclass that a package names as an entry point of
 ``noiseda.strategies``, by the section's name. Its module must not import torch, since the help reads it. It says:
@@ -104,7 +104,14 @@ def settings_of(function: Callable[..., object]) -> type[Any] | None:
 
 def presets_of(settings: type[Any]) -> dict[str, Path]:
     """The settings that come with a command: name -> YAML file."""
-    return dict(settings.presets()) if hasattr(settings, "presets") else {}
+    folder = getattr(settings, "PRESETS", None)
+    package = import_module(settings.__module__.partition(".")[0])
+    return {} if folder is None else presets_in(Path(str(package.__file__)).parent / folder)
+
+
+def presets_in(folder: Path) -> dict[str, Path]:
+    """The YAML files of a folder by name."""
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 @cache

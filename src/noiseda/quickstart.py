@@ -44,8 +44,8 @@ TEST_SIDE = 192
 
 _UNMATCHED = {"degradation": DegradationSettings(kind="white+camera"), "proxy_pairs": 0}
 TRAINED: Mapping[str, Mapping[str, Any]] = {
-    "synthetic": {"strategy": "synthetic", **_UNMATCHED},
-    "noise-space": {"strategy": "noise-space", **_UNMATCHED},
+    "synthetic": {"strategy": "synthetic", "ship_worse": True, **_UNMATCHED},
+    "noise-space": {"strategy": "noise-space", "ship_worse": True, **_UNMATCHED},
     "adapted": {},
 }
 """Column -> what is asked for: synthetic pairs alone, the published form, and the default."""

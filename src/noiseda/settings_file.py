@@ -30,6 +30,7 @@ _RESUME_FREELY = (
     "training.batch",
     "training.gradient_accumulation",
     "baseline",
+    "ship_worse",
     "training.checkpoint_every",
     "training.log_every",
     "training.picture_every",

@@ -1,20 +1,23 @@
 """What commands take, read from their source: importing them would load torch, which takes seconds.
 
-What is read so is shown, and completed in a shell; what a command line means is left to the parser.
+What is read so is shown, completed in a shell, and handed to the parser, which says what a command line means.
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from noiseda.address import Url
-from noiseda.extensions import Extension
+from noiseda.extensions import Extension, presets_in
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -72,6 +75,40 @@ def parameters(load: Callable[[], object]) -> list[Parameter]:
         _parameter(module, argument.arg, argument.annotation, default, positional=default is None)
         for argument, default in zip(taken, defaults, strict=True)
     ]
+
+
+def outline(load: Callable[[], Callable[..., object]]) -> Callable[..., object]:
+    """The function that a function imports and returns, without its body: all that a parser looks at.
+
+    Args:
+        load: as for :func:`summary`.
+    """
+    module, node = _loaded(load)
+    if not isinstance(node, ast.FunctionDef) or node is _UNREAD:
+        return load()
+    bare = copy.copy(node)
+    bare.name = f"_{node.name}"  # by a name and module of its own, or the parser would import the function after all
+    bare.body, bare.decorator_list, bare.returns = [ast.Expr(ast.Constant(ast.get_docstring(node)))], [], None
+    space = {"__name__": __name__, **_meant_by(module, node.args)}
+    code = compile(ast.fix_missing_locations(ast.Module([bare], [])), str(_file(module)), "exec", dont_inherit=True)
+    exec(code, space)
+    function: Callable[..., object] = space[bare.name]
+    function.__annotations__ = get_type_hints(function)  # without limits, which are not the parser's
+    return function
+
+
+def presets(load: Callable[[], object]) -> dict[str, Path]:
+    """The files of settings that come with a command of another package: name -> YAML file; none of what is not read.
+
+    Args:
+        load: as for :func:`summary`.
+    """
+    module, node = _loaded(load)
+    tree = _tree(module, node) if isinstance(node, ast.FunctionDef) else None
+    match [one for one in (tree[1].body if tree else []) if isinstance(one, ast.AnnAssign) and _is_constant(one)]:
+        case [ast.AnnAssign(target=ast.Name(id="PRESETS"), value=ast.Constant(value=str(folder)))]:
+            return presets_in(Path(str(_file(module.partition(".")[0]))).parent / folder)
+    return {}
 
 
 def parameters_of(settings: type[DataclassInstance], prefix: str = "") -> list[Parameter]:
@@ -165,6 +202,27 @@ def _alias(module: str, name: str) -> tuple[str, ast.expr] | None:
     if found is None or not isinstance(found[1], ast.Assign | ast.AnnAssign) or found[1].value is None:
         return None
     return found[0], found[1].value
+
+
+def _meant_by(module: str, tree: ast.AST) -> dict[str, Any]:
+    """What the names in types and defaults stand for; of a type that only has another name, nothing is imported."""
+    names = {one.id for one in ast.walk(tree) if isinstance(one, ast.Name) and not hasattr(builtins, one.id)}
+    return {name: _meant(module, name) for name in names}
+
+
+def _meant(module: str, name: str) -> Any:  # noqa: ANN401 (a type, or a default)
+    match _found(module, name):
+        case where, ast.Assign(value=ast.expr() as value) | ast.AnnAssign(value=ast.expr() as value):
+            return eval(compile(ast.Expression(value), where, "eval", dont_inherit=True), _meant_by(where, value))
+        case where, ast.ClassDef(name=own) | ast.FunctionDef(name=own):
+            return getattr(import_module(where), own)
+    file = _file(module)
+    for node in _statements(file) if file else []:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    return getattr(import_module(node.module), alias.name)
+    return getattr(import_module(module), name)
 
 
 def _loaded(load: Callable[[], object]) -> tuple[str, Node]:

@@ -56,10 +56,14 @@ def nearest_setting(name: str, known: Iterable[str], prefix: str = "") -> str:
     >>> known = ["sure.step", "training.steps", "training.learning_rate", "out"]
     >>> nearest_setting("steps", known, "--"), nearest_setting("lr", known), nearest_setting("training.stepz", known)
     ('; did you mean --training.steps?', '; did you mean training.learning_rate?', '; did you mean training.steps?')
+    >>> nearest_setting("training.step", known), nearest_setting("step", known)  # its own group comes first
+    ('; did you mean training.steps?', '; did you mean sure.step?')
     """
     names = list(known)
     spelt = name.replace("-", "_")
-    last = spelt.rpartition(".")[2]
+    group, _, last = spelt.rpartition(".")
+    if inside := _in_group(group, last, names):
+        return f"; did you mean {prefix}{inside}?"
     same = [one for one in names if one.rpartition(".")[2].replace("-", "_") == last]
     if same:
         found = min(same, key=_rank)
@@ -69,6 +73,14 @@ def nearest_setting(name: str, known: Iterable[str], prefix: str = "") -> str:
             return nearest(spelt, names, prefix) or _by_last_part(last, names, prefix)
         found = meant[0]
     return f"; did you mean {prefix}{found}?"
+
+
+def _in_group(group: str, last: str, names: list[str]) -> str:
+    """The setting of a group that is meant by a wrong last part; empty where the group has none that is near."""
+    own = {one.rpartition(".")[2]: one for one in names if group and one.rpartition(".")[0] == group}
+    meant = [one for one in SYNONYMS.get(last, ()) if one in own.values()]
+    near = difflib.get_close_matches(last, list(own), n=1, cutoff=0.7)
+    return next(iter([*meant, *(own[one] for one in near)]), "")
 
 
 def _by_last_part(last: str, names: list[str], prefix: str) -> str:

@@ -150,7 +150,8 @@ def test_clean_photographs_are_a_second_witness(place, tmp_path, capsys, monkeyp
     assert cli.main(["judge", *arguments, str(place / "photos"), "--clean", str(place / "clean")]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert f"baseline.safetensors is better than {place / 'ruined.safetensors'}: by +" in said
-    assert "on 32 clean photographs degraded as yours look, and an estimated squared error" in said
+    assert "dB on 32 clean photographs degraded as yours look (" in said
+    assert "(an estimated squared error" in said
     again = judge(*map(Path, reversed(arguments)), place / "photos", clean=place / "clean", out=tmp_path)
     assert again.word == "worse"
     page = assert_self_contained((tmp_path / "report.html").read_text(encoding="utf-8"))

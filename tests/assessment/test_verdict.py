@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,8 +77,8 @@ def test_a_run_is_judged_against_the_network_it_started_from_or_another(noisy: P
     summary = adapt(small(noisy, degradation=WHITE, proxy_pairs=4, restorer=from_it))
     assert summary.verdict is not None
     assert summary.verdict.than == "the network that it started from"
-    assert " on 4 clean photographs degraded as yours look, and an estimated squared error " in summary.verdict.because
-    assert summary.verdict.because.endswith(" on 2 of yours")
+    assert " dB on 4 clean photographs degraded as yours look (" in summary.verdict.because
+    assert " dB on 2 of yours (an estimated squared error " in summary.verdict.because
     assert summary.validation is not None
     written = json.loads((noisy / "out/summary.json").read_text())["verdict"]
     assert written["word"] == summary.verdict.word
@@ -140,7 +141,7 @@ def test_two_witnesses_count_alike() -> None:
     found = verdict(after, before, "another", "pairs")
     assert found.gain[0] == pytest.approx((1 + 3.0103) / 2, abs=1e-4)
     assert found.word == "better"
-    assert "50% smaller on 2 of yours" in str(found)
+    assert "on 2 of yours (an estimated squared error 50% smaller)" in str(found)
     assert verdict(before, after, "another", "pairs").word == "worse"
     assert after.score - before.score == pytest.approx(1 + 3.0103, abs=1e-4)
     hair = verdict(Standing([30.04, 32.04], before.error, witness), before, "another", "pairs")
@@ -152,12 +153,26 @@ def test_two_witnesses_count_alike() -> None:
     none = verdict(Standing([30.0, 32.0], Risk((-1.0, -1.0), (0.04, 0.0025)), witness), before, "another", "pairs")
     assert none.gain[0] == pytest.approx(5 * math.log10(0.02 / (0.01 * 0.125)), abs=1e-3)
     # Of a witness that counts a quarter, 3.01 dB are worth one on the pairs.
-    quarter = Witness(witness.error, "{count} of them are {change}", weight=0.25)
+    quarter = Witness(witness.error, "on {count} of them ({change})", weight=0.25)
     few, many = (replace(one, witness=quarter) for one in (before, after))
     weighed = verdict(many, few, "another", "pairs")
     assert weighed.gain[0] == pytest.approx((3 + 3.0103) / 4, abs=1e-4)
-    assert weighed.because.endswith("on 2 pairs, and 2 of them are 50% smaller")
+    assert weighed.because.endswith("and 25% of +3.01 dB on 2 of them (50% smaller)")
     assert many.score - few.score == pytest.approx(4 * weighed.gain[0] / 3, abs=1e-4)
+
+
+@pytest.mark.parametrize("weight", [0.5, 0.25])
+def test_its_figures_add_up_to_the_gain(weight: float) -> None:
+    witness = Witness(lambda restore: Risk((), ()), weight=weight)
+    before = Standing([30.0, 32.0], Risk((0.02, 0.005), (0.04, 0.0025)), witness)
+    after = Standing([29.9, 32.0], Risk((0.025, 0.005), (0.04, 0.0025)), witness)
+    found = verdict(after, before, "another", "pairs")
+    gain, pairs_, photographs = (float(each) for each in re.findall(r"([+-][\d.]+) dB(?= on| \()", str(found)))
+    assert gain == pytest.approx((1 - weight) * pairs_ + weight * photographs, abs=0.01)
+    assert "(30.95 against 31.00)" in found.because
+    assert found.because.startswith(
+        "the mean of -0.05 dB on 2 pairs" if weight == 0.5 else "75% of -0.05 dB on 2 pairs"
+    )
 
 
 def test_grey_photographs_among_others_and_small_ones_do_no_harm(noisy: Path) -> None:
@@ -216,8 +231,8 @@ def test_blur_is_tried_on_kernels_and_on_photographs_blurred_again(noisy: Path, 
     settings = small(noisy, task="deblur", degradation=DegradationSettings(kind=kind), proxy_pairs=2)
     summary = adapt(settings)
     assert summary.verdict is not None
-    assert " on 2 clean photographs degraded as yours look, and 2 of yours, restored and " in summary.verdict.because
-    assert "blurred again, match with a squared error " in summary.verdict.because
+    assert " dB on 2 clean photographs degraded as yours look (" in summary.verdict.because
+    assert " dB on 2 of yours, restored and blurred again (which match with" in summary.verdict.because
     assert summary.validation is not None
     assert "score" in summary.validation
 

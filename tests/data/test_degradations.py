@@ -1,7 +1,7 @@
 """What holds for every degradation: the contract, the table, and messages to the user."""
 
 import pickle
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -11,7 +11,8 @@ from skimage import data
 from torch import Tensor
 
 from noiseda.config import Task
-from noiseda.data.degradations import DEGRADATIONS, degradation
+from noiseda.data.degradations import DEGRADATIONS, degradation, degraded
+from noiseda.data.noise import White
 from noiseda.errors import UserError
 from noiseda.tasks import MATCHED, TASKS
 
@@ -206,3 +207,18 @@ def test_matched_needs_something_to_be_matched_to_and_no_strength() -> None:
     with pytest.raises(UserError, match="cannot be given for matched"):
         degradation("denoise", "matched", (1.0, 2.0), matched=degradation("denoise", "white"))
     assert degradation("denoise", "matched", matched=degradation("denoise", "white")) == degradation("denoise", "white")
+
+
+def test_one_that_changes_the_size_is_named_with_both_sizes() -> None:
+    def halved(clean: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        return clean[:, ::2, ::2]
+
+    def listed(clean: torch.Tensor, generator: torch.Generator) -> Any:
+        return clean.tolist()
+
+    clean, generator = torch.rand(3, 16, 12), torch.Generator()
+    with pytest.raises(UserError, match=r"degradation halved made an image \(3, 8, 6\) of .* \(3, 16, 12\): it must"):
+        degraded(halved, clean, generator)
+    with pytest.raises(UserError, match="degradation listed made a list of"):
+        degraded(listed, clean, generator)
+    assert degraded(White(), clean, generator).shape == clean.shape

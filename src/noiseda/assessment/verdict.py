@@ -63,13 +63,14 @@ class Witness:
 
     Attributes:
         error: of a restorer, the squared error on them, as far as they show it.
-        says: what is said of two errors, with places for the ``change`` and the ``count`` of photographs.
+        says: what is said of two errors, after the gain in dB, with places for the ``change`` and the ``count`` of
+            photographs.
         weight: how much it counts beside the look-alikes, of 1.
         late: whether weights are chosen by it among those alone that have begun to learn from the photographs.
     """
 
     error: Callable[[Restore], Risk]
-    says: str = "an estimated squared error {change} on {count} of yours"
+    says: str = "on {count} of yours (an estimated squared error {change})"
     weight: float = 0.5
     late: bool = False
 
@@ -125,7 +126,7 @@ class Verdict:
             the gain lies above 0, holds it, or lies below; of a gain of less than 0.05 dB, nothing is shown.
         than: what it is compared with.
         gain: estimated, in dB, and the interval that holds 95% of its resamples over pairs and photographs.
-        because: the figures behind it, in words.
+        because: the figures that the gain is made of, in words.
     """
 
     word: str
@@ -136,7 +137,8 @@ class Verdict:
     def __str__(self) -> str:
         """The verdict and its reason, in a sentence."""
         mean, low, high = self.gain
-        return f"{self.word} than {self.than}: by {mean:+.2f} dB (95%: {low:+.2f} to {high:+.2f}), since {self.because}"
+        figures = f"by {mean:+.2f} dB (95%: {low:+.2f} to {high:+.2f})"
+        return f"{self.word} than {self.than}: {figures}, which is {self.because}"
 
 
 def trial(
@@ -287,7 +289,7 @@ def reblur(
         photographs: how many of them are looked at, evenly spread.
         white: the white level of those of 16 bits.
     """
-    says = "{count} of yours, restored and blurred again, match with a squared error {change}"
+    says = "on {count} of yours, restored and blurred again (which match with a squared error {change})"
     try:
         return Witness(
             BlurredAgain(middles(real, photographs, white), linear=like.linear), says, weight=0.25, late=True
@@ -354,14 +356,29 @@ def verdict(own: Standing, theirs: Standing, than: str, of: str) -> Verdict:
             np.maximum(each, _least(own.error)) for each in resampled(_error(own.error), _error(theirs.error))
         )
         ratio = mine / before
-        weight = own.witness.weight
-        gain = (1 - weight) * gain - weight * 10 * np.log10(ratio)
+        weight, shown = own.witness.weight, -10 * np.log10(ratio)
         change = f"{100 * abs(1 - ratio[0]):.0f}% {'smaller' if ratio[0] < 1 else 'larger'}"
-        because += ", and " + own.witness.says.format(change=change, count=len(own.error.noise))
+        pairs = f"{gain[0]:+.2f} dB on {len(own.psnr)} {of} ({fmean(own.psnr):.2f} against {fmean(theirs.psnr):.2f})"
+        photographs = f"{shown[0]:+.2f} dB {own.witness.says.format(change=change, count=len(own.error.noise))}"
+        because = _weighted(pairs, photographs, weight)
+        gain = (1 - weight) * gain + weight * shown
     low, high = np.percentile(gain[1:], (2.5, 97.5))
     shown = abs(gain[0]) >= APART and low * high > 0
     word = "not shown to be better" if not shown else "better" if low > 0 else "worse"
     return Verdict(word, than, (float(gain[0]), float(low), float(high)), because)
+
+
+def _weighted(first: str, second: str, weight: float) -> str:
+    """A mean of two things in words, of which the second counts so much.
+
+    >>> _weighted("-0.03 dB", "-0.29 dB", 0.5), _weighted("1 dB", "2 dB", 0.25)
+    ('the mean of -0.03 dB and -0.29 dB', '75% of 1 dB and 25% of 2 dB')
+    """
+    return (
+        f"the mean of {first} and {second}"
+        if weight == 0.5
+        else f"{1 - weight:.0%} of {first} and {weight:.0%} of {second}"
+    )
 
 
 def _error(error: Risk) -> np.ndarray:

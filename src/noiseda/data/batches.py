@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from noiseda.data.cache import Drawn
-from noiseda.data.degradations import Degrade
+from noiseda.data.degradations import Degrade, degraded
 from noiseda.data.sampling import uniform
 
 
@@ -163,7 +163,7 @@ class DomainBatches(Dataset[Batch]):
         y_syn = clean[:, inner, inner]
         if degrade is None or (given and uniform((0.0, 1.0), generator) >= self.domains.share):
             return given[0][:, inner, inner], y_syn
-        return degrade(clean, generator)[:, inner, inner], y_syn
+        return degraded(degrade, clean, generator)[:, inner, inner], y_syn
 
     def _unlabelled(self, images: Images | None, domain: str, number: int, files: list[str]) -> Tensor | None:
         if images is None:

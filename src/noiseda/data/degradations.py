@@ -49,6 +49,29 @@ class Degradation(Protocol):
 Degrade = Callable[[Tensor, torch.Generator], Tensor]
 """A degradation, or a function of one's own that is called like one; without an attribute ``margin`` it needs none."""
 
+
+def degraded(degrade: Degrade, clean: Tensor, generator: torch.Generator) -> Tensor:
+    """An image, degraded; and checked, since a function of one's own may give anything.
+
+    Args:
+        degrade: what it goes through.
+        clean: (C, H, W) in [0, 1].
+        generator: of every draw.
+
+    Raises:
+        UserError: what came is no image of the same size; names the degradation and both sizes.
+    """
+    found: object = degrade(clean, generator)
+    if isinstance(found, Tensor) and found.shape == clean.shape:
+        return found
+    came = f"an image {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+    name = getattr(degrade, "__name__", type(degrade).__name__)
+    raise UserError(
+        f"the degradation {name} made {came} of an image (C, H, W) of {tuple(clean.shape)}: it must return a tensor of "
+        "the same size"
+    )
+
+
 DEGRADATIONS: dict[str, Callable[..., Degradation]] = {
     "white": White,
     "poisson-gaussian": PoissonGaussian,

@@ -11,10 +11,11 @@ from pathlib import Path
 from noiseda.config import Task
 from noiseda.data.batches import Domains
 from noiseda.data.cache import ImageStore, decode
-from noiseda.data.degradations import Degrade
-from noiseda.data.degradations import degradation as named
+from noiseda.data.degradations import Degradation, Degrade, kinds
+from noiseda.data.degradations import degradation as degradation_of
 from noiseda.errors import UserError
 from noiseda.images import SUFFIXES, find_images
+from noiseda.tasks import MATCHED, TASKS
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,8 @@ def photographs(
     Args:
         clean: folder of clean photographs, which are degraded on the fly into synthetic pairs.
         real: folder of real degraded photographs.
-        degradation: what they go through: a name of ``--degradation.kind``, or a function of one's own; by default the
-            task's.
+        degradation: what they go through: a name of ``--degradation.kind`` but ``matched``, which
+            :func:`noiseda.adapt` finds from the photographs; or a function of one's own; by default the task's.
         reference: folder of unpaired clean photographs, for objectives that ask for them.
         task: what is restored; it decides which names there are.
         cache: folder of the decoded images; by default a temporary one, gone with the process.
@@ -57,10 +58,25 @@ def photographs(
             log.warning("left out: %s", image.reason)
         return store
 
-    degrade = named(task, degradation) if degradation is None or isinstance(degradation, str) else degradation
+    degrade = _named(task, degradation) if degradation is None or isinstance(degradation, str) else degradation
     synthetic = decoded("clean", clean)
     assert synthetic is not None
     return Domains(synthetic, degrade, decoded("real", real), decoded("reference", reference))
+
+
+def _named(task: Task, name: str | None) -> Degradation:
+    """The degradation of a name; ``matched`` is none here, where nothing is found out from the photographs.
+
+    Raises:
+        UserError: the task does not have it.
+    """
+    if MATCHED in kinds(task, name):
+        others = ", ".join(one for one in TASKS[task].degradations if one != MATCHED)
+        raise UserError(
+            f"degradation {name!r}: matched is found from your photographs by noiseda.adapt, and not by photographs(). "
+            f"Give one of {others} here, or a function of your own"
+        )
+    return degradation_of(task, name)
 
 
 def _temporary() -> Path:

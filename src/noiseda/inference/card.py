@@ -46,7 +46,7 @@ def card(weights: Path, model: Restorer, path: Path, size: tuple[int, int] | Non
         f"# {title} with {model.architecture}",
         "",
         f"`{path.name}`: a network that takes an image and returns it {what}, adapted to real photographs with noiseda."
-        if about.get("strategy", "synthetic") != "synthetic"
+        if about.get("strategy", "synthetic") not in ("synthetic", "start")
         else f"`{path.name}`: a network that takes an image and returns it {what}.",
         "",
         "## Use",

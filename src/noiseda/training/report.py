@@ -24,7 +24,7 @@ from noiseda.report import Chart, Finding, Line, Report, write_report
 from noiseda.restoration import Restorer
 from noiseda.restoration.as_trained import load_as_trained
 from noiseda.training.build import files_of
-from noiseda.training.finish import Summary
+from noiseda.training.finish import Summary, trained_weights
 from noiseda.training.found import Found
 from noiseda.training.logger import read_log
 from noiseda.training.plan import Plan
@@ -119,10 +119,11 @@ def charts(lines: Sequence[Mapping[str, float]], *, of: str) -> list[Chart]:
 
 
 def _weights(plan: Plan, summary: Summary) -> list[tuple[str, Path]]:
-    """The adapted weights, and before them those that they are shown beside."""
+    """The trained weights, whether they are shipped or not, and before them those that they are shown beside."""
     earlier = earlier_weights(plan.settings.out)
     before = baseline_of(plan.settings) or (earlier if earlier.exists() else None)
-    return [*([] if before is None else [("before", before)]), ("adapted", summary.weights)]
+    adapted = summary.weights if summary.shipped == "trained" else trained_weights(plan.settings.out)
+    return [*([] if before is None else [("before", before)]), ("adapted", adapted)]
 
 
 def _photographs(plan: Plan, found: Found) -> Iterator[tuple[str, Tensor, Tensor | None]]:
@@ -181,7 +182,8 @@ def _looking(found: Found, networks: Mapping[str, Restorer]) -> str:
 
 
 def _notes(found: Found, summary: Summary) -> list[str]:
-    notes = [] if summary.kept is None else [str(summary.kept)]
+    notes = [summary.advice] if summary.advice else []
+    notes += [] if summary.kept is None else [str(summary.kept)]
     if summary.blew_up is not None:
         notes.append(
             f"the run blew up at step {summary.blew_up} and ended with {summary.rate:g} of its learning rate: try a "

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from noiseda import AdaptSettings, DegradationSettings, Task, UserError, settings_from
 from noiseda.evaluation import PROTOCOLS, ProtocolName
@@ -86,6 +86,9 @@ class SetSettings:
 class CompareSettings:
     """Everything that ``noiseda compare`` needs to know. "{data}" in a path stands for --data."""
 
+    PRESETS: ClassVar[str] = "matrices"
+    """Folder of the matrices that come with this package."""
+
     data: Path = Path("data")
     """Folder that "{data}" stands for."""
 
@@ -138,11 +141,6 @@ class CompareSettings:
 
     threads: int | None = None
     """Threads of each run; by default as many as torch takes."""
-
-    @staticmethod
-    def presets() -> dict[str, Path]:
-        """The matrices that come with this package: name -> YAML file."""
-        return {path.stem: path for path in sorted(MATRICES.glob("*.yaml"))}
 
     def check(self) -> None:
         """Check what can be checked before anything is run.
@@ -335,6 +333,7 @@ def _job(settings: CompareSettings, name: str, where: str, tree: Tree, words: Ma
         run,
         seed=seed,
         cache=settings.out / "cache",
+        ship_worse=True,  # what is compared is what was trained
         restorer=replace(run.restorer, start=None if start is None else Path(start)),
     )
     if not run.adapts:  # what it does not use shall not make it another

@@ -115,7 +115,7 @@ def one(
     label = f"{experiment.name.split()[0]}-{experiment.protocol}"
     first = out / "runs" / f"{experiment.task}-start-{seed}"
     common = f"adapt --config {experiment.task}-small {flag} {data / folder} {experiment.more} --seed {seed} --cache {out / 'cache'} --training.picture_every 1000"
-    onward = f"--restorer.start {first / 'restorer.safetensors'} --training.lr_schedule cosine --training.max_regression_db null --training.steps {further} --training.learning_rate {RATE} --training.predictor_learning_rate 1e-3"
+    onward = f"--restorer.start {first / 'restorer.safetensors'} --training.lr_schedule cosine --training.max_regression_db null --ship_worse --training.steps {further} --training.learning_rate {RATE} --training.predictor_learning_rate 1e-3"
     if from_scratch:
         onward = f"--training.steps {start + further}"
     runs = {

@@ -47,7 +47,7 @@ def main() -> None:
         common = f"--clean {data / WHITE} --cache {out / 'cache'} --seed {seed}"
         start = out / f"start-{seed}"
         train(f"{common} --strategy synthetic --training.steps {arguments.start}", start)
-        onward = f"{common} --restorer.start {start / 'restorer.safetensors'} --training.lr_schedule cosine --training.max_regression_db null --training.steps {arguments.steps} --training.learning_rate 3e-4"
+        onward = f"{common} --restorer.start {start / 'restorer.safetensors'} --training.lr_schedule cosine --training.max_regression_db null --ship_worse --training.steps {arguments.steps} --training.learning_rate 3e-4"
         real = f"--real {polyu / 'adapt/input'} --training.predictor_learning_rate 1e-3"
         arms = {"synthetic": f"{onward} --strategy synthetic"}
         arms |= {
