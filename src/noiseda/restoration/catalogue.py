@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -60,7 +61,7 @@ def build(settings: RestorerSettings) -> Restorer:
     network = NETWORKS[settings.network]
     size = {name: getattr(settings, name) for name in SIZES[settings.network]}
     if network.architecture in OWN:
-        return OWN[network.architecture](**size, channels=settings.channels)
+        return cast(Restorer, network.make(**size, channels=settings.channels))
     require(network.architecture)
     asked = ", ".join(f"--restorer.{name} {value}" for name, value in size.items())
     try:
@@ -170,6 +171,7 @@ NETWORKS: dict[str, Network] = {
     "unet-paper": _UNET,
     "unet-deep": _UNET,
     "unet-residual": Network(ResidualUNet, "residual-unet", "(ours)", "MIT"),
+    "unet-pilots": Network(partial(ResidualUNet, pilots=True), "residual-unet", "(ours)", "MIT"),
     "dncnn": Network(_dncnn, "DnCNN", "1608.03981", "MIT"),
     "nafnet": Network(_nafnet, "NAFNet", "2204.04676", "MIT"),
     "swinir": Network(_swinir, "SwinIR", "2108.10257", "Apache-2.0", minimum=16),

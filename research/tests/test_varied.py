@@ -1,0 +1,92 @@
+"""Patches that vary in light and colours, and a network that is given pilots."""
+
+import pytest
+import torch
+
+from noiseda import UNet, UserError
+from noiseda.data import generator
+from noiseda.restoration import ResidualUNet
+from noiseda_research.ready.mixture import Wide
+from noiseda_research.ready.train import with_pilots
+from noiseda_research.ready.varied import Varied
+
+NOTHING = {"swapped": 0.0, "bent": 0.0, "faded": 0.0, "doubled": 0.0}
+
+
+class Two:
+    """Two images of one colour each."""
+
+    levels = 255.0
+
+    def __len__(self):
+        return 2
+
+    def draw(self, sample, size, generator, channels=3):
+        colour = torch.tensor([[0.8, 0.4, 0.2], [0.1, 0.3, 0.7]])[sample % 2]
+        return (f"{sample % 2}.png",), (colour[:, None, None].expand(3, size, size).clone(),)
+
+
+def drawn(share, times=40):
+    images = Varied(images=Two(), **NOTHING | share)
+    return torch.stack([images.draw(0, 4, generator(0, n))[1][0][:, 0, 0] for n in range(times)])
+
+
+def test_nothing_changes_where_nothing_may():
+    assert (drawn({}) == torch.tensor([0.8, 0.4, 0.2])).all()
+    assert len(Varied(images=Two())) == 2
+    assert Varied(images=Two()).levels == 255
+
+
+def test_channels_change_places():
+    found = {tuple(round(float(one), 3) for one in colour) for colour in drawn({"swapped": 1.0})}
+    assert len(found) == 6
+    assert {tuple(sorted(one)) for one in found} == {(0.2, 0.4, 0.8)}
+
+
+def test_light_keeps_the_order_of_values_and_stays_in_range():
+    found = drawn({"bent": 1.0})
+    assert (found[:, 0] > found[:, 1]).all()
+    assert (found[:, 1] > found[:, 2]).all()
+    assert found.min() > 0
+    assert found.max() <= 1
+    assert found.std(dim=0).min() > 0.03
+
+
+def test_colours_fade_to_grey_and_brightness_stays():
+    found = drawn({"faded": 1.0})
+    torch.testing.assert_close(found.mean(dim=1), torch.full((40,), 1.4 / 3))
+    ranges = found.amax(1) - found.amin(1)
+    assert ranges.min() < 0.1
+    assert 0.5 < ranges.max() <= 0.6
+
+
+def test_two_images_lie_over_each_other():
+    share = (0.8 - drawn({"doubled": 1.0})) / 0.7  # of the other image, by the red channel
+    assert share[:, 0].min() > 0.29
+    assert share[:, 0].max() < 0.71
+
+
+def test_part_of_the_images_has_next_to_no_noise():
+    clean = torch.rand(3, 32, 32, generator=generator(0, "clean"))
+
+    def strengths(weaker):
+        degrade = Wide(weaker=weaker)
+        return torch.stack([(degrade(clean, generator(0, n)) - clean).square().mean().sqrt() for n in range(60)])
+
+    full, weak = strengths(0.0), strengths(1.0)
+    assert (weak <= full + 1e-6).all()
+    assert (weak < 1 / 255).float().mean() > 0.15
+    assert (full < 1 / 255).float().mean() < 0.05
+
+
+def test_a_network_given_pilots_makes_what_it_made_without():
+    torch.manual_seed(0)
+    network = ResidualUNet(width=4, blocks=(1, 1, 1))
+    torch.nn.init.normal_(network.head.weight, std=0.1)
+    images = torch.rand(1, 3, 24, 32)  # with pilots, sides are padded to multiples of 8
+    seeing = with_pilots(network)
+    assert seeing.arguments["pilots"] is True
+    torch.testing.assert_close(seeing(images), network(images))
+    for other in (seeing, UNet(width=8, depth=2)):
+        with pytest.raises(UserError, match="weights of a residual U-Net that sees none"):
+            with_pilots(other)
