@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from noiseda.cli import main
 from noiseda.config import PredictorSettings, RestorerSettings
 from noiseda.errors import UserError
 from noiseda.training import adapt, describe
+from noiseda.training.cost import CHEAP
 from tests.training.photographs import as_flags, pairs, small
 
 PAPER = PredictorSettings(width=64, channel_mults=[1, 2, 4, 8], blocks=2, patch_size=1, attention=True, dropout=0.2)
@@ -36,6 +38,8 @@ def test_it_counts_what_the_run_has(where: Path) -> None:
     assert description.parameters == summary.parameters
     assert description.images == summary.images == {"clean": 3, "real": 3, "validation": 2}
     assert description.samples == 6
+    assert description.minutes is not None
+    assert 0 < description.minutes < 1
 
 
 @pytest.mark.slow
@@ -47,6 +51,14 @@ def test_the_command_prints_it_and_writes_nothing(where: Path, capsys: pytest.Ca
     said = capsys.readouterr().out
     for part in ("--clean 3, --real 3", "parameters", "GMAC a sample", "6 steps", "PFLOP", "nothing is written"):
         assert part in said
+
+
+def test_a_step_that_is_large_is_not_timed(where: Path) -> None:
+    settings = small(where, steps=1000)
+    found = describe(settings)
+    assert f", about {found.minutes:.2g} minutes on this machine (by 6 of them" in str(found)
+    batch = math.ceil(1.01 * CHEAP / found.sample_tflop)
+    assert describe(small(where, batch=batch, steps=1000)).minutes is None
 
 
 def test_what_would_stop_the_run_stops_the_dry_run(where: Path) -> None:

@@ -16,8 +16,9 @@ half for noise, a quarter for blur.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
@@ -28,6 +29,7 @@ from noiseda import extensions
 from noiseda.assessment.proxy_pairs import proxy_pairs
 from noiseda.assessment.reblur import BlurredAgain
 from noiseda.assessment.sure import FLAT, Restore, Risk, RiskEstimate
+from noiseda.bars import bar
 from noiseda.config import AdaptSettings, Precision
 from noiseda.data.batches import generator
 from noiseda.data.degradations import Degradation, degradation
@@ -92,6 +94,11 @@ class Trial:
     of: str
     witness: Witness | None = None
     deep: Depth = EIGHT_BITS
+
+    def __str__(self) -> str:
+        """What networks are judged on, in words."""
+        photographs = "" if self.witness is None else f", and on up to {PHOTOGRAPHS} of your photographs"
+        return f"{len(self.judging)} {self.of}{photographs}"
 
 
 @dataclass(frozen=True)
@@ -303,14 +310,29 @@ def baseline_of(settings: AdaptSettings) -> Path | None:
     return settings.baseline or settings.restorer.origin
 
 
-def standing(network: nn.Module | None, pairs: Pairs, witness: Witness | None, precision: Precision) -> Standing:
-    """How a network does on some pairs and photographs; or how they stand as they are (None)."""
+def standing(
+    network: nn.Module | None,
+    pairs: Pairs,
+    witness: Witness | None,
+    precision: Precision,
+    *,
+    beside: Callable[[Pairs], Iterable[tuple[Tensor, Tensor]]] = iter,
+) -> Standing:
+    """How a network does on some pairs and photographs.
+
+    Args:
+        network: None: how they stand as they are.
+        pairs: the pairs.
+        witness: the photographs.
+        precision: of the network's arithmetic.
+        beside: what goes through the pairs: a bar, say.
+    """
 
     def restore(x: Tensor) -> Tensor:
         return x.clamp(0, 1) if network is None else restore_tensor(network, x, precision=precision)
 
     # At most 100 dB, so that images that are equal have a difference too.
-    found = [min(100.0, float(psnr(restore(x)[None], y[None]))) for x, y in pairs]
+    found = [min(100.0, float(psnr(restore(x)[None], y[None]))) for x, y in beside(pairs)]
     return Standing(found, None if witness is None else witness.error(restore), witness)
 
 
@@ -326,9 +348,8 @@ def judge(network: nn.Module, tried: Trial, settings: AdaptSettings) -> Verdict:
     if known is not None:
         other = load_as_trained(known).to(next(network.parameters()).device)
         than = "the network that it started from" if settings.baseline is None else str(known)
-    own, theirs = (
-        standing(each, tried.judging, tried.witness, settings.training.precision) for each in (network, other)
-    )
+    precision, shown = settings.training.precision, partial(bar, doing="judging")
+    own, theirs = (standing(each, tried.judging, tried.witness, precision, beside=shown) for each in (network, other))
     return verdict(own, theirs, than, tried.of)
 
 
