@@ -45,8 +45,7 @@ class Description:
         sample_tflop: floating-point operations of one sample, forward and backward, in 1e12.
         samples: samples of each domain in a step.
         run_pflop: floating-point operations of the whole run, in 1e15.
-        minutes: that the steps of the run would take on this machine, by a few of them; None where these would take
-            long themselves.
+        minutes: that the steps of the run would take on this machine, by a few of them; None where none was timed.
     """
 
     settings: AdaptSettings
@@ -86,8 +85,12 @@ class Description:
         return f", about {shown} minutes on this machine (by {TIMED} of them; scoring comes on top)"
 
 
-def describe(settings: AdaptSettings) -> Description:
-    """Check the settings, list the images and count the arithmetic of a run; nothing is decoded, trained or written.
+def describe(settings: AdaptSettings, *, timed: bool = False) -> Description:
+    """Check the settings, list the images and count the arithmetic of a run; nothing is decoded or written.
+
+    Args:
+        settings: what is asked for.
+        timed: time some steps too, where that takes seconds and the run is one of steps.
 
     Raises:
         UserError: as :func:`noiseda.training.adapt` does before it starts.
@@ -121,7 +124,7 @@ def describe(settings: AdaptSettings) -> Description:
     everything = sum(parameter.numel() for parameter in objective.parameters())
     samples, begins = training.batch * training.gradient_accumulation, objective.real_from
     step_tflop = samples * sample / 1e12
-    timed = settings.minutes is None and step_tflop <= CHEAP and "WORLD_SIZE" not in os.environ
+    timed = timed and settings.minutes is None and step_tflop <= CHEAP and "WORLD_SIZE" not in os.environ
     return Description(
         minutes=training.steps * seconds_a_step(settings) / 60 if timed else None,
         settings=settings,
