@@ -138,9 +138,10 @@ def check(asked: AdaptSettings) -> None:
         UserError: where they cannot be meant, or the machine has no room.
     """
     asked.check()
-    check_room(asked)
-    check_baseline(asked)
-    check_start(settled(asked).restorer)
+    usual = settled(asked)
+    check_room(usual)
+    check_baseline(usual)
+    check_start(usual.restorer)
 
 
 def look_at(asked: AdaptSettings, accelerator: Accelerator) -> Found:
