@@ -336,7 +336,7 @@ def _adapted(settings: AdaptSettings) -> str:
     from noiseda import training
 
     if settings.dry_run:
-        return str(training.describe(settings))
+        return str(training.describe(settings, timed=True))
     summary = training.adapt(settings)
     text = ""
     if summary.blew_up is not None:

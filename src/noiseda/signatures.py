@@ -81,9 +81,12 @@ def outline(load: Callable[[], Callable[..., object]]) -> Callable[..., object]:
     """The function that a function imports and returns, without its body: all that a parser looks at.
 
     Args:
-        load: as for :func:`summary`.
+        load: as for :func:`summary`; of one that is written otherwise, the function itself is had.
     """
-    module, node = _loaded(load)
+    try:
+        module, node = _loaded(load)
+    except TypeError:
+        return load()
     if not isinstance(node, ast.FunctionDef) or node is _UNREAD:
         return load()
     bare = copy.copy(node)

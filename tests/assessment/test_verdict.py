@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from noiseda.assessment.sure import Risk
-from noiseda.assessment.verdict import Standing, Trial, Witness, estimate, judge, trial, trial_of, verdict, witness_of
+from noiseda.assessment.verdict import Standing, Trial, judge, trial, trial_of, verdict
+from noiseda.assessment.witness import Witness, estimate, witness_of
 from noiseda.config import AdaptSettings, DegradationSettings, RestorerSettings
 from noiseda.errors import UserError
 from noiseda.estimation.blur_kernel import MatchedBlur

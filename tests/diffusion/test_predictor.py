@@ -242,6 +242,7 @@ def test_the_error_rises_with_how_corrupted_the_condition_is(judge, corrupt, str
     assert all(worse > factor * better for better, worse in itertools.pairwise(errors)), errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("corruption", ["noise", "blur"])
 def test_the_gradient_of_the_error_restores_the_condition(judge, corruption):
     """What adaptation lives on: descending the error in the condition brings it closer to the clean image."""

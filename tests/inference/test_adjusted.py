@@ -148,6 +148,7 @@ def test_a_white_level_is_heeded():
     torch.testing.assert_close(found, expected.clamp(0, 1), atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow
 def test_onnx_runtime_computes_it(tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_runtime.pooch, "os_cache", lambda name: tmp_path / name)
     network, pixels = unet(), draw(3, 21, 40)

@@ -6,7 +6,7 @@ import pytest
 from noiseda.cli import main
 from noiseda.config import PredictorSettings, RestorerSettings
 from noiseda.errors import UserError
-from noiseda.training import adapt, describe
+from noiseda.training import adapt, cost, describe
 from tests.training.photographs import as_flags, pairs, small
 
 PAPER = PredictorSettings(width=64, channel_mults=[1, 2, 4, 8], blocks=2, patch_size=1, attention=True, dropout=0.2)
@@ -36,6 +36,7 @@ def test_it_counts_what_the_run_has(where: Path) -> None:
     assert description.parameters == summary.parameters
     assert description.images == summary.images == {"clean": 3, "real": 3, "validation": 2}
     assert description.samples == 6
+    assert description.minutes is None
 
 
 @pytest.mark.slow
@@ -47,6 +48,16 @@ def test_the_command_prints_it_and_writes_nothing(where: Path, capsys: pytest.Ca
     said = capsys.readouterr().out
     for part in ("--clean 3, --real 3", "parameters", "GMAC a sample", "6 steps", "PFLOP", "nothing is written"):
         assert part in said
+
+
+def test_minutes_are_those_of_some_steps_where_these_take_seconds(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = small(where, strategy="synthetic", steps=1000)
+    found = describe(settings, timed=True)
+    assert found.minutes is not None
+    assert 0 < found.minutes < 100
+    assert f", about {found.minutes:.2g} minutes on this machine (by 6 of them" in str(found)
+    monkeypatch.setattr(cost, "CHEAP", found.samples * found.sample_tflop / 2)
+    assert describe(settings, timed=True).minutes is None
 
 
 def test_what_would_stop_the_run_stops_the_dry_run(where: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from noiseda.assessment.verdict import estimate
+from noiseda.assessment.witness import estimate
 from noiseda.config import DegradationSettings, RestorerSettings
 from noiseda.errors import UserError
 from noiseda.estimation import noise as matching

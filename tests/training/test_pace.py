@@ -1,5 +1,6 @@
 """A run of so many minutes: how many steps fit is measured, once."""
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import yaml
 from safetensors.torch import load_file
 
 from noiseda.config import AdaptSettings, TrainingSettings
-from noiseda.errors import UserError
-from noiseda.training import adapt, checkpoints
+from noiseda.errors import Interrupted, UserError
+from noiseda.training import StopRequest, adapt, checkpoints, prepare, train
 from noiseda.training.cost import describe
 from noiseda.training.pace import LEAST, SCORES, TRIED, Pace, kept_steps, pace_of
 from noiseda.training.plan import Evidence, resolve
@@ -26,6 +27,7 @@ def test_a_run_of_minutes_is_one_of_the_steps_that_fit(where: Path, capsys: pyte
     summary = adapt(settings)
     said = capsys.readouterr().err
     assert "measuring this machine" in said
+    assert f"step {TRIED}/{TRIED}" not in said
     assert f"{summary.steps} steps fit into 0.01 minutes" in said
     assert summary.steps >= LEAST
     plan = yaml.safe_load((settings.out / "plan.yaml").read_text())
@@ -36,6 +38,16 @@ def test_a_run_of_minutes_is_one_of_the_steps_that_fit(where: Path, capsys: pyte
     other = adapt(replace(settings, minutes=None, out=where / "told", training=told))
     one, two = load_file(summary.weights), load_file(other.weights)
     assert all((one[name] == two[name]).all() for name in one)
+
+
+def test_a_stop_while_the_machine_is_measured_says_so(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = prepare(small(where, strategy="synthetic"))
+    with StopRequest() as stop:
+        stop.signal_number = signal.SIGINT
+        with pytest.raises(Interrupted):
+            train(run, stop, trial=True)
+    assert "stopped while this machine was measured, before the first step;" in capsys.readouterr().err
+    assert not (run.out / "log.jsonl").exists()
 
 
 @pytest.mark.slow

@@ -4,12 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from noiseda import cli
+from noiseda.config import AdaptSettings
 from noiseda.restoration import load
 from noiseda.settings_file import write_settings
 from noiseda.training import adapt
-from noiseda.training.report import charts
+from noiseda.training.plan import Plan, resolve
+from noiseda.training.report import charts, measured_once, settings_of
 from tests.report.page import Page, assert_self_contained
 from tests.training.photographs import REAL, pairs, save, small
 
@@ -75,8 +78,22 @@ def test_a_finished_run_writes_the_same_page_again(where: Path) -> None:
     assert (settings.out / "report.html").read_bytes() == kept
 
 
-def test_every_loss_has_its_curve() -> None:
-    lines = [{"step": 1, "loss": 2.0, "noise": 1.0, "samples_per_second": 9.0}, {"step": 1, "validation_psnr": 28.0}]
+def test_every_loss_has_its_curve_and_what_was_measured_once_a_sentence() -> None:
+    lines = [{"step": step, "loss": 3.0 - step, "noise": 1.0, "samples_per_second": 9.0} for step in (1, 2)]
+    lines += [{"step": 2, "validation_psnr": 28.0}, {"step": 2, "ramp": 0.5}]
     drawn = charts(lines, of="look-alikes")
-    assert [chart.title for chart in drawn] == ["loss, in all", "PSNR on look-alikes", "noise"]
-    assert [chart.lines[0].points for chart in drawn] == [[(1, 2.0)], [(1, 28.0)], [(1, 1.0)]]
+    assert [chart.title for chart in drawn] == ["loss, in all", "noise"]
+    assert [chart.lines[0].points for chart in drawn] == [[(1, 2.0), (2, 1.0)], [(1, 1.0), (2, 1.0)]]
+    assert measured_once(lines, of="look-alikes") == [
+        "measured once, at step 2: PSNR on look-alikes, 28 dB", "measured once, at step 2: ramp, 0.5",
+    ]  # fmt: skip
+    assert "less the error estimated on your photographs" in charts([{"step": 1, "score": 1.0}] * 2, of="")[0].title
+
+
+def test_the_settings_are_those_of_the_run_beside_what_was_asked_for() -> None:
+    shown = settings_of(resolve(AdaptSettings(task="derain")))
+    assert "#   strategy: asked for auto, done mean-teacher\n" in shown
+    assert "#   training.learning_rate: asked for null, done 0.001\n" in shown
+    assert yaml.safe_load(shown)["strategy"] == "mean-teacher"
+    settled = resolve(AdaptSettings(task="derain")).settings
+    assert "asked for" not in settings_of(Plan(settled, settled))

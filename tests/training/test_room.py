@@ -35,13 +35,13 @@ def _sixteen_gigabytes(monkeypatch):
 def test_what_cannot_fit_is_refused_with_both_numbers(settings, said):
     settings = dataclasses.replace(settings, strategy="noise-space")
     with pytest.raises(UserError, match=re.escape(said)) as caught:
-        room.check_room(settings)
+        room.check_room(resolve(settings).settings)
     assert re.search(r"need at least [\d,.]+ GB of memory, and this machine has 16\.0 GB: ", str(caught.value))
 
 
 def test_what_fits_is_not_refused():
     for network in SIZES:
-        room.check_room(AdaptSettings(restorer=RestorerSettings(network=network)))
+        room.check_room(resolve(AdaptSettings(restorer=RestorerSettings(network=network))).settings)
 
 
 @pytest.mark.parametrize("strategy", typing.get_args(StrategyName))

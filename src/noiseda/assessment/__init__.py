@@ -3,7 +3,8 @@
 from noiseda.assessment.proxy_pairs import look_of, proxy_pairs
 from noiseda.assessment.reblur import BlurredAgain
 from noiseda.assessment.sure import Restore, Risk, RiskEstimate
-from noiseda.assessment.verdict import Verdict, standing, trial_of, verdict, witness_of
+from noiseda.assessment.verdict import Verdict, standing, trial_of, verdict
+from noiseda.assessment.witness import witness_of
 
 __all__ = [
     "BlurredAgain",

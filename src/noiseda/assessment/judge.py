@@ -13,7 +13,8 @@ from rich.text import Text
 from noiseda.assessment.judge_page import Estimates, Judged, estimates_page, verdict_page
 from noiseda.assessment.proxy_pairs import look_of
 from noiseda.assessment.sure import TILE, RiskEstimate
-from noiseda.assessment.verdict import SMALLEST, Verdict, standing, trial_of, verdict, witness_of
+from noiseda.assessment.verdict import SMALLEST, Verdict, standing, trial_of, verdict
+from noiseda.assessment.witness import witness_of
 from noiseda.config import AdaptSettings
 from noiseda.data.batches import generator
 from noiseda.data.degradations import Degradation

@@ -16,8 +16,9 @@ half for noise, a quarter for blur.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
@@ -26,26 +27,22 @@ from torch import Tensor, nn
 
 from noiseda import extensions
 from noiseda.assessment.proxy_pairs import proxy_pairs
-from noiseda.assessment.reblur import BlurredAgain
-from noiseda.assessment.sure import FLAT, Restore, Risk, RiskEstimate
+from noiseda.assessment.sure import Risk
+from noiseda.assessment.witness import PHOTOGRAPHS, Witness, estimate, witness_of
+from noiseda.bars import bar
 from noiseda.config import AdaptSettings, Precision
 from noiseda.data.batches import generator
 from noiseda.data.degradations import Degradation, degradation
 from noiseda.data.depth import EIGHT_BITS, Depth
-from noiseda.errors import UserError
 from noiseda.estimation.blur_kernel import MatchedBlur
 from noiseda.estimation.noise import Matched, middles
 from noiseda.evaluation.metrics import psnr
 from noiseda.inference import restore_tensor
-from noiseda.precision import FULL
 from noiseda.restoration.as_trained import load_as_trained
 from noiseda.tasks import TASKS
 
 Pairs = list[tuple[Tensor, Tensor]]
 """Degraded and clean images, (C, H, W) each."""
-
-PHOTOGRAPHS = 12
-"""The user's photographs on which the error is estimated, at most; evenly spread."""
 
 SMALLEST = 64
 """Smallest side, in pixels, of the clean photographs that look-alikes are cut from."""
@@ -55,24 +52,6 @@ APART = 0.05
 
 DRAWS = 10_000
 """Resamples that an interval is estimated from."""
-
-
-@dataclass(frozen=True)
-class Witness:
-    """What the user's own photographs show.
-
-    Attributes:
-        error: of a restorer, the squared error on them, as far as they show it.
-        says: what is said of two errors, after the gain in dB, with places for the ``change`` and the ``count`` of
-            photographs.
-        weight: how much it counts beside the look-alikes, of 1.
-        late: whether weights are chosen by it among those alone that have begun to learn from the photographs.
-    """
-
-    error: Callable[[Restore], Risk]
-    says: str = "on {count} of yours (an estimated squared error {change})"
-    weight: float = 0.5
-    late: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +71,11 @@ class Trial:
     of: str
     witness: Witness | None = None
     deep: Depth = EIGHT_BITS
+
+    def __str__(self) -> str:
+        """What networks are judged on, in words."""
+        photographs = "" if self.witness is None else f", and on up to {PHOTOGRAPHS} of your photographs"
+        return f"{len(self.judging)} {self.of}{photographs}"
 
 
 @dataclass(frozen=True)
@@ -220,97 +204,34 @@ def trial_of(
     return Trial([], made[1::2], "clean photographs under rain of our own", witness, deep)
 
 
-def witness_of(
-    like: Degradation,
-    real: Sequence[Path],
-    judge: nn.Module | None,
-    seed: int,
-    photographs: int = PHOTOGRAPHS,
-    *,
-    deep: Depth = EIGHT_BITS,
-) -> Witness | None:
-    """What some real photographs show of blur, or of noise where a network estimates how strong it is; of rain nothing.
-
-    Args:
-        like: what they look like they went through.
-        real: their files.
-        judge: a network that was not adapted to them.
-        seed: seed of the probes.
-        photographs: how many of them are looked at, evenly spread.
-        deep: how deep they are.
-    """
-    if isinstance(like, MatchedBlur):
-        return reblur(real, like, photographs, white=deep.white)
-    if isinstance(like, Matched) and judge is not None:
-        return estimate(real, judge, seed, photographs, deep=deep)
-    return None
-
-
-def estimate(
-    real: Sequence[Path],
-    judge: nn.Module,
-    seed: int,
-    photographs: int = PHOTOGRAPHS,
-    *,
-    flat: float = FLAT,
-    deep: Depth = EIGHT_BITS,
-) -> Witness | None:
-    """Stein's estimate of the error of networks on some real photographs; None where they show no noise.
-
-    Args:
-        real: files of real photographs.
-        judge: a network that was not adapted to them, which estimates how strong their noise is.
-        seed: seed of the probes.
-        photographs: how many of them are looked at, evenly spread.
-        flat: share of their tiles, the flattest relative to their noise, that show what noise is.
-        deep: how deep they are.
-    """
-    chosen = middles(real, photographs, deep.white)
-    channels = max((len(image) for image in chosen), default=3)
-    chosen = [image.expand(channels, -1, -1) for image in chosen]  # grey ones among others
-    try:
-        random = generator(seed, "estimated error")
-        return Witness(RiskEstimate(chosen, lambda x: restore_tensor(judge, x), random, flat=flat, levels=deep.levels))
-    except UserError:
-        return None
-
-
-def reblur(
-    real: Sequence[Path], like: MatchedBlur, photographs: int = PHOTOGRAPHS, *, white: int = FULL
-) -> Witness | None:
-    """Some real photographs, to be restored and blurred again; None where their blur cannot be found.
-
-    It counts a quarter: a squared error that is blurred changes by more decibels than the error itself. And it does not
-    see what a teacher takes away that blur would have: by it, weights from before are the best too often.
-
-    Args:
-        real: files of real photographs.
-        like: what they look like they were blurred by.
-        photographs: how many of them are looked at, evenly spread.
-        white: the white level of those of 16 bits.
-    """
-    says = "on {count} of yours, restored and blurred again (which match with a squared error {change})"
-    try:
-        return Witness(
-            BlurredAgain(middles(real, photographs, white), linear=like.linear), says, weight=0.25, late=True
-        )
-    except UserError:
-        return None
-
-
 def baseline_of(settings: AdaptSettings) -> Path | None:
     """The weights that a run is compared with."""
     return settings.baseline or settings.restorer.origin
 
 
-def standing(network: nn.Module | None, pairs: Pairs, witness: Witness | None, precision: Precision) -> Standing:
-    """How a network does on some pairs and photographs; or how they stand as they are (None)."""
+def standing(
+    network: nn.Module | None,
+    pairs: Pairs,
+    witness: Witness | None,
+    precision: Precision,
+    *,
+    beside: Callable[[Pairs], Iterable[tuple[Tensor, Tensor]]] = iter,
+) -> Standing:
+    """How a network does on some pairs and photographs.
+
+    Args:
+        network: None: how they stand as they are.
+        pairs: the pairs.
+        witness: the photographs.
+        precision: of the network's arithmetic.
+        beside: what goes through the pairs: a bar, say.
+    """
 
     def restore(x: Tensor) -> Tensor:
         return x.clamp(0, 1) if network is None else restore_tensor(network, x, precision=precision)
 
     # At most 100 dB, so that images that are equal have a difference too.
-    found = [min(100.0, float(psnr(restore(x)[None], y[None]))) for x, y in pairs]
+    found = [min(100.0, float(psnr(restore(x)[None], y[None]))) for x, y in beside(pairs)]
     return Standing(found, None if witness is None else witness.error(restore), witness)
 
 
@@ -326,9 +247,8 @@ def judge(network: nn.Module, tried: Trial, settings: AdaptSettings) -> Verdict:
     if known is not None:
         other = load_as_trained(known).to(next(network.parameters()).device)
         than = "the network that it started from" if settings.baseline is None else str(known)
-    own, theirs = (
-        standing(each, tried.judging, tried.witness, settings.training.precision) for each in (network, other)
-    )
+    precision, shown = settings.training.precision, partial(bar, doing="judging")
+    own, theirs = (standing(each, tried.judging, tried.witness, precision, beside=shown) for each in (network, other))
     return verdict(own, theirs, than, tried.of)
 
 

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from noiseda.bars import bar
 from noiseda.errors import ImageError, UserError
 from noiseda.images import from_integers, from_uint8, read, read_bits, to_uint8, to_uint16
 from noiseda.precision import FULL
@@ -144,7 +145,7 @@ def decode(
     skipped: list[Skipped] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for group in groups:
+        for group in bar(groups, "decoding"):
             try:
                 entries = tuple(_decode_one(path, folder, max_megapixels) for path in group)
             except ImageError as error:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import track
 
+from noiseda.bars import bar
 from noiseda.data.check_shards import check_shards
 from noiseda.data.findings import CheckReport, Finding, read_image
 from noiseda.data.folders import find_halves, match, times
@@ -54,7 +54,7 @@ def check_folder(folder: Path, *, patch: int = 64, max_megapixels: float = 200.0
         report.problems.append(Finding("mismatch", str(error)))
     sizes: dict[Path, tuple[int, int]] = {}
     same: dict[bytes, list[Path]] = {}
-    for path in track(paths, "reading", console=console, disable=not console.is_terminal, transient=True):
+    for path in bar(paths, "reading", console=console):
         picture = read_image(path, report, patch, max_megapixels, sizes)
         if picture is not None:
             same.setdefault(_digest(picture), []).append(path)

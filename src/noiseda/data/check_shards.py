@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from rich.console import Console
-from rich.progress import track
 
+from noiseda.bars import bar
 from noiseda.data.findings import CheckReport, Finding, read_image
 from noiseda.data.shards import INDEX, PATTERN, Packed, Shard, ShardSet, read_samples
 from noiseda.errors import ImageError, UserError
@@ -39,7 +39,7 @@ def check_shards(folder: Path, shards: ShardSet, *, patch: int, max_megapixels: 
     others = [path for path in sorted(folder.glob(PATTERN)) if path.name not in listed]
     report.problems += [Finding("shard", f"{path}: {INDEX} does not list it") for path in others]
     with TemporaryDirectory() as place:
-        for shard in track(shards.shards, "reading", console=console, disable=not console.is_terminal, transient=True):
+        for shard in bar(shards.shards, "reading", console=console):
             path = folder / shard.name
             try:
                 if path.exists() and not path.is_file():  # a pipe would be waited for

@@ -12,9 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from rich.console import Console
-from rich.progress import track
-
+from noiseda.bars import bar
 from noiseda.data.cache import Skipped, read_pixels
 from noiseda.data.folders import find_halves, paired_folder
 from noiseda.data.shards import HALVES, INDEX, PATTERN, Kind, Sample, Shard, ShardSet, index_of
@@ -164,11 +162,8 @@ def _samples(
     groups: list[Group], numbers: list[int], max_megapixels: float, left_out: list[Skipped]
 ) -> Iterator[tuple[int, Sample]]:
     """Every sample with the number of its shard, read whole before, so that nothing broken is packed."""
-    console = Console(stderr=True)
     numbered = list(zip(numbers, groups, strict=True))
-    for number, (names, paths) in track(
-        numbered, "packing", console=console, disable=not console.is_terminal, transient=True
-    ):
+    for number, (names, paths) in bar(numbered, "packing"):
         try:
             for path in paths:
                 read_pixels(path, max_megapixels)

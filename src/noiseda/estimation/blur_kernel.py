@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from noiseda.bars import bar
 from noiseda.data.blur import exposed, shake_kernel
 from noiseda.data.camera import linear_from_srgb
 from noiseda.data.sampling import Range, integer, one_thread
@@ -109,7 +110,7 @@ def matched_blur(real: Sequence[Path], kept: Path, white: int = FULL) -> Matched
         document = json.loads(kept.read_text())
         if document["asked"] == asked:
             return MatchedBlur(torch.tensor(document["kernels"]), document["linear"])
-    found = list(filter(None, map(_both, middles(real, PHOTOGRAPHS, white))))
+    found = list(filter(None, map(_both, bar(middles(real, PHOTOGRAPHS, white), "looking"))))
     if not found:
         raise UserError(
             f"--degradation.kind matched: no photograph of --real has edges, and {2 * SIDE} x {2 * SIDE} pixels: "

@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from noiseda.bars import bar
 from noiseda.config import DegradationSettings
 from noiseda.data.batches import generator as keyed
 from noiseda.data.degradations import DEGRADATIONS, Degradation, uncompressed
@@ -217,7 +218,7 @@ def simulate(
     generator = keyed("matched", seed)
     rows, looks = [], []
     sources = middles(clean, PHOTOGRAPHS, depth.white)
-    for index in range(count):
+    for index in bar(range(count), "looking"):
         for kind, bounds in CANDIDATES.items():
             strength = log_uniform(bounds, generator)
             photograph = sources[index % len(sources)]

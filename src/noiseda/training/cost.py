@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
@@ -12,12 +13,23 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from noiseda.config import AdaptSettings
 from noiseda.data.batches import Batch
+from noiseda.data.drawn import Sample
 from noiseda.training.beside import list_others
 from noiseda.training.build import build_objective, check_baseline, check_degradation, list_images
+from noiseda.training.fitting import begin
+from noiseda.training.interrupt import StopRequest
+from noiseda.training.loop import train
 from noiseda.training.plan import resolve
 from noiseda.training.room import check_room
 from noiseda.training.run_directory import as_begun, check_claim
 from noiseda.training.start import check_start
+from noiseda.training.state import Case
+
+TIMED = 6
+"""Steps that are timed."""
+
+CHEAP = 0.5
+"""TFLOP of a step up to which some are timed: they take seconds on a processor."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +45,7 @@ class Description:
         sample_tflop: floating-point operations of one sample, forward and backward, in 1e12.
         samples: samples of each domain in a step.
         run_pflop: floating-point operations of the whole run, in 1e15.
+        minutes: that the steps of the run would take on this machine, by a few of them; None where none was timed.
     """
 
     settings: AdaptSettings
@@ -43,6 +56,7 @@ class Description:
     sample_tflop: float
     samples: int
     run_pflop: float
+    minutes: float | None = None
 
     def __str__(self) -> str:
         """A small table, as ``--dry-run`` prints it."""
@@ -56,16 +70,27 @@ class Description:
             "thrown away": f"{self.parameters['thrown_away']:,} parameters",
             "forward": f"{self.forward_gmac:.3g} GMAC a sample ({training.patch} x {training.patch} pixels)",
             "step": f"{self.samples} samples a process, {self.samples * self.sample_tflop:.3g} TFLOP with backward",
-            "run": f"{training.steps} steps, {self.run_pflop:.3g} PFLOP a process"
+            "run": f"{training.steps} steps, {self.run_pflop:.3g} PFLOP a process{self._time}"
             if self.settings.minutes is None
             else f"as many steps as fit into {self.settings.minutes:g} minutes",
             "out": f"{self.settings.out} (dry run: nothing is written)",
         }
         return "\n".join(f"{name:<12}{text}" for name, text in rows.items())
 
+    @property
+    def _time(self) -> str:
+        if self.minutes is None:
+            return ""
+        shown = f"{self.minutes:.2g}" if self.minutes < 10 else f"{self.minutes:.0f}"
+        return f", about {shown} minutes on this machine (by {TIMED} of them; scoring comes on top)"
 
-def describe(settings: AdaptSettings) -> Description:
-    """Check the settings, list the images and count the arithmetic of a run; nothing is decoded, trained or written.
+
+def describe(settings: AdaptSettings, *, timed: bool = False) -> Description:
+    """Check the settings, list the images and count the arithmetic of a run; nothing is decoded or written.
+
+    Args:
+        settings: what is asked for.
+        timed: time some steps too, where that takes seconds and the run is one of steps.
 
     Raises:
         UserError: as :func:`noiseda.training.adapt` does before it starts.
@@ -98,7 +123,10 @@ def describe(settings: AdaptSettings) -> Description:
     restorer = sum(parameter.numel() for parameter in objective.restorer.parameters())
     everything = sum(parameter.numel() for parameter in objective.parameters())
     samples, begins = training.batch * training.gradient_accumulation, objective.real_from
+    step_tflop = samples * sample / 1e12
+    timed = timed and settings.minutes is None and step_tflop <= CHEAP and "WORLD_SIZE" not in os.environ
     return Description(
+        minutes=training.steps * seconds_a_step(settings) / 60 if timed else None,
         settings=settings,
         images={flag: len(found) for flag, found in groups.items()},
         others=list_others(settings, groups, quiet=False),
@@ -108,3 +136,26 @@ def describe(settings: AdaptSettings) -> Description:
         samples=samples,
         run_pflop=training.steps * samples * (begins * early + (1 - begins) * sample) / 1e15,
     )
+
+
+def seconds_a_step(settings: AdaptSettings) -> float:
+    """How long a step takes on this machine, by :data:`TIMED` of them on made-up images; nothing of them remains.
+
+    Args:
+        settings: of the run, with nothing left open.
+    """
+    training, shape = settings.training, (4, settings.restorer.channels, *(settings.training.patch,) * 2)
+    quiet = TIMED + 1
+    brief = replace(
+        training, steps=TIMED, log_every=quiet, checkpoint_every=quiet, picture_every=quiet, snapshot_every=0, workers=0
+    )
+
+    def draw(random: torch.Generator) -> Sample:
+        return Sample(*torch.rand(shape, generator=random))
+
+    objective = build_objective(replace(settings, training=brief))
+    with tempfile.TemporaryDirectory() as folder, StopRequest() as stop:
+        case = Case(settings.task, settings.strategy)
+        run = begin(objective.restorer, objective, draw, out=folder, training=brief, seed=settings.seed, case=case)
+        train(run, stop, trial=True)
+        return run.seconds / TIMED

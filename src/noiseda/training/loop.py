@@ -32,8 +32,13 @@ from noiseda.training.state import Run, advice, blown, leave, look_back, save
 from noiseda.training.steps import Steps
 
 
-def train(run: Run, stop: StopRequest) -> None:
+def train(run: Run, stop: StopRequest, *, trial: bool = False) -> None:
     """Train until the stated number of steps is done.
+
+    Args:
+        run: the run.
+        stop: the signal that ends it early.
+        trial: it measures the machine alone: it keeps no log, and says nothing of its steps.
 
     Raises:
         UserError: naming step, terms and files when a loss or gradient is not finite; a data worker died, or images
@@ -43,7 +48,7 @@ def train(run: Run, stop: StopRequest) -> None:
     training, accelerator = run.training, run.accelerator
     first = run.done * training.gradient_accumulation
     numbers = range(first, training.steps * training.gradient_accumulation)
-    report = say if accelerator.is_main_process else lambda text: None
+    report = say if accelerator.is_main_process and not trial else lambda text: None
     ahead = Ahead(
         run.batches,
         numbers,
@@ -60,7 +65,7 @@ def train(run: Run, stop: StopRequest) -> None:
         say=report,
     )
     began, before = time.perf_counter(), run.seconds
-    with ahead, feed, _pieces(run) as pieces, _journal(run) as journal:
+    with ahead, feed, _pieces(run) as pieces, _journal(run, silent=trial) as journal:
         measured = Measured(run, journal)
         last_line = begun = run.done
         while run.done < training.steps:
@@ -110,7 +115,7 @@ def train(run: Run, stop: StopRequest) -> None:
             if signal_number and not finished:
                 accelerator.wait_for_everyone()  # a launcher ends the others when the first has gone
                 if accelerator.is_main_process:
-                    say(f"stopped after step {run.done}; the same command continues from here")
+                    say(_stopped(run, trial=trial))
                 raise Interrupted(signal_number)
             journal.advance(run.done)
 
@@ -138,10 +143,16 @@ def _pieces(run: Run) -> AbstractContextManager[Pieces | None]:
     return Pieces(run.objective, partial(autocast, training.precision, accelerator.device))
 
 
-def _journal(run: Run) -> Journal:
+def _stopped(run: Run, *, trial: bool) -> str:
+    if trial:
+        return "stopped while this machine was measured, before the first step; the same command measures it again"
+    return f"stopped after step {run.done}; the same command continues from here"
+
+
+def _journal(run: Run, *, silent: bool) -> Journal:
     training, accelerator = run.training, run.accelerator
     samples = samples_a_step(training, accelerator.num_processes)
-    silent = not accelerator.is_main_process
+    silent = silent or not accelerator.is_main_process
     return Journal(run.out, steps=training.steps, start=run.done, samples=samples, silent=silent)
 
 

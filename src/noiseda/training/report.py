@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from noiseda import plain_yaml
 from noiseda.assessment.pictures import PHOTOGRAPHS, restored, scores_of, sentence, tone
 from noiseda.assessment.retention import earlier_weights
 from noiseda.assessment.verdict import baseline_of
@@ -23,13 +24,18 @@ from noiseda.images import read
 from noiseda.report import Chart, Finding, Line, Report, write_report
 from noiseda.restoration import Restorer
 from noiseda.restoration.as_trained import load_as_trained
+from noiseda.settings_file import flatten, to_tree
 from noiseda.training.build import files_of
 from noiseda.training.finish import Summary, trained_weights
 from noiseda.training.found import Found
-from noiseda.training.logger import read_log
+from noiseda.training.logger import read_log, say
 from noiseda.training.plan import Plan
 
-TITLES = {"validation_psnr": "PSNR on {of}", "score": "score that chooses the weights", "loss": "loss, in all"}
+TITLES = {
+    "validation_psnr": "PSNR on {of}",
+    "score": "score that chooses the weights: that PSNR, less the error estimated on your photographs",
+    "loss": "loss, in all",
+}
 """Names in ``log.jsonl`` -> titles of their curves; others are their own."""
 
 UNITS = {"validation_psnr": "dB", "score": "dB"}
@@ -60,6 +66,7 @@ def report(plan: Plan, found: Found, summary: Summary, device: torch.device) -> 
         device: where photographs are restored.
     """
     path = report_of(plan.settings.out)
+    say(f"writing {path}")
     try:
         write_report(path, run_page(plan, found, summary, device))
     except (OSError, UserError, RuntimeError, MemoryError) as error:  # RuntimeError: no memory on the device
@@ -82,6 +89,7 @@ def run_page(plan: Plan, found: Found, summary: Summary, device: torch.device) -
     networks = {label: load_as_trained(path).to(device) for label, path in _weights(plan, summary)}
     photographs = [restored(*each, networks) for each in _photographs(plan, found)]
     of = "your pairs" if found.validation else "look-alikes"
+    lines = read_log(settings.out / "log.jsonl")
     return Report(
         title=f"noiseda adapt: {settings.task}",
         verdict=_NO_VERDICT if verdict is None else sentence(verdict),
@@ -91,31 +99,86 @@ def run_page(plan: Plan, found: Found, summary: Summary, device: torch.device) -
         found=_finding(plan, found),
         comparisons=[each.comparison() for each in photographs],
         looking=_looking(found, networks),
-        charts=charts(read_log(settings.out / "log.jsonl"), of=of),
+        charts=charts(lines, of=of),
         table=scores_of(photographs, found.deep.levels),
-        notes=_notes(found, summary),
-        settings=(settings.out / "settings.yaml").read_text(encoding="utf-8"),
+        notes=[*_notes(found, summary), *(f"{_capital(each)}." for each in measured_once(lines, of=of))],
+        settings=settings_of(plan),
         made_by=summary.made_by,
     )
 
 
 def charts(lines: Sequence[Mapping[str, float]], *, of: str) -> list[Chart]:
-    """A curve of each loss, of PSNR, and of what else a run has noted at each step; speed left out.
+    """A curve of each loss, of PSNR, and of what else a run has noted at several steps; speed left out.
 
     Args:
         lines: of ``log.jsonl``.
         of: what the PSNR was measured on.
     """
+    return [
+        Chart(title_of(name, of), [Line(name, points)], y=UNITS.get(name, ""))
+        for name, points in _noted(lines).items()
+        if len(points) > 1
+    ]
+
+
+def _noted(lines: Sequence[Mapping[str, float]]) -> dict[str, list[tuple[float, float]]]:
+    """Name -> (step, value) of each line that has it, what is looked at most first; speed left out."""
     names = dict.fromkeys(name for line in lines for name in line if name not in _NO_CURVE)
     first = [name for name in ("loss", "validation_psnr", "score") if name in names]
-    return [
-        Chart(
-            TITLES.get(name, name.replace("_", " ")).format(of=of),
-            [Line(name, [(line["step"], line[name]) for line in lines if name in line])],
-            y=UNITS.get(name, ""),
-        )
-        for name in dict.fromkeys([*first, *names])
-    ]
+    return {
+        name: [(line["step"], line[name]) for line in lines if name in line] for name in dict.fromkeys([*first, *names])
+    }
+
+
+def title_of(name: str, of: str) -> str:
+    """What a curve shows.
+
+    Args:
+        name: in ``log.jsonl``.
+        of: what the PSNR was measured on.
+
+    >>> title_of("validation_psnr", "look-alikes"), title_of("noise_swapped", "look-alikes")
+    ('PSNR on look-alikes', 'noise swapped')
+    """
+    return TITLES.get(name, name.replace("_", " ")).format(of=of)
+
+
+def measured_once(lines: Sequence[Mapping[str, float]], *, of: str) -> list[str]:
+    """What short runs note at one step alone, a sentence each: a curve of it would be a dot.
+
+    Args:
+        lines: of ``log.jsonl``.
+        of: as for :func:`charts`.
+    """
+    found = []
+    for name, points in _noted(lines).items():
+        if len(points) == 1:
+            ((step, value),) = points
+            said = f"measured once, at step {step:g}: {title_of(name, of)}, {value:.4g}"
+            found.append(f"{said} {UNITS[name]}" if name in UNITS else said)
+    return found
+
+
+def settings_of(plan: Plan) -> str:
+    """The settings that a run was carried out with, led by what was asked for where that left something open.
+
+    Args:
+        plan: what was done.
+    """
+    asked, done = (flatten(to_tree(settings)) for settings in (plan.asked, plan.settings))
+    settled = {name: value for name, value in done.items() if value != asked[name]}
+    lines = [f"#   {name}: asked for {_plain(asked[name])}, done {_plain(value)}" for name, value in settled.items()]
+    head = ["# What the run settled by itself:", *lines, ""] if lines else []
+    return "\n".join(["# What the run did (plan.yaml)", *head, plain_yaml.dump(to_tree(plan.settings))])
+
+
+def _plain(value: object) -> str:
+    """A value as a settings file has it.
+
+    >>> _plain(None), _plain(True), _plain("auto")
+    ('null', 'true', 'auto')
+    """
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _weights(plan: Plan, summary: Summary) -> list[tuple[str, Path]]:

@@ -20,7 +20,6 @@ from noiseda.restoration.catalogue import NETWORKS
 from noiseda.restoration.unet import UNet
 from noiseda.restorer_settings import SIZES, RestorerSettings
 from noiseda.settings_file import flatten, to_tree
-from noiseda.training.plan import settled
 
 _COPIES = 4
 """Numbers kept for each weight: itself, its gradient, and Adam's two moments."""
@@ -39,10 +38,12 @@ def check_room(settings: AdaptSettings) -> None:
     Counted is what every run needs at the very least, so that no run is refused that would go well: many that need more
     are not.
 
+    Args:
+        settings: of the run, with no size of its network left open (:func:`noiseda.training.plan.settled`).
+
     Raises:
         UserError: naming what is needed and what there is, in GB of 1e9 bytes.
     """
-    settings = settled(settings)
     there, place = memory_of(settings.training.device)
     training, restorer = settings.training, settings.restorer
     pixels = training.batch * training.patch**2
@@ -73,8 +74,8 @@ def _compare(needed: float, there: float, what: str, place: str, advice: str) ->
 
 def _is_large(settings: AdaptSettings) -> bool:
     """Whether a size is more than twice what it usually is: of others, weights are not counted."""
-    plain = AdaptSettings(restorer=RestorerSettings(network=settings.restorer.network))
-    usual = flatten(to_tree(settled(plain)))
+    plain = AdaptSettings(restorer=RestorerSettings(network=settings.restorer.network).settled())
+    usual = flatten(to_tree(plain))
     for name, value in flatten(to_tree(settings)).items():
         if name.rpartition(".")[2] in _SIZES and value is not None:
             values, ordinary = (one if isinstance(one, list) else [one] for one in (value, usual[name]))

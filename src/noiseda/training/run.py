@@ -118,14 +118,14 @@ def steps_that_fit(
         tried = parts.pop("validation")
         run = begin(**parts)
         with StopRequest() as stop:
-            train(run, stop)
+            train(run, stop, trial=True)
         before = time.perf_counter()
         if tried is not None and tried.choosing:
             standing(run.average.network, tried.choosing, tried.witness, short.training.precision)
         return Pace(run.seconds, time.perf_counter() - before)
 
     if accelerator.is_main_process:
-        say(f"measuring this machine: {TRIED} steps that do not count")
+        say(f"measuring this machine: {TRIED} steps, none of which counts")
     steps = [pace_of(trial, settings).steps_within(60 * asked.minutes - (time.perf_counter() - began))]
     broadcast_object_list(steps)
     return steps[0]
@@ -138,9 +138,10 @@ def check(asked: AdaptSettings) -> None:
         UserError: where they cannot be meant, or the machine has no room.
     """
     asked.check()
-    check_room(asked)
-    check_baseline(asked)
-    check_start(settled(asked).restorer)
+    usual = settled(asked)
+    check_room(usual)
+    check_baseline(usual)
+    check_start(usual.restorer)
 
 
 def look_at(asked: AdaptSettings, accelerator: Accelerator) -> Found:

@@ -24,6 +24,7 @@ from noiseda.inference import restore_tensor
 from noiseda.precision import FULL, fastest
 from noiseda.restoration import task_of
 from noiseda.storage import atomic
+from noiseda.tasks import TASKS
 
 SIDE = 256
 """Largest side, in pixels, of the part of an image that is looked at."""
@@ -121,7 +122,7 @@ def on_look_alikes(real: Path, clean: Path, memory: Path, task: Task) -> list[Ca
     Rain is not matched to photographs: its look-alikes are what the task's usual degradation makes.
     """
     of = hashlib.sha256(f"{real} {clean}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    kept = memory / f"{'kernels' if task == 'deblur' else 'matched'}-{of}.json"
+    kept = memory / f"{'kernels' if TASKS[task].estimator == 'blur' else 'matched'}-{of}.json"
     deep = depth_of(find_images(real), FULL)
     try:
         like = look_of(task, find_images(real), find_images(clean), kept, 0, deep)

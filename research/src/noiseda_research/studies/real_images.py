@@ -22,8 +22,9 @@ from typing import Any
 
 import torch
 
-from noiseda import Picture, find_images, read_image, write_image
+from noiseda import Picture, Task, find_images, read_image, write_image
 from noiseda.data import Drops, White, generator
+from noiseda.tasks import TASKS
 
 WHITE = "clean/bsds500"
 STEPS = {"denoise": (4000, 1000), "derain": (2500, 800), "deblur": (2000, 600)}
@@ -37,7 +38,7 @@ class Experiment:
     """One real domain: how the synthetic pairs come about, what is adapted to, what is scored and how."""
 
     name: str
-    task: str
+    task: Task
     synthetic: str
     """Flags for the synthetic pairs; runs with the same flags share their synthetic-only network."""
     real: str
@@ -132,7 +133,7 @@ def one(
         summaries[name] = json.loads((run / "summary.json").read_text())
 
     tests = {experiment.name: (label, place(experiment.test))}
-    if experiment.task == "denoise":
+    if TASKS[experiment.task].estimator == "noise":
         tests[f"white noise 25, adapted to {experiment.name}"] = (f"{label}-white", out / "white")
     results = []
     for title, (tag, test) in tests.items():
