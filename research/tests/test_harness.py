@@ -44,6 +44,9 @@ def test_the_smallest_matrix(alone):
     assert dark["also"]["phone-test"][0]["strategy"] == "input"
     assert report.table in (out / "table.md").read_text()
     assert "| noise-space | 0 |" in report.table
+    page = (out / "report.html").read_text()
+    assert "dark: noise-space" in page
+    assert page.count('class="comparison"') == len(dark["scores"]["test"]["input"]["0"])
     for name in ("curves-dark.png", "sheet-dark.png"):
         assert Image.open(out / name).size[0] > 300
 

@@ -2,6 +2,7 @@
 
 from noiseda.evaluation.borrowed import borrowed_pairs
 from noiseda.evaluation.borrowed import score as borrowed_score
+from noiseda.evaluation.comparisons import compared
 from noiseda.evaluation.error_split import split_error
 from noiseda.evaluation.interval import interval as bootstrap_interval
 from noiseda.evaluation.label_free import SIGNALS, centre, signals
@@ -23,6 +24,7 @@ __all__ = [
     "borrowed_score",
     "centre",
     "comparable",
+    "compared",
     "psnr",
     "signals",
     "split_error",

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from noiseda import UserError
 from noiseda.evaluation import PROTOCOLS
+from noiseda.report import write_report
 from noiseda.storage import atomic, spelt
 from noiseda.training import provenance
 from noiseda_research.comparison import knowing, runs
@@ -33,6 +34,7 @@ from noiseda_research.comparison.matrix import (
     weights_of,
     words_of,
 )
+from noiseda_research.comparison.page import SetOfImages, comparison_page
 from noiseda_research.comparison.scores import Scores, curve, measure_of, name_of, score
 from noiseda_research.comparison.table import Line, lines, markdown
 
@@ -45,7 +47,7 @@ class CompareReport:
     """What a comparison found.
 
     Attributes:
-        folder: where table.md, results.json and the figures lie.
+        folder: where report.html, table.md, results.json and the figures lie.
         table: the table in Markdown.
         failed: run -> why it failed; its cells are left out of the table.
     """
@@ -61,7 +63,7 @@ class CompareReport:
 
     def __str__(self) -> str:
         """The table, where everything lies, and what failed."""
-        files = f"{self.folder}: table.md, results.json, curves-*.png, sheet-*.png"
+        files = f"{self.folder}: report.html, table.md, results.json, curves-*.png, sheet-*.png"
         return "\n".join([self.table, "", files, *(f"failed: {name}: {why}" for name, why in self.failed.items())])
 
 
@@ -209,8 +211,9 @@ def _take(settings: CompareSettings, cell: Cell, job: Job, found: Found) -> str:
 
 
 def _report(settings: CompareSettings, plan: list[Cell], found: Found, failed: Mapping[str, str]) -> CompareReport:
-    """Write ``results.json`` and ``table.md``, and draw the figures of all sets."""
+    """Write ``results.json``, ``table.md`` and ``report.html``, and draw the figures of all sets."""
     documents: dict[str, Any] = {}
+    pages: list[SetOfImages] = []
     text = []
     for name, of in found.scores.items():
         protocol = PROTOCOLS[protocol_of(settings.sets[name], name)]
@@ -256,12 +259,14 @@ def _report(settings: CompareSettings, plan: list[Cell], found: Found, failed: M
         draw_sheet(
             columns, place / "target", settings.out / f"sheet-{name}.png", title=f"{name}, seed {settings.seeds[0]}"
         )
+        pages.append(SetOfImages(name, own, costs, found.curves.get(name, {}), columns, place / "target"))
     known = {name: agreement(points, settings.reference) for name, points in found.points.items() if len(points) > 2}
     if known:
         text += ["### Signals that need no truth, against PSNR over all snapshots", "", knowing.markdown(known)]
     table = "\n".join(text).strip()
+    made_by = provenance()
     document = {
-        "made_by": provenance(),
+        "made_by": made_by,
         "seeds": settings.seeds,
         "failed": dict(failed),
         "sets": documents,
@@ -269,6 +274,15 @@ def _report(settings: CompareSettings, plan: list[Cell], found: Found, failed: M
     }
     _write(settings.out / "results.json", json.dumps(document, indent=1))
     _write(settings.out / "table.md", table + "\n")
+    page = comparison_page(
+        pages,
+        reference=settings.reference,
+        ceiling=settings.ceiling,
+        failed=failed,
+        settings=json.dumps(dataclasses.asdict(settings), indent=1, default=str),
+        made_by=made_by,
+    )
+    write_report(settings.out / "report.html", page)
     return CompareReport(settings.out, table, failed)
 
 
