@@ -138,7 +138,7 @@ def test_nothing_but_identical_images_has_an_infinite_mean(folders: tuple[Path, 
 def test_lpips_without_a_backbone_says_so_everywhere(
     folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    evaluate(*folders, lpips=True, out=tmp_path / "out")
+    evaluate(*folders, weights_dir=tmp_path / "nothing", out=tmp_path / "out")
     value = json.loads((tmp_path / "out/metrics.json").read_text())["mean"]["lpips"]
     assert value.startswith("unavailable: no AlexNet backbone at ")
     rows = list(csv.DictReader((tmp_path / "out/metrics.csv").open()))

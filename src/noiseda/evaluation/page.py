@@ -13,7 +13,13 @@ from noiseda.report import Comparison, Report, Table
 Score = float | str
 """A number, or why there is none: ``unavailable: <reason>``."""
 
-TITLES = {"psnr": "PSNR dB", "ssim": "SSIM", "psnr_best_shift": "best shift dB", "lpips": "LPIPS"}
+TITLES = {
+    "psnr": "PSNR dB",
+    "ssim": "SSIM",
+    "psnr_best_shift": "best shift dB",
+    "lpips": "LPIPS",
+    "st_lpips": "ST-LPIPS",
+}
 """Columns of scores as people read them."""
 
 PICTURES = 4

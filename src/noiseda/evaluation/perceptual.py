@@ -32,6 +32,8 @@ class Lpips:
         UserError: The backbone is not there or not loadable, or torchmetrics or torchvision is not installed.
     """
 
+    name = "lpips"
+
     def __init__(self, weights_dir: Path | None = None) -> None:
         folder = Path(torch.hub.get_dir()) if weights_dir is None else weights_dir
         self.backbone = folder / "checkpoints" / BACKBONE

@@ -22,6 +22,7 @@ from noiseda.errors import UserError
 from noiseda.evaluation.page import TITLES, Score, score_text, scores_page
 from noiseda.evaluation.perceptual import Lpips
 from noiseda.evaluation.protocols import PROTOCOLS, Protocol, ProtocolName, comparable
+from noiseda.evaluation.shift_tolerant import StLpips
 from noiseda.images import enlarged, list_folder, read, read_bits
 from noiseda.report import write_report
 from noiseda.storage import atomic, spelt
@@ -42,7 +43,7 @@ class Report:
     """Where the images came from."""
 
     lpips: Mapping[str, object] | None = None
-    """What LPIPS was computed with, if it was."""
+    """What LPIPS, or ST-LPIPS in its place, was computed with, if it was."""
 
     enlarged: int = 1
     """By how much the images were enlarged before they were measured: their targets are so many times as large."""
@@ -78,7 +79,8 @@ class Report:
 
     def to_dict(self) -> dict[str, object]:
         """What goes into ``metrics.json``: JSON has no infinity, so it is the string ``"inf"`` there."""
-        packages = ["noiseda", "torch", "scikit-image", "scipy"] + (["torchmetrics"] if self.lpips else [])
+        packages = ["noiseda", "torch", "scikit-image", "scipy"]
+        packages += ["torchmetrics"] if "lpips" in self.mean and self.lpips else []
         return {
             "mean": {column: "inf" if value == math.inf else value for column, value in self.mean.items()},
             "images": len(self.rows),
@@ -155,7 +157,8 @@ def evaluate(
         protocol: What is measured: rgb, sidd (MATLAB's SSIM), derain-y (luma) or deblur (also at the best shift).
         out: Folder that gets report.html to look at, metrics.csv (one row an image) and metrics.json (the means and
             all settings).
-        lpips: Also measure LPIPS (AlexNet); where its backbone cannot be had the column says so.
+        lpips: Also measure LPIPS (AlexNet). Where its backbone cannot be had, ST-LPIPS, in a column of its own.
+            Where that cannot be had either, the column says so.
         weights_dir: Folder that holds checkpoints/alexnet-owt-7be5be79.pth, for LPIPS (turns --lpips on).
         max_megapixels: Images with more pixels than this are refused.
 
@@ -209,8 +212,8 @@ def compare(
     Args:
         pairs: Name -> (restored, target).
         protocol: How to score; files that have 16 bits, all of them, are scored at 16.
-        lpips: Also measure LPIPS.
-        weights_dir: Where its backbone is.
+        lpips: Also measure LPIPS, or ST-LPIPS where its backbone cannot be had.
+        weights_dir: Where the backbone of LPIPS is; nothing stands in for it then.
         max_megapixels: Images with more pixels than this are refused.
         progress: Where to show a progress bar.
 
@@ -237,10 +240,11 @@ def compare(
             rows[name]["lpips"] = distance
         elif distance is not None:
             try:
-                rows[name]["lpips"] = distance(*comparable(x, y, protocol.bits))
+                rows[name][distance.name] = distance(*comparable(x, y, protocol.bits))
             except UserError as error:
-                rows[name]["lpips"] = f"{_UNAVAILABLE}{error}"
-    return Report(protocol, rows, lpips=distance.settings if isinstance(distance, Lpips) else None, enlarged=scale)
+                rows[name][distance.name] = f"{_UNAVAILABLE}{error}"
+    settings = None if distance is None or isinstance(distance, str) else distance.settings
+    return Report(protocol, rows, lpips=settings, enlarged=scale)
 
 
 _UNAVAILABLE = "unavailable: "
@@ -261,11 +265,17 @@ def _pairs(restored: Path, target: Path) -> dict[str, tuple[Path, Path]]:
     return {pair[0].relative_to(restored).as_posix(): pair for pair in pairs}
 
 
-def _distance(weights_dir: Path | None) -> Lpips | str:
+def _distance(weights_dir: Path | None) -> Lpips | StLpips | str:
     try:
         return Lpips(weights_dir)
     except UserError as error:
-        return f"{_UNAVAILABLE}{error}"
+        why = str(error)
+    if weights_dir is None:
+        try:
+            return StLpips()
+        except UserError as error:
+            why += f"; {error}"
+    return f"{_UNAVAILABLE}{why}"
 
 
 def _version(package: str) -> str:
