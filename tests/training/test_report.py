@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from noiseda import cli
+from noiseda.report.logged import charts
 from noiseda.restoration import load
 from noiseda.settings_file import write_settings
 from noiseda.training import adapt
-from noiseda.training.report import charts
 from tests.report.page import Page, assert_self_contained
 from tests.training.photographs import REAL, pairs, save, small
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,23 +20,16 @@ from noiseda.data.shards import ShardSet
 from noiseda.errors import ImageError, UserError
 from noiseda.estimation.finding import finding
 from noiseda.images import read
-from noiseda.report import Chart, Finding, Line, Report, write_report
+from noiseda.report import Finding, Report, write_report
+from noiseda.report.logged import charts, read_log
 from noiseda.restoration import Restorer
 from noiseda.restoration.as_trained import load_as_trained
 from noiseda.training.build import files_of
 from noiseda.training.finish import Summary
 from noiseda.training.found import Found
-from noiseda.training.logger import read_log
 from noiseda.training.plan import Plan
 
-TITLES = {"validation_psnr": "PSNR on {of}", "score": "score that chooses the weights", "loss": "loss, in all"}
-"""Names in ``log.jsonl`` -> titles of their curves; others are their own."""
-
-UNITS = {"validation_psnr": "dB", "score": "dB"}
-
 _NO_VERDICT = "There was nothing to judge this run by: no pairs of --validation, no look-alikes of your photographs."
-
-_NO_CURVE = ("step", "samples_per_second", "waiting_for_data")
 
 log = logging.getLogger(__name__)
 
@@ -97,25 +90,6 @@ def run_page(plan: Plan, found: Found, summary: Summary, device: torch.device) -
         settings=(settings.out / "settings.yaml").read_text(encoding="utf-8"),
         made_by=summary.made_by,
     )
-
-
-def charts(lines: Sequence[Mapping[str, float]], *, of: str) -> list[Chart]:
-    """A curve of each loss, of PSNR, and of what else a run has noted at each step; speed left out.
-
-    Args:
-        lines: of ``log.jsonl``.
-        of: what the PSNR was measured on.
-    """
-    names = dict.fromkeys(name for line in lines for name in line if name not in _NO_CURVE)
-    first = [name for name in ("loss", "validation_psnr", "score") if name in names]
-    return [
-        Chart(
-            TITLES.get(name, name.replace("_", " ")).format(of=of),
-            [Line(name, [(line["step"], line[name]) for line in lines if name in line])],
-            y=UNITS.get(name, ""),
-        )
-        for name in dict.fromkeys([*first, *names])
-    ]
 
 
 def _weights(plan: Plan, summary: Summary) -> list[tuple[str, Path]]:
