@@ -264,7 +264,7 @@ class Page:
                         )
                     ]
         sent.upload(self.examples, sent, [sent, taken], api_name="examples", show_progress="minimal")
-        start.click(self.announce, None, said, api_name=False, queue=False).then(
+        start.click(self.announce, None, said, api_visibility="private", queue=False).then(
             self.adapt,
             [sent, minutes],
             [said, slider, curves, *downloads],

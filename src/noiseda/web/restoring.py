@@ -37,7 +37,7 @@ def check_weights(path: Path) -> str:
     try:
         network = load(path)
     except UserError as error:
-        raise WeightsError(f"Not a weights file that noiseda takes: {without_folder(str(error), path)}") from error
+        raise WeightsError(without_folder(str(error), path)) from error
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return f"{path.name}: {type(network).__name__}, {parameters / 1e6:.1f} million parameters"
 
