@@ -104,6 +104,12 @@ def _quickstart() -> Command:
     return quickstart
 
 
+def _web() -> Command:
+    from noiseda.web.command import web
+
+    return web
+
+
 COMMANDS: dict[str, Callable[[], Command]] = {
     "adapt": _adapt,
     "restore": _restore,
@@ -116,6 +122,7 @@ COMMANDS: dict[str, Callable[[], Command]] = {
     "data check": _check,
     "data pack": _pack,
     "quickstart": _quickstart,
+    "web": _web,
 }
 COMMANDS |= {name: load for name, load in extensions.installed().items() if name not in COMMANDS}
 

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from noiseda.training import adapt, checkpoints
-from noiseda.training.interrupt import StopRequest
+from noiseda.training.interrupt import END, StopRequest
 from noiseda.training.logger import read_log
 from tests.training.photographs import as_flags, small
 
@@ -97,3 +98,27 @@ def test_a_second_ctrl_c_stops_a_command_within_its_step(where: Path, monkeypatc
         assert main(words) == 130
     assert checkpoints.latest(settings.out / "checkpoints") is None
     assert adapt(settings).steps == 6
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(END is None, reason="this system has no SIGUSR1")
+def test_a_command_that_is_asked_to_end_keeps_its_weights_as_a_whole_run_does(where: Path) -> None:
+    settings = small(where, steps=2000, checkpoint_every=2000, validate_every=2000, workers=1)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "noiseda", *as_flags(settings)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    while len(read_log(settings.out / "log.jsonl")) < 4:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGUSR1)
+    out, said = process.communicate(timeout=100)
+    assert process.returncode == 0, said
+    steps = json.loads((settings.out / "summary.json").read_text())["steps"]
+    assert 4 <= steps < 2000
+    assert f"ended after step {steps} of 2000, as asked" in said
+    assert f"adapted network: {settings.out / 'restorer.safetensors'}" in out
+    assert (settings.out / "report.html").exists()
+    assert read_log(settings.out / "log.jsonl")[-1]["step"] == steps

@@ -8,11 +8,12 @@ import yaml
 
 from noiseda import cli
 from noiseda.config import AdaptSettings
+from noiseda.report.logged import charts, measured_once
 from noiseda.restoration import load
 from noiseda.settings_file import write_settings
 from noiseda.training import adapt
 from noiseda.training.plan import Plan, resolve
-from noiseda.training.report import charts, measured_once, settings_of
+from noiseda.training.report import settings_of
 from tests.report.page import Page, assert_self_contained
 from tests.training.photographs import REAL, pairs, save, small
 

@@ -2,6 +2,7 @@
 
 from noiseda.errors import Interrupted
 from noiseda.provenance import provenance
+from noiseda.report.logged import read_log
 from noiseda.training.build import build_objective, list_images, load_domains
 from noiseda.training.checkpoints import latest as latest_checkpoint
 from noiseda.training.cost import Description, describe
@@ -9,7 +10,6 @@ from noiseda.training.ema import MovingAverage
 from noiseda.training.finish import Summary
 from noiseda.training.fitting import fit
 from noiseda.training.interrupt import StopRequest
-from noiseda.training.logger import read_log
 from noiseda.training.loop import train
 from noiseda.training.plan import Evidence, Plan, resolve
 from noiseda.training.run import adapt, prepare

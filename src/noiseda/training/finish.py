@@ -14,12 +14,13 @@ from noiseda.assessment.verdict import Verdict, judge
 from noiseda.config import AdaptSettings
 from noiseda.errors import UserError
 from noiseda.precision import FULL
+from noiseda.report.logged import read_log
 from noiseda.restoration import Restorer, save_weights
 from noiseda.restoration.as_trained import like, load_as_trained
 from noiseda.storage import atomic
 from noiseda.tasks import TASKS
 from noiseda.training.build import files_of, pairs_of
-from noiseda.training.logger import read_log, say
+from noiseda.training.logger import say
 from noiseda.training.state import Run
 
 Shipped = Literal["trained", "start"]
@@ -95,7 +96,7 @@ def finish(run: Run) -> Summary:
     """
     case = run.case
     weights = run.out / "restorer.safetensors"
-    late = [line for line in read_log(run.out / "log.jsonl") if line["step"] > 0.9 * run.training.steps]
+    late = [line for line in read_log(run.out / "log.jsonl") if line["step"] > 0.9 * run.done]
     lines = [line for line in late if "loss" in line]  # not those of the validation
     others = ("step", "learning_rate", "samples_per_second", "waiting_for_data")
     names = [name for name in (lines[-1] if lines else {}) if name not in others]

@@ -1,4 +1,4 @@
-"""Stop between two steps when asked to, so that a checkpoint can be written first."""
+"""Stop between two steps when asked to: to go on another time, or to keep what was learnt so far."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from types import FrameType, TracebackType
 import torch
 from accelerate import Accelerator
 
+END: int | None = getattr(signal, "SIGUSR1", None)
+"""The signal that asks a run to end here and to keep its best weights, as if all its steps were done. Windows has none.
+"""
+
 
 class StopRequest:
-    """Remembers a first Ctrl-C (SIGINT) or SIGTERM instead of dying of it; a second Ctrl-C is obeyed at once.
+    """Remembers a first Ctrl-C (SIGINT), SIGTERM or END instead of dying of it; a second Ctrl-C is obeyed at once.
 
     A second SIGTERM is not: a process under a launcher may get it from the launcher and from the scheduler, or while it
     writes its checkpoint, because a peer that had none to write has gone already. Who means it sends SIGKILL next.
@@ -27,7 +31,8 @@ class StopRequest:
         """Start to listen (signals reach the main thread alone)."""
         self._before = {}
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+            heard = [signal.SIGINT, signal.SIGTERM, *([] if END is None else [END])]
+            self._before = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def __exit__(

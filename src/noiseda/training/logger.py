@@ -20,9 +20,8 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from noiseda.errors import UserError
+from noiseda.report.logged import Line, read_log
 from noiseda.storage import atomic, utf8_named
-
-Line = dict[str, float]
 
 
 class Bar(Progress):
@@ -207,19 +206,6 @@ def _naming(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(f"the log in --out {folder} cannot be written: {error.strerror or error}") from error
-
-
-def read_log(path: Path) -> list[Line]:
-    """The lines of a ``log.jsonl``; a last line that was cut off is left out."""
-    if not path.exists():
-        return []
-    lines = []
-    for text in path.read_text(encoding="utf-8").splitlines():
-        try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
-            break
-    return lines
 
 
 def say(text: str, *, bar: Progress | None = None) -> None:

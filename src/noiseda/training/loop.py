@@ -23,7 +23,7 @@ from noiseda.training.build import files_of
 from noiseda.training.distributed import as_first
 from noiseda.training.feed import Feed, Starved
 from noiseda.training.finish import snapshot, write_weights
-from noiseda.training.interrupt import StopRequest
+from noiseda.training.interrupt import END, StopRequest
 from noiseda.training.logger import Journal, say
 from noiseda.training.optimizer import clip_gradients, gradient_norm
 from noiseda.training.pieces import Pieces, places, suits
@@ -33,7 +33,7 @@ from noiseda.training.steps import Steps
 
 
 def train(run: Run, stop: StopRequest, *, trial: bool = False) -> None:
-    """Train until the stated number of steps is done.
+    """Train until the stated number of steps is done, or until the run is asked to end.
 
     Args:
         run: the run.
@@ -82,7 +82,8 @@ def train(run: Run, stop: StopRequest, *, trial: bool = False) -> None:
             run.done += 1
             run.seconds = before + time.perf_counter() - began
 
-            finished = run.done == training.steps
+            signal_number = stop.agreed(accelerator)
+            finished = run.done == training.steps or signal_number == END
             lined, pictured, kept, validated = (
                 finished or run.done % every == 0
                 for every in (
@@ -108,7 +109,6 @@ def train(run: Run, stop: StopRequest, *, trial: bool = False) -> None:
                 write_weights(run, snapshot(run.out, run.done))
             if run.done == first_step(run.objective.real_from, training.steps):
                 _turn(run, journal)
-            signal_number = stop.agreed(accelerator)
             if kept or signal_number:
                 measured.read()
                 save(run)
@@ -118,6 +118,10 @@ def train(run: Run, stop: StopRequest, *, trial: bool = False) -> None:
                     say(_stopped(run, trial=trial))
                 raise Interrupted(signal_number)
             journal.advance(run.done)
+            if finished:
+                break
+        if run.done < training.steps:
+            report(f"ended after step {run.done} of {training.steps}, as asked; the best so far is kept")
 
 
 def _turn(run: Run, journal: Journal) -> None:

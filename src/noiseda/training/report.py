@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,28 +21,19 @@ from noiseda.data.shards import ShardSet
 from noiseda.errors import ImageError, UserError
 from noiseda.estimation.finding import finding
 from noiseda.images import read
-from noiseda.report import Chart, Finding, Line, Report, write_report
+from noiseda.report import Finding, Report, write_report
+from noiseda.report.logged import charts, measured_once, read_log
 from noiseda.restoration import Restorer
 from noiseda.restoration.as_trained import load_as_trained
 from noiseda.settings_file import flatten, to_tree
 from noiseda.training.build import files_of
 from noiseda.training.finish import Summary, trained_weights
 from noiseda.training.found import Found
-from noiseda.training.logger import read_log, say
+from noiseda.training.logger import say
 from noiseda.training.plan import Plan
 
-TITLES = {
-    "validation_psnr": "PSNR on {of}",
-    "score": "score that chooses the weights: that PSNR, less the error estimated on your photographs",
-    "loss": "loss, in all",
-}
-"""Names in ``log.jsonl`` -> titles of their curves; others are their own."""
-
-UNITS = {"validation_psnr": "dB", "score": "dB"}
 
 _NO_VERDICT = "There was nothing to judge this run by: no pairs of --validation, no look-alikes of your photographs."
-
-_NO_CURVE = ("step", "samples_per_second", "waiting_for_data")
 
 log = logging.getLogger(__name__)
 
@@ -105,58 +96,6 @@ def run_page(plan: Plan, found: Found, summary: Summary, device: torch.device) -
         settings=settings_of(plan),
         made_by=summary.made_by,
     )
-
-
-def charts(lines: Sequence[Mapping[str, float]], *, of: str) -> list[Chart]:
-    """A curve of each loss, of PSNR, and of what else a run has noted at several steps; speed left out.
-
-    Args:
-        lines: of ``log.jsonl``.
-        of: what the PSNR was measured on.
-    """
-    return [
-        Chart(title_of(name, of), [Line(name, points)], y=UNITS.get(name, ""))
-        for name, points in _noted(lines).items()
-        if len(points) > 1
-    ]
-
-
-def _noted(lines: Sequence[Mapping[str, float]]) -> dict[str, list[tuple[float, float]]]:
-    """Name -> (step, value) of each line that has it, what is looked at most first; speed left out."""
-    names = dict.fromkeys(name for line in lines for name in line if name not in _NO_CURVE)
-    first = [name for name in ("loss", "validation_psnr", "score") if name in names]
-    return {
-        name: [(line["step"], line[name]) for line in lines if name in line] for name in dict.fromkeys([*first, *names])
-    }
-
-
-def title_of(name: str, of: str) -> str:
-    """What a curve shows.
-
-    Args:
-        name: in ``log.jsonl``.
-        of: what the PSNR was measured on.
-
-    >>> title_of("validation_psnr", "look-alikes"), title_of("noise_swapped", "look-alikes")
-    ('PSNR on look-alikes', 'noise swapped')
-    """
-    return TITLES.get(name, name.replace("_", " ")).format(of=of)
-
-
-def measured_once(lines: Sequence[Mapping[str, float]], *, of: str) -> list[str]:
-    """What short runs note at one step alone, a sentence each: a curve of it would be a dot.
-
-    Args:
-        lines: of ``log.jsonl``.
-        of: as for :func:`charts`.
-    """
-    found = []
-    for name, points in _noted(lines).items():
-        if len(points) == 1:
-            ((step, value),) = points
-            said = f"measured once, at step {step:g}: {title_of(name, of)}, {value:.4g}"
-            found.append(f"{said} {UNITS[name]}" if name in UNITS else said)
-    return found
 
 
 def settings_of(plan: Plan) -> str:

@@ -16,6 +16,7 @@ from noiseda.assessment.verdict import trial as trial_of
 from noiseda.config import AdaptSettings
 from noiseda.data.cache import ImageStore
 from noiseda.data.validation import load_validation
+from noiseda.errors import Interrupted
 from noiseda.precision import FULL
 from noiseda.settings_file import write_settings
 from noiseda.tasks import TASKS
@@ -119,6 +120,8 @@ def steps_that_fit(
         run = begin(**parts)
         with StopRequest() as stop:
             train(run, stop, trial=True)
+        if stop.signal_number is not None:  # to keep what was learnt, and nothing was
+            raise Interrupted(stop.signal_number)
         before = time.perf_counter()
         if tried is not None and tried.choosing:
             standing(run.average.network, tried.choosing, tried.witness, short.training.precision)
