@@ -32,7 +32,6 @@ from noiseda.training.found import Found
 from noiseda.training.logger import say
 from noiseda.training.plan import Plan
 
-
 _NO_VERDICT = "There was nothing to judge this run by: no pairs of --validation, no look-alikes of your photographs."
 
 log = logging.getLogger(__name__)
