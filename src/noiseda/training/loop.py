@@ -27,6 +27,7 @@ from noiseda.training.interrupt import END, StopRequest
 from noiseda.training.logger import Journal, say
 from noiseda.training.optimizer import clip_gradients, gradient_norm
 from noiseda.training.pieces import Pieces, places, suits
+from noiseda.training.preview import Preview
 from noiseda.training.run_directory import samples_a_step
 from noiseda.training.state import Run, advice, blown, leave, look_back, save
 from noiseda.training.steps import Steps
@@ -67,6 +68,7 @@ def train(run: Run, stop: StopRequest, *, trial: bool = False) -> None:
     began, before = time.perf_counter(), run.seconds
     with ahead, feed, _pieces(run) as pieces, _journal(run, silent=trial) as journal:
         measured = Measured(run, journal)
+        preview = None if trial else _preview(run)
         last_line = begun = run.done
         while run.done < training.steps:
             look_back(run)
@@ -118,6 +120,8 @@ def train(run: Run, stop: StopRequest, *, trial: bool = False) -> None:
                     say(_stopped(run, trial=trial))
                 raise Interrupted(signal_number)
             journal.advance(run.done)
+            if preview is not None:
+                preview.show(run.average.network)
             if finished:
                 break
         if run.done < training.steps:
@@ -145,6 +149,21 @@ def _pieces(run: Run) -> AbstractContextManager[Pieces | None]:
     if whole or not suits(run.objective, accelerator.device):
         return nullcontext()
     return Pieces(run.objective, partial(autocast, training.precision, accelerator.device))
+
+
+def _preview(run: Run) -> Preview | None:
+    """What shows the user a photograph of theirs while the run goes on; None where there is none."""
+    files, plan = files_of(run.case.groups, "real"), run.case.plan
+    if not files or plan is None or not run.accelerator.is_main_process:
+        return None
+    return Preview(
+        run.out / "preview.png",
+        files[0],
+        channels=run.objective.restorer.channels,
+        white=run.case.deep.white,
+        max_megapixels=plan.settings.max_megapixels,
+        say=say,
+    )
 
 
 def _stopped(run: Run, *, trial: bool) -> str:
