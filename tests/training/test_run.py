@@ -324,7 +324,7 @@ FULL = {
     "settings": ("noiseda.settings_file.atomic", "--out .* cannot be written"),
     "log": ("noiseda.training.logger.atomic", "the log in --out .* cannot be written"),
     "checkpoint": ("noiseda.training.checkpoints.atomic", r"the checkpoint .*step-00000003\.pt"),
-    "weights": ("noiseda.restoration.weights.atomic", r"the weights file .*restorer\.safetensors"),
+    "weights": ("noiseda.restoration.weights.atomic", r"the weights file .*(trained|restorer)\.safetensors"),
     "summary": ("noiseda.training.finish.atomic", r"cannot write .*summary\.json"),
 }
 
