@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,14 +53,15 @@ class Adaptation:
         photographs: their folder.
         minutes: that it may take.
         out: the folder of the run.
-        more: further words of the command.
+        config: a file of settings; None: the usual ones.
     """
 
-    def __init__(self, photographs: Path, minutes: float, out: Path, more: Sequence[str] = ()) -> None:
+    def __init__(self, photographs: Path, minutes: float, out: Path, config: Path | None = None) -> None:
         self.out, self._began = out, time.monotonic()
         out.parent.mkdir(parents=True, exist_ok=True)
-        words = ["adapt", "--real", photographs, "--minutes", f"{minutes:g}", "--out", out]
-        words += ["--training.snapshot_every", EVERY, "--training.log_every", 10, *more]
+        words = ["adapt", *([] if config is None else ["--config", config])]
+        words += ["--real", photographs, "--minutes", f"{minutes:g}", "--out", out]
+        words += ["--training.snapshot_every", EVERY, "--training.log_every", 10]
         self._said = out.with_name(f"{out.name}.txt")
         with self._said.open("wb") as said:
             self._process = subprocess.Popen(
