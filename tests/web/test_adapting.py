@@ -8,7 +8,10 @@ from noiseda.web import words
 from noiseda.web.adapting import Adaptation, Progress
 from tests.web.photographs import photograph
 
-SMALL = "proxy_pairs: 0\ndegradation: {kind: white+camera}\ntraining: {batch: 2, patch: 32}\n"
+SMALL = (
+    "strategy: noise-space\nproxy_pairs: 0\ndegradation: {kind: white+camera}\n"
+    "predictor: {width: 8, channel_mults: [1, 2], patch_size: 2}\ntraining: {batch: 2, patch: 32}\n"
+)
 
 
 def test_how_far_it_is_and_what_is_escaped() -> None:
@@ -76,4 +79,4 @@ def test_why_a_run_failed_is_said_in_its_own_words(tmp_path: Path) -> None:
     run = Adaptation(tmp_path / "in", 1, tmp_path / "run")
     while run.running:
         time.sleep(0.1)
-    assert "no image found" in run.trouble()
+    assert run.trouble().startswith("what was sent holds no image")

@@ -36,7 +36,7 @@ def user(page: Served, tmp_path: Path) -> Callable[[], Client]:
 
 def get(url: str, host: str | None = None) -> str:
     asked = urllib.request.Request(url, headers={} if host is None else {"Host": host})
-    with urllib.request.urlopen(asked, timeout=10) as answer:
+    with urllib.request.urlopen(asked, timeout=60) as answer:
         return answer.read().decode()
 
 
@@ -91,7 +91,7 @@ def called(page: Served, name: str, *data: object) -> str:
     """What the page answers to who writes requests by hand: a client would send the file itself."""
     body = json.dumps({"data": data, "session_hash": "somebodyelse"}).encode()
     asked = urllib.request.Request(f"{page.url}gradio_api/call/{name}", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(asked, timeout=10) as answer:
+    with urllib.request.urlopen(asked, timeout=60) as answer:
         event = json.load(answer)["event_id"]
     return get(f"{page.url}gradio_api/call/{name}/{event}")
 
@@ -135,7 +135,7 @@ def test_this_machine_alone_is_served(page: Served) -> None:
 def test_what_was_sent_is_removed_when_the_page_is_closed(page: Served, tmp_path: Path) -> None:
     name = "mine-alone.png"
     client = Client(page.url, verbose=False, download_files=str(tmp_path / "downloads"))
-    with urllib.request.urlopen(f"{page.url}gradio_api/heartbeat/{client.session_hash}", timeout=10) as open_page:
+    with urllib.request.urlopen(f"{page.url}gradio_api/heartbeat/{client.session_hash}", timeout=60) as open_page:
         restored(client, photograph(tmp_path / name))
         assert page.kept().count(name) == 2  # what was sent, and what was made of it
         assert open_page.status == 200

@@ -57,7 +57,7 @@ class Adaptation:
     """
 
     def __init__(self, photographs: Path, minutes: float, out: Path, config: Path | None = None) -> None:
-        self.out, self._began = out, time.monotonic()
+        self.out, self._photographs, self._began = out, photographs, time.monotonic()
         out.parent.mkdir(parents=True, exist_ok=True)
         words = ["adapt", *([] if config is None else ["--config", config])]
         words += ["--real", photographs, "--minutes", f"{minutes:g}", "--out", out]
@@ -118,7 +118,8 @@ class Adaptation:
         """Why there are no weights, in the run's own words."""
         for line in reversed(self._words()):
             if "error: " in line:
-                return line.partition("error: ")[2]
+                said = line.partition("error: ")[2].replace(f"--real {self._photographs}", "what was sent")
+                return said.replace(f"{self._photographs}/", "").replace(f"{self.out.parent}/", "")
         return "It was stopped before anything was learnt."
 
     def keep(self) -> bool:
