@@ -53,13 +53,13 @@ class Adaptation:
         photographs: their folder.
         minutes: that it may take.
         out: the folder of the run.
-        config: a file of settings; None: the usual ones.
+        settings: a file of settings, or a preset; None: the usual ones.
     """
 
-    def __init__(self, photographs: Path, minutes: float, out: Path, config: Path | None = None) -> None:
+    def __init__(self, photographs: Path, minutes: float, out: Path, settings: str | Path | None = None) -> None:
         self.out, self._photographs, self._began = out, photographs, time.monotonic()
         out.parent.mkdir(parents=True, exist_ok=True)
-        words = ["adapt", *([] if config is None else ["--config", config])]
+        words = ["adapt", *([] if settings is None else ["--config", settings])]
         words += ["--real", photographs, "--minutes", f"{minutes:g}", "--out", out]
         words += ["--training.snapshot_every", EVERY, "--training.log_every", 10]
         self._said = out.with_name(f"{out.name}.txt")
