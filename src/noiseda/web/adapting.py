@@ -118,8 +118,7 @@ class Adaptation:
         """Why there are no weights, in the run's own words."""
         for line in reversed(self._words()):
             if "error: " in line:
-                said = line.partition("error: ")[2].replace(f"--real {self._photographs}", "what was sent")
-                return said.replace(f"{self._photographs}/", "").replace(f"{self.out.parent}/", "")
+                return line.partition("error: ")[2].replace(f"--real {self._photographs}", "what was sent")
         return "It was stopped before anything was learnt."
 
     def keep(self) -> bool:
@@ -151,7 +150,11 @@ class Adaptation:
         return int(read_settings(path)["training"]["steps"]) if path.exists() else None
 
     def _words(self) -> list[str]:
-        return self._said.read_text(encoding="utf-8", errors="replace").splitlines()
+        """What it said so far, without the folders of this machine."""
+        text = self._said.read_text(encoding="utf-8", errors="replace")
+        for folder in (self._photographs, self.out, self.out.parent):
+            text = text.replace(f"{folder}/", "")
+        return text.splitlines()
 
     def _last_words(self) -> str:
         """The last line that is no figures of a step."""
