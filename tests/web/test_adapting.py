@@ -8,7 +8,10 @@ from noiseda.web import words
 from noiseda.web.adapting import Adaptation, Progress
 from tests.web.photographs import photograph
 
-SMALL = ["--training.batch", "2", "--training.patch", "32", "--proxy_pairs", "0", "--degradation.kind", "white+camera"]
+SMALL = (
+    "strategy: noise-space\nproxy_pairs: 0\ndegradation: {kind: white+camera}\n"
+    "predictor: {width: 8, channel_mults: [1, 2], patch_size: 2}\ntraining: {batch: 2, patch: 32}\n"
+)
 
 
 def test_how_far_it_is_and_what_is_escaped() -> None:
@@ -31,9 +34,16 @@ def photographs(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Settings of a run with quick steps."""
+    (tmp_path / "small.yaml").write_text(SMALL)
+    return tmp_path / "small.yaml"
+
+
 @pytest.mark.slow
-def test_it_can_be_stopped_and_keeps_what_it_learnt(photographs: Path, tmp_path: Path) -> None:
-    run = Adaptation(photographs, 60, tmp_path / "run", SMALL)
+def test_it_can_be_stopped_and_keeps_what_it_learnt(photographs: Path, config: Path, tmp_path: Path) -> None:
+    run = Adaptation(photographs, 60, tmp_path / "run", config)
     try:
         while run.running and run.latest() is None:
             time.sleep(0.2)
@@ -55,8 +65,8 @@ def test_it_can_be_stopped_and_keeps_what_it_learnt(photographs: Path, tmp_path:
 
 
 @pytest.mark.slow
-def test_before_anything_is_learnt_there_is_nothing_to_keep(photographs: Path, tmp_path: Path) -> None:
-    run = Adaptation(photographs, 60, tmp_path / "run", SMALL)
+def test_before_anything_is_learnt_there_is_nothing_to_keep(photographs: Path, config: Path, tmp_path: Path) -> None:
+    run = Adaptation(photographs, 60, tmp_path / "run", config)
     assert not run.keep()
     assert not run.running
     assert run.weights is None
@@ -69,4 +79,4 @@ def test_why_a_run_failed_is_said_in_its_own_words(tmp_path: Path) -> None:
     run = Adaptation(tmp_path / "in", 1, tmp_path / "run")
     while run.running:
         time.sleep(0.1)
-    assert "no image found" in run.trouble()
+    assert run.trouble().startswith("what was sent holds no image")

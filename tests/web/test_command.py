@@ -35,6 +35,10 @@ def test_this_machine_alone_is_served_unless_it_is_asked_for() -> None:
     assert not [name for name in arguments if "share" in name]
 
 
+def test_settings_for_adaptations_reach_the_page() -> None:
+    assert parse(["web", "--settings", "gentle"])[1]["settings"] == "gentle"
+
+
 @pytest.mark.slow
 def test_only_the_running_page_imports_gradio() -> None:
     code = "import sys; from noiseda import cli; cli.COMMANDS['web'](); print('gradio' in sys.modules)"

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,14 +53,15 @@ class Adaptation:
         photographs: their folder.
         minutes: that it may take.
         out: the folder of the run.
-        more: further words of the command.
+        settings: a file of settings, or a preset; None: the usual ones.
     """
 
-    def __init__(self, photographs: Path, minutes: float, out: Path, more: Sequence[str] = ()) -> None:
-        self.out, self._began = out, time.monotonic()
+    def __init__(self, photographs: Path, minutes: float, out: Path, settings: str | Path | None = None) -> None:
+        self.out, self._photographs, self._began = out, photographs, time.monotonic()
         out.parent.mkdir(parents=True, exist_ok=True)
-        words = ["adapt", "--real", photographs, "--minutes", f"{minutes:g}", "--out", out]
-        words += ["--training.snapshot_every", EVERY, "--training.log_every", 10, *more]
+        words = ["adapt", *([] if settings is None else ["--config", settings])]
+        words += ["--real", photographs, "--minutes", f"{minutes:g}", "--out", out]
+        words += ["--training.snapshot_every", EVERY, "--training.log_every", 10]
         self._said = out.with_name(f"{out.name}.txt")
         with self._said.open("wb") as said:
             self._process = subprocess.Popen(
@@ -118,7 +118,7 @@ class Adaptation:
         """Why there are no weights, in the run's own words."""
         for line in reversed(self._words()):
             if "error: " in line:
-                return line.partition("error: ")[2]
+                return line.partition("error: ")[2].replace(f"--real {self._photographs}", "what was sent")
         return "It was stopped before anything was learnt."
 
     def keep(self) -> bool:
@@ -150,7 +150,11 @@ class Adaptation:
         return int(read_settings(path)["training"]["steps"]) if path.exists() else None
 
     def _words(self) -> list[str]:
-        return self._said.read_text(encoding="utf-8", errors="replace").splitlines()
+        """What it said so far, without the folders of this machine."""
+        text = self._said.read_text(encoding="utf-8", errors="replace")
+        for folder in (self._photographs, self.out, self.out.parent):
+            text = text.replace(f"{folder}/", "")
+        return text.splitlines()
 
     def _last_words(self) -> str:
         """The last line that is no figures of a step."""

@@ -27,6 +27,7 @@ def web(
     max_unpacked: int = 4000,
     max_megapixels: float = 100.0,
     max_minutes: int = 60,
+    settings: str | None = None,
 ) -> None:
     """Restore and adapt in a browser: serve a page on this machine, until Ctrl-C.
 
@@ -41,6 +42,7 @@ def web(
         max_unpacked: Size of all that zip files hold, unpacked, in MB.
         max_megapixels: Size of a photograph.
         max_minutes: Length of an adaptation.
+        settings: File of settings, or a preset, for adaptations: what ``noiseda adapt`` takes as ``--config``.
 
     Raises:
         UserError: gradio is not installed; the address cannot be had; a limit is not greater than 0.
@@ -50,7 +52,7 @@ def web(
     if importlib.util.find_spec("gradio") is None:
         raise UserError("noiseda web needs gradio; install it with: pip install 'noiseda[web]'")
     with tempfile.TemporaryDirectory(prefix="noiseda-web-", ignore_cleanup_errors=True) as folder:
-        _serve(host, port, limits, Path(folder).resolve())
+        _serve(host, port, limits, settings, Path(folder).resolve())
 
 
 def _check(host: str, port: int) -> None:
@@ -62,13 +64,13 @@ def _check(host: str, port: int) -> None:
     raise UserError(f"--host must be an address, such as 127.0.0.1 or 0.0.0.0, not {host!r}")
 
 
-def _serve(host: str, port: int, limits: Limits, folder: Path) -> None:
+def _serve(host: str, port: int, limits: Limits, settings: str | None, folder: Path) -> None:
     prepare(folder)
     from noiseda.web.page import Page
     from noiseda.web.sessions import Sessions
 
     sessions = Sessions(folder)
-    page = Page(sessions, limits)
+    page = Page(sessions, limits, settings)
     try:
         page.launch(host, port)
     except OSError as error:

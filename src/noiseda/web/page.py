@@ -40,10 +40,11 @@ class Page:
     Args:
         sessions: where their files lie.
         limits: how much they may send.
+        settings: a file of settings for adaptations, or a preset; None: the usual ones.
     """
 
-    def __init__(self, sessions: Sessions, limits: Limits) -> None:
-        self.sessions, self.limits = sessions, limits
+    def __init__(self, sessions: Sessions, limits: Limits, settings: str | None = None) -> None:
+        self.sessions, self.limits, self.settings = sessions, limits, settings
         with gr.Blocks(title="noiseda", analytics_enabled=False, delete_cache=(3600, 86400)) as self.blocks:
             gr.HTML(words.HEAD, padding=False)
             with gr.Tab("Restore"):
@@ -296,7 +297,7 @@ class Page:
         for path in session.examples:
             uploads.free(photographs / path.name).symlink_to(path)
         minutes = min(max(float(minutes), 1.0), float(self.limits.minutes))
-        session.adaptation = run = Adaptation(photographs, minutes, session.fresh("runs") / "adapted")
+        session.adaptation = run = Adaptation(photographs, minutes, session.fresh("runs") / "adapted", self.settings)
         try:
             yield from self._watched(session, run)
         finally:

@@ -88,7 +88,7 @@ def progress(number: int, total: int, what: str) -> str:
 def adapting(now: Progress) -> str:
     """A bar, the steps, and how long it may still take."""
     if now.steps is None or not now.done:
-        return _bar(0.0, f"Looking at the photographs and measuring this machine … {clock(now.seconds)}", now.said)
+        return _bar(None, f"Looking at the photographs and measuring this machine … {clock(now.seconds)}", now.said)
     return _bar(now.share, f"Step {now.done} of {now.steps}, {clock(now.seconds)} so far", now.said)
 
 
@@ -108,10 +108,11 @@ def curves(lines: Sequence[Line]) -> str:
     return f'<div class="noiseda-charts">{drawn}</div>' if drawn else ""
 
 
-def _bar(share: float, text: str, more: str = "") -> str:
-    percent = round(100 * share)
+def _bar(share: float | None, text: str, more: str = "") -> str:
+    """A bar that is full to some share; None: nobody knows to which."""
+    value = "" if share is None else f' value="{round(100 * share)}"'
     below = f'<p class="more">{escape(more)}</p>' if more else ""
     return (
         f'<div class="noiseda-said" role="status"><p>{escape(text)}</p>'
-        f'<progress max="100" value="{percent}" aria-label="{escape(text)}"></progress>{below}</div>'
+        f'<progress max="100"{value} aria-label="{escape(text)}"></progress>{below}</div>'
     )
