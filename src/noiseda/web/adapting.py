@@ -59,7 +59,7 @@ class Adaptation:
     def __init__(self, photographs: Path, minutes: float, out: Path, settings: str | Path | None = None) -> None:
         self.out, self._photographs, self._began = out, photographs, time.monotonic()
         out.parent.mkdir(parents=True, exist_ok=True)
-        words = ["adapt", *([] if settings is None else ["--config", settings])]
+        words: list[str | int | Path] = ["adapt", *([] if settings is None else ["--config", settings])]
         words += ["--real", photographs, "--minutes", f"{minutes:g}", "--out", out]
         words += ["--training.snapshot_every", EVERY, "--training.log_every", 10]
         self._said = out.with_name(f"{out.name}.txt")
