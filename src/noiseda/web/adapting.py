@@ -61,7 +61,7 @@ class Adaptation:
         out.parent.mkdir(parents=True, exist_ok=True)
         words: list[str | int | Path] = ["adapt", *([] if settings is None else ["--config", settings])]
         words += ["--real", photographs, "--minutes", f"{minutes:g}", "--out", out]
-        words += ["--training.snapshot_every", EVERY, "--training.log_every", 10]
+        words += ["--training.snapshot_every", f"{EVERY}", "--training.log_every", "10"]
         self._said = out.with_name(f"{out.name}.txt")
         with self._said.open("wb") as said:
             self._process = subprocess.Popen(
