@@ -45,9 +45,17 @@ class Pace:
         >>> Pace(step=0.31, score=1).steps_within(600), Pace(step=5, score=1).steps_within(1)
         (1700, 20)
         """
-        fitting = max(0.0, SHARE * seconds - (SCORES + VERDICT) * self.score) / self.step
+        fitting = max(0.0, SHARE * seconds - self.seconds_of(0)) / self.step
         round_to = 10 ** max(0, len(str(int(fitting))) - 2)
         return max(LEAST, int(fitting // round_to * round_to))
+
+    def seconds_of(self, steps: int) -> float:
+        """How long so many steps take, with the scorings between them and the verdict after them.
+
+        >>> Pace(step=0.5, score=2).seconds_of(20)
+        24.0
+        """
+        return steps * self.step + (SCORES + VERDICT) * self.score
 
 
 def pace_of(trial: Callable[[AdaptSettings], Pace], settings: AdaptSettings) -> Pace:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import time
 from functools import partial
 from typing import Any
@@ -40,7 +41,7 @@ from noiseda.training.interrupt import StopRequest
 from noiseda.training.logger import say
 from noiseda.training.loop import train
 from noiseda.training.lr_schedule import LR_SCHEDULES
-from noiseda.training.pace import TRIED, Pace, kept_steps, pace_of
+from noiseda.training.pace import LEAST, TRIED, Pace, kept_steps, pace_of
 from noiseda.training.plan import Evidence, Plan, resolve, settled
 from noiseda.training.report import report
 from noiseda.training.room import check_room
@@ -129,8 +130,14 @@ def steps_that_fit(
 
     if accelerator.is_main_process:
         say(f"measuring this machine: {TRIED} steps, none of which counts")
-    steps = [pace_of(trial, settings).steps_within(60 * asked.minutes - (time.perf_counter() - began))]
+    pace, looked = pace_of(trial, settings), time.perf_counter() - began
+    steps = [pace.steps_within(60 * asked.minutes - looked)]
     broadcast_object_list(steps)
+    if steps[0] == LEAST and accelerator.is_main_process:
+        say(
+            f"--minutes {asked.minutes:g} is too short here: {LEAST} steps are the least, and with the look and the "
+            f"verdict they take about {math.ceil((looked + pace.seconds_of(LEAST)) / 60)} minutes"
+        )
     return steps[0]
 
 
