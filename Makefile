@@ -13,7 +13,7 @@ DOCS := $(VENV)/.installed-docs
 # Threads that wait spin briefly, then sleep: ever spinning ones slow each other down on machines with few cores.
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: help setup quickstart check test test-slow fuzz bench docs clean
+.PHONY: help setup quickstart check test fast test-slow fuzz bench docs clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,11 +42,15 @@ check: setup ## Lint, formatting, types, layers.
 	$(BIN)/lint-imports
 
 # The networks of the tests are tiny: one thread each is fastest, and leaves room for the processes some of them start.
-test test-slow: export OMP_NUM_THREADS ?= 1
+test fast test-slow: export OMP_NUM_THREADS ?= 1
 # Real photographs, which may not be part of the project: tests that need them are skipped where this folder is absent.
-test test-slow: export NOISEDA_DATA ?= $(abspath $(wildcard ../shared/data))
+test fast test-slow: export NOISEDA_DATA ?= $(abspath $(wildcard ../shared/data))
 PYTEST = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
-test: check ## Check, then the tests, but for the slow ones (about 6 minutes on two cores).
+# The checks read types for most of a minute, on one core: the tests begin meanwhile.
+test: setup ## Checks, and the tests but for the slow ones (5 to 6 minutes on two cores).
+	@$(MAKE) --no-print-directory --jobs=2 check fast
+
+fast:
 	$(PYTEST) -m "not slow"
 
 test-slow: setup ## The slow tests: several processes, kills, real photographs, every network.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+__all__ = ["INCLUDED", "MATCHED", "PAIRS", "TASKS", "Retention", "Task", "TaskName"]
+
 TaskName = Literal["denoise", "derain", "deblur"]
 
 MATCHED = "matched"

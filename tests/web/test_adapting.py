@@ -16,7 +16,7 @@ SMALL = (
 
 def test_how_far_it_is_and_what_is_escaped() -> None:
     assert "measuring this machine" in words.adapting(Progress(seconds=5))
-    lines = [{"step": 10.0, "loss": 0.5}, {"step": 20.0, "validation_psnr": 30.0}]
+    lines = [{"step": step, "loss": 0.5, "validation_psnr": 30.0} for step in (10.0, 20.0)]
     now = Progress(20, 40, lines, "looks like <b>", 75)
     assert now.share == 0.5
     shown = words.adapting(now)

@@ -118,7 +118,7 @@ class Adaptation:
         """Why there are no weights, in the run's own words."""
         for line in reversed(self._words()):
             if "error: " in line:
-                return line.partition("error: ")[2].replace(f"--real {self._photographs}", "what was sent")
+                return line.partition("error: ")[2]
         return "It was stopped before anything was learnt."
 
     def keep(self) -> bool:
@@ -152,6 +152,7 @@ class Adaptation:
     def _words(self) -> list[str]:
         """What it said so far, without the folders of this machine."""
         text = self._said.read_text(encoding="utf-8", errors="replace")
+        text = text.replace(f"--real {self._photographs}", "what was sent")
         for folder in (self._photographs, self.out, self.out.parent):
             text = text.replace(f"{folder}/", "")
         return text.splitlines()
