@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from noiseda import UNet, UserError
+from noiseda import UNet, UserError, load, save_weights
 from noiseda.data import generator
 from noiseda.restoration import ResidualUNet
+from noiseda_research.ready import publish
 from noiseda_research.ready.mixture import Wide
 from noiseda_research.ready.train import with_pilots
 from noiseda_research.ready.varied import Varied
@@ -90,3 +91,23 @@ def test_a_network_given_pilots_makes_what_it_made_without():
     for other in (seeing, UNet(width=8, depth=2)):
         with pytest.raises(UserError, match="weights of a residual U-Net that sees none"):
             with_pilots(other)
+
+
+def test_the_mean_of_two_networks_is_published(tmp_path):
+    torch.manual_seed(0)
+    blind = ResidualUNet(width=4, blocks=(1, 1, 1))
+    torch.nn.init.normal_(blind.head.weight, std=0.1)
+    seeing = with_pilots(blind)
+    torch.nn.init.normal_(seeing.intro.weight)
+    for name, network in (("blind", blind), ("seeing", seeing)):
+        save_weights(
+            tmp_path / f"{name}.safetensors", network.tensors(), architecture=network.architecture,
+            arguments=network.arguments, task="denoise",
+        )  # fmt: skip
+    out = tmp_path / "out.safetensors"
+    one, other = (str(tmp_path / f"{name}.safetensors") for name in ("seeing", "blind"))
+    publish.main([one, str(out), "a mean", "--mean", other])
+    found = load(out)
+    assert found.arguments["pilots"] is True
+    wanted = (seeing.intro.weight + with_pilots(blind).intro.weight) / 2
+    torch.testing.assert_close(found.intro.weight, wanted, atol=2e-3, rtol=0)

@@ -1,15 +1,22 @@
-"""Weights in half precision, as they are published: `python -m noiseda_research.ready.publish WEIGHTS OUT "NOTE"`."""
+"""Weights in half precision, as they are published: `python -m noiseda_research.ready.publish WEIGHTS OUT "NOTE"`.
+
+With ``--mean OTHER``, the mean of two networks' weights, one of which was trained on from the other: of what each of
+them is good at, most is kept (Wortsman et al. 2022, "Model soups").
+"""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import torch
 from safetensors.torch import load_file, save_file
 
 import noiseda
 from noiseda.restoration import read_metadata
+from noiseda_research.ready.train import with_pilots
 
 
 def publish(weights: Path, out: Path, note: str) -> None:
@@ -27,14 +34,37 @@ def publish(weights: Path, out: Path, note: str) -> None:
     noiseda.load(out)
 
 
+def mean(weights: Path, other: Path, out: Path) -> None:
+    """Write the mean of two networks' weights; where one alone sees pilots, the other is given them.
+
+    Args:
+        weights: a network, whose description the mean has.
+        other: one of the same sizes.
+        out: the file to write.
+    """
+    first, second = noiseda.load(weights), noiseda.load(other)
+    if first.arguments.get("pilots") and not second.arguments.get("pilots"):
+        second = with_pilots(second)
+    state, theirs = first.state_dict(), second.state_dict()
+    middle = {name: torch.lerp(tensor, theirs[name], 0.5) for name, tensor in state.items()}
+    noiseda.save_weights(out, middle, architecture=first.architecture, arguments=first.arguments, task="denoise")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("weights", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("note")
+    parser.add_argument("--mean", type=Path, metavar="OTHER", help="publish the mean of these weights and WEIGHTS")
     asked = parser.parse_args(arguments)
-    publish(asked.weights, asked.out, asked.note)
+    if asked.mean is None:
+        publish(asked.weights, asked.out, asked.note)
+        return
+    with TemporaryDirectory() as folder:
+        middle = Path(folder) / "mean.safetensors"
+        mean(asked.weights, asked.mean, middle)
+        publish(middle, asked.out, asked.note)
 
 
 if __name__ == "__main__":
