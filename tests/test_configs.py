@@ -66,7 +66,7 @@ def test_it_spells_out_what_the_run_computes(name):
     known = flatten(to_tree(AdaptSettings()))
     assert set(given) <= set(known)
     of_the_user = {"real", "clean", "pairs", "reference", "validation", "cache", "max_megapixels", "dry_run", "seed"}
-    of_the_user |= {"minutes", "cache_gigabytes", "shards.window", "shards.draws"}
+    of_the_user |= {"minutes", "ship_worse", "cache_gigabytes", "shards.window", "shards.draws"}
     of_the_user |= {
         "strategy",
         "also",

@@ -63,5 +63,5 @@ def served(temporary: Path, *flags: str) -> Iterator[Served]:
         yield Served(port, temporary, process)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(120)
         log.close()
