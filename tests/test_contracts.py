@@ -46,13 +46,13 @@ def test_imports_point_down():
 
 @pytest.fixture(scope="module")
 def loaded():
-    """The modules that are there once restoring is imported, and once every command and public name is."""
+    """The modules that are there once the ready weights are loaded, and once every command and public name is."""
     return [
         line.split()
         for line in python(
             "import sys, noiseda, noiseda.inference, noiseda.evaluation.report, noiseda.restoration\n"
             "from noiseda import cli\n"
-            "noiseda.load; noiseda.restore; noiseda.evaluate\n"
+            "noiseda.load('denoise'); noiseda.restore; noiseda.evaluate\n"
             "print(*sorted(sys.modules))\n"
             "[load() for load in cli.COMMANDS.values()]\n[getattr(noiseda, name) for name in noiseda.__all__]\n"
             "print(*sorted(sys.modules))"
@@ -60,10 +60,11 @@ def loaded():
     ]
 
 
-def test_restoring_loads_nothing_that_trains_and_no_torchvision(loaded):
+def test_restoring_loads_nothing_that_trains_no_torchvision_and_no_compiler(loaded):
     assert "noiseda.inference" in loaded[0]
     assert not [name for name in loaded[0] if name.startswith(FORGOTTEN)]
     assert "torchvision" not in loaded[0]
+    assert "torch._dynamo" not in loaded[0]  # 1.5 s of every start, and a folder left in the temporary one
 
 
 def test_no_command_loads_torchvision(loaded):

@@ -48,6 +48,16 @@ def test_grey_images_have_one_plane():
     torch.testing.assert_close(image[0, 0] + changes[0, 0], wanted, atol=1e-5, rtol=0)
 
 
+def test_they_are_computed_in_fp32_whatever_the_precision_is():
+    images, pilots = torch.rand(1, 3, 16, 24), Pilots()
+    wanted = pilots(images)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(pilots(images), wanted)
+    lower = Pilots().to(torch.bfloat16)(images.to(torch.bfloat16))
+    assert lower.dtype == torch.bfloat16
+    torch.testing.assert_close(lower.float(), wanted, atol=0.02, rtol=0)
+
+
 @pytest.mark.parametrize("step", [2, 4])
 def test_overlapping_is_the_transpose_of_cutting_windows(step):
     line, windows = torch.rand(3, 40, dtype=torch.float64), torch.rand(3, 32 // step + 1, 8, dtype=torch.float64)

@@ -53,6 +53,8 @@ def served(temporary: Path, *flags: str) -> Iterator[Served]:
         env={**os.environ, "TMPDIR": str(temporary)},
         stderr=log,
         stdout=log,
+        # Where the tests run in the background of a shell, Ctrl-C is ignored, and by what they start as well.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         for _ in range(900):
@@ -63,5 +65,5 @@ def served(temporary: Path, *flags: str) -> Iterator[Served]:
         yield Served(port, temporary, process)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(120)
+        process.wait(30)
         log.close()

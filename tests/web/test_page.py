@@ -151,6 +151,6 @@ def test_nothing_is_left_when_the_command_ends(tmp_path: Path) -> None:
     with served(tmp_path / "served") as page:
         restored(Client(page.url, verbose=False, download_files=str(tmp_path)), photograph(tmp_path / "a.png"))
         os.kill(page.process.pid, signal.SIGINT)
-        assert page.process.wait(120) == 130
+        assert page.process.wait(30) == 130
     assert [path.name for path in (tmp_path / "served").iterdir()] == ["log.txt"]
     assert "Traceback" not in (tmp_path / "served/log.txt").read_text()

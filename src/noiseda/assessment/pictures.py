@@ -11,7 +11,7 @@ from torch import Tensor
 from noiseda.assessment.verdict import Verdict
 from noiseda.estimation.noise import middle, noise_statistics
 from noiseda.evaluation.comparisons import compared
-from noiseda.evaluation.sheet import Row, structured_place, versions_psnr
+from noiseda.evaluation.sheet import Row, structured_part, versions_psnr
 from noiseda.inference import restore_tensor
 from noiseda.report import Comparison, Score, Table, Tone
 from noiseda.restoration import Restorer
@@ -83,10 +83,9 @@ def restored(name: str, x: Tensor, y: Tensor | None, networks: Mapping[str, Rest
     """
     whole = (x.shape[-2], x.shape[-1])
     x, target = middle(x, SEARCHED), None if y is None else middle(y, SEARCHED)
-    high, wide = (min(SIDE, length) for length in whole)
-    top, left = structured_place(x if target is None else target, high, wide)
-    part = x[:, top : top + high, left : left + wide]
-    target = None if target is None else target[:, top : top + high, left : left + wide]
+    rows, columns = structured_part(x if target is None else target, SIDE)
+    part = x[:, rows, columns]
+    target = None if target is None else target[:, rows, columns]
     images = {"input": part} | {label: restore_tensor(network, part) for label, network in networks.items()}
     return Restored(name, whole, images, target)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from noiseda.evaluation.sheet import Row, structured_place, versions_psnr
+from noiseda.evaluation.sheet import Row, structured_part, versions_psnr
 from noiseda.report import Comparison, Pane
 from noiseda.report.panes import amplified, spectrum
 
@@ -44,10 +44,10 @@ def compared(
     if notes is None:
         notes = dict(zip(images, map(_decibels, versions_psnr(Row(name, images, target))), strict=True))
     truth = target if target is not None else list(images.values())[-1]
-    (height, width), (high, wide) = truth.shape[-2:], (min(side, length) for length in truth.shape[-2:])
-    top, left = structured_place(truth, high, wide)
-    parts = {label: image[:, top : top + high, left : left + wide] for label, image in images.items()}
+    rows, columns = structured_part(truth, side)
+    parts = {label: image[:, rows, columns] for label, image in images.items()}
     panes = [Pane(label, part, notes.get(label, "")) for label, part in parts.items()]
+    (height, width), (high, wide) = truth.shape[-2:], truth[:, rows, columns].shape[-2:]
     note = "" if (high, wide) == (height, width) else f"{wide} × {high} of {width} × {height} pixels"
     if differs is None:
         return Comparison(name, panes, opens, note)

@@ -109,6 +109,18 @@ def structured_place(image: Tensor, height: int, width: int) -> tuple[int, int]:
     return down * stride[0], right * stride[1]
 
 
+def structured_part(image: Tensor, side: int) -> tuple[slice, slice]:
+    """Rows and columns of the most structured part of an image (:func:`structured_place`); all of a small one.
+
+    Args:
+        image: (C, H, W).
+        side: height and width of the part, at most.
+    """
+    height, width = (min(side, length) for length in image.shape[-2:])
+    top, left = structured_place(image, height, width)
+    return slice(top, top + height), slice(left, left + width)
+
+
 def versions_psnr(row: Row) -> list[float | None]:
     """PSNR in dB of each of a row's images to its target (all channels, 8 bits); None for the target itself."""
     values: list[float | None] = []

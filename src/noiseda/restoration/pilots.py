@@ -59,28 +59,33 @@ class Pilots(nn.Module):
             images: (B, C, H, W) in [0, 1]; both sides are multiples of 4, and 8 at least.
 
         Returns:
-            (B, T * C, H, W): what each of T strengths changes, one strength after the other.
+            (B, T * C, H, W): what each of T strengths changes, one strength after the other. It is computed in fp32
+            whatever the precision is: eight bits of a sum of 64 values are too few for weak noise.
         """
-        planes = torch.einsum("dc,bchw->dbhw", self.colours, images)
+        if torch.is_autocast_enabled(images.device.type):
+            with torch.autocast(images.device.type, enabled=False):
+                return self.forward(images)
+        colours = self.colours.float()
+        planes = torch.einsum("dc,bchw->dbhw", colours, images.float())
         parts = [self._shrunk(planes[:1], _STEPS[0])]
-        if len(self.colours) > 1:
+        if len(colours) > 1:
             parts.append(self._shrunk(planes[1:], _STEPS[1]))
         changes = torch.cat(parts, dim=1) - planes
-        return torch.einsum("dc,tdbhw->btchw", self.colours, changes).flatten(1, 2)
+        return torch.einsum("dc,tdbhw->btchw", colours, changes).flatten(1, 2).to(images.dtype)
 
     def _shrunk(self, planes: Tensor, step: int) -> Tensor:
         """Shrink planes (D, B, H, W) in blocks that are so many pixels apart; (T, D, B, H, W)."""
         depth, _, height, width = planes.shape
-        more = SIDE - step
+        more, basis = SIDE - step, self.basis.float()
         padded = F.pad(planes.flatten(0, 1)[:, None], (more,) * 4, mode="reflect")[:, 0]
-        across = _windows(padded, step) @ self.basis.T  # (N, H', w, SIDE)
-        blocks = _windows(across.flatten(2).transpose(1, 2), step) @ self.basis.T  # (N, w * SIDE, h, SIDE)
-        thresholds = self.passes * self.strengths.reshape(-1, 1, 1) * _THRESHOLD
+        across = _windows(padded, step) @ basis.T  # (N, H', w, SIDE)
+        blocks = _windows(across.flatten(2).transpose(1, 2), step) @ basis.T  # (N, w * SIDE, h, SIDE)
+        thresholds = self.passes.float() * self.strengths.float().reshape(-1, 1, 1) * _THRESHOLD
         blocks = torch.unflatten(blocks, 1, (-1, SIDE))
         kept = blocks * (2 * blocks.abs() / thresholds[:, None, None, :, None] - 1.5).clamp(0, 1)
-        rows = _overlapped((kept @ self.basis).flatten(2, 3), step)  # (T, N, w * SIDE, H')
+        rows = _overlapped((kept @ basis).flatten(2, 3), step)  # (T, N, w * SIDE, H')
         rows = torch.unflatten(rows, 2, (-1, SIDE)).permute(0, 1, 4, 2, 3)
-        shrunk = _overlapped(rows @ self.basis, step) * (step / SIDE) ** 2
+        shrunk = _overlapped(rows @ basis, step) * (step / SIDE) ** 2
         return torch.unflatten(shrunk[..., more : more + height, more : more + width], 1, (depth, -1))
 
 

@@ -162,7 +162,8 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.kaiming_normal_(self.first.weight, nonlinearity="relu")
+        if not self.first.weight.is_meta:  # of a network without memory, torch would load its compiler for this
+            nn.init.kaiming_normal_(self.first.weight, nonlinearity="relu")
         for tensor in (self.first.bias, self.second.weight, self.second.bias):
             nn.init.zeros_(tensor)  # type: ignore[arg-type]
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from noiseda.data.depth import shown
 from noiseda.errors import UserError
-from noiseda.evaluation.sheet import structured_place
+from noiseda.evaluation.sheet import structured_part
 from noiseda.images import Picture, read, write
 from noiseda.inference import restore_tensor
 from noiseda.precision import FULL
@@ -75,7 +75,6 @@ class Preview:
             picture = read(self.photograph, max_megapixels=self._max_megapixels, say=False)
             whole = shown([picture], self._white)[0]
             whole = whole.mean(0, keepdim=True) if self._channels == 1 else whole.expand(3, -1, -1)
-            high, wide = (min(SIDE, length) for length in whole.shape[-2:])
-            top, left = structured_place(whole, high, wide)
-            self._part = whole[:, top : top + high, left : left + wide].clone()
+            rows, columns = structured_part(whole, SIDE)
+            self._part = whole[:, rows, columns].clone()  # the photograph itself is not kept
         return self._part

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from noiseda.errors import UserError, WeightsError
-from noiseda.evaluation.sheet import structured_place
+from noiseda.evaluation.sheet import structured_part
 from noiseda.images import Picture, enlarged, read, write
 from noiseda.inference.adjusted import adjusted, check_strength
 from noiseda.inference.files import restore_jobs
@@ -107,21 +107,12 @@ def before_and_after(source: Path, restored: Path, into: Path, megapixels: float
     after = read(restored, max_megapixels=megapixels * 16, say=False)
     scale = after.pixels.shape[-1] // before.pixels.shape[-1]
     before = replace(before, pixels=enlarged(before.pixels, scale))
-    top, left, high, wide = _part(after)
+    small = after.pixels[0].numel() <= SHOWN
+    rows, columns = (slice(None), slice(None)) if small else structured_part(after.pixels, SIDE)
     names = into / "before.png", into / "after.png"
     for picture, name in zip((before, after), names, strict=True):
-        pixels = picture.pixels[:, top : top + high, left : left + wide]
-        write(Picture(pixels, icc=picture.icc), name)
+        write(Picture(picture.pixels[:, rows, columns], icc=picture.icc), name)
     return names
-
-
-def _part(picture: Picture) -> tuple[int, int, int, int]:
-    """Top, left, height and width of what is shown."""
-    height, width = picture.pixels.shape[-2:]
-    if height * width <= SHOWN:
-        return 0, 0, height, width
-    high, wide = min(SIDE, height), min(SIDE, width)
-    return (*structured_place(picture.pixels, high, wide), high, wide)
 
 
 def preview(weights: Path, source: Path, into: Path, *, side: int, megapixels: float) -> tuple[Path, Path]:
@@ -130,7 +121,7 @@ def preview(weights: Path, source: Path, into: Path, *, side: int, megapixels: f
     Args:
         weights: the network.
         source: the photograph.
-        into: a folder.
+        into: a folder of this photograph's own: the part is looked for once, and read from there afterwards.
         side: of the part, in pixels, at most.
         megapixels: of a photograph, at most.
 
@@ -138,11 +129,11 @@ def preview(weights: Path, source: Path, into: Path, *, side: int, megapixels: f
         ImageError: the photograph cannot be read.
         WeightsError: no such network.
     """
-    picture = read(source, max_megapixels=megapixels, say=False)
-    high, wide = (min(side, length) for length in picture.pixels.shape[-2:])
-    top, left = structured_place(picture.pixels, high, wide)
-    part = picture.pixels[:, top : top + high, left : left + wide]
-    names = into / "before.png", into / f"{weights.stem}.png"
-    write(Picture(part, icc=picture.icc), names[0])
-    write(Picture(restore_tensor(_network(weights), part), icc=picture.icc), names[1])
-    return names
+    before, after = into / "before.png", into / f"{weights.stem}.png"
+    if not before.exists():
+        picture = read(source, max_megapixels=megapixels, say=False)
+        rows, columns = structured_part(picture.pixels, side)
+        write(Picture(picture.pixels[:, rows, columns], icc=picture.icc), before)
+    part = read(before, say=False)
+    write(Picture(restore_tensor(_network(weights), part.pixels), icc=part.icc), after)
+    return before, after

@@ -63,11 +63,12 @@ def with_pilots(network: nn.Module) -> ResidualUNet:
     """
     if not isinstance(network, ResidualUNet) or network.pilots is not None:
         raise UserError("--pilots goes with weights of a residual U-Net that sees none")
-    seeing = ResidualUNet(**{**network.arguments, "pilots": True})  # type: ignore[arg-type]
-    weights = seeing.state_dict() | network.state_dict()
+    seeing = ResidualUNet.outline({**network.arguments, "pilots": True})
+    weights = {name: weight.clone() for name, weight in network.state_dict().items()}
     known = weights["intro.weight"]
-    weights["intro.weight"] = torch.cat([known, known.new_zeros(seeing.intro.weight.shape)[:, known.shape[1] :]], 1)
-    seeing.load_state_dict(weights)
+    weights["intro.weight"] = known.new_zeros(seeing.intro.weight.shape)
+    weights["intro.weight"][:, : known.shape[1]] = known
+    seeing.load_state_dict(weights, assign=True)
     return seeing
 
 
