@@ -29,7 +29,8 @@ def test_a_run_of_minutes_is_one_of_the_steps_that_fit(where: Path, capsys: pyte
     assert "measuring this machine" in said
     assert f"step {TRIED}/{TRIED}" not in said
     assert f"{summary.steps} steps fit into --minutes 0.01" in said
-    assert f"--minutes 0.01 is too short here: {summary.steps} steps are the least" in said
+    # On a fast machine more than the least may fit.
+    assert (f"--minutes 0.01 is too short here: {LEAST} steps are the least" in said) == (summary.steps == LEAST)
     assert summary.steps >= LEAST
     plan = yaml.safe_load((settings.out / "plan.yaml").read_text())
     assert (plan["minutes"], plan["training"]["steps"]) == (0.01, summary.steps)
