@@ -11,7 +11,7 @@ from noiseda_research.ready.mixture import Wide
 from noiseda_research.ready.train import with_pilots
 from noiseda_research.ready.varied import Varied
 
-NOTHING = {"swapped": 0.0, "bent": 0.0, "faded": 0.0, "doubled": 0.0}
+NOTHING = {"swapped": 0.0, "bent": 0.0, "faded": 0.0, "doubled": 0.0, "soft": 0.0}
 
 
 class Two:

@@ -108,6 +108,8 @@ class Wide:
         jpeg: share of those that is clipped and then compressed.
         quality: range of the JPEG quality.
         weaker: share of the images that get a share of their noise alone, the square of a uniform draw.
+        sharpened: share of what cameras and phones made that is sharpened afterwards; of that, its noise alone.
+        sharpening: by how much, at most.
     """
 
     parts: Sequence[Degradation] = field(default_factory=parts)
@@ -116,6 +118,8 @@ class Wide:
     jpeg: float = 0.15
     quality: tuple[int, int] = (60, 98)
     weaker: float = 0.35
+    sharpened: float = 0.3
+    sharpening: float = 2.0
 
     @property
     def margin(self) -> int:
@@ -133,7 +137,14 @@ class Wide:
         chosen = integer(0, len(self.parts) - 1, generator)
         noisy = self.parts[chosen](clean, generator)
         if chosen >= self.white:
-            return noisy
+            return self._sharper(noisy, clean, generator)
         draw = uniform((0.0, 1.0), generator)
         noisy = noisy.clamp(0, 1) if draw < self.clipped else noisy
         return compress(noisy, self.quality, generator) if draw < self.jpeg else noisy
+
+    def _sharper(self, noisy: Tensor, clean: Tensor, generator: torch.Generator) -> Tensor:
+        if uniform((0.0, 1.0), generator) >= self.sharpened:
+            return noisy
+        noise, scale = noisy - clean, uniform((0.6, 1.4), generator)
+        fine = noise - gaussian(noise, scale)
+        return (noisy + uniform((0.0, self.sharpening), generator) * fine).clamp(0, 1)

@@ -3,13 +3,16 @@ r"""The photographs that the ready weights learn from: freely licensed ones out 
 What lies beside this file as ``photographs.tsv`` names each with its package, author, licence and sha256. Fetch the
 packages and unpack each into a folder of its name; nothing is installed::
 
-    for package in lomiri-wallpapers-16.04 lomiri-wallpapers-20.04 mate-backgrounds palapeli-data \
-                   plasma-workspace-wallpapers; do
+    for package in endless-sky-high-dpi gnome-backgrounds liblemonldap-ng-portal-perl libjxl-testdata \
+                   lomiri-wallpapers-16.04 lomiri-wallpapers-20.04 mate-backgrounds palapeli-data \
+                   plasma-workspace-wallpapers tuxpaint-data; do
         apt-get download "$package" && dpkg-deb -x "$package"_*.deb "unpacked/$package"
     done
     python -m noiseda_research.ready.photographs make unpacked photographs
     python -m noiseda_research.ready.photographs overlap photographs FOLDER...
     python -m noiseda_research.ready.photographs include photographs/train src/noiseda/ready/clean
+
+Each package is of the Debian release that still had the photograph: bullseye, bookworm or trixie.
 
 ``make`` writes ``photographs/train`` and ``photographs/held-out``. ``overlap`` looks for the same pictures in other
 folders, such as those of benchmarks. ``include`` writes those that come with noiseda, and who made them.
@@ -39,9 +42,6 @@ SOFT = (800, 1200)
 lens and the demosaicing have smoothed the finest structure away, and as clean as the others."""
 
 HELD_OUT_SIDE = 900
-LEAST_SHRINKING = 2.0
-"""Each is shrunk by this at least, which takes away its noise and the traces of JPEG and demosaicing."""
-
 INCLUDED_SIDE = 840
 INCLUDED = ("CC0-1.0", "CC-BY-4.0", "CC-BY-SA-3.0", "CC-BY-SA-4.0", "public domain")
 """Licences of those that come with noiseda: no more than the author's name is asked for, and the same licence again."""
@@ -64,7 +64,9 @@ class Photograph:
         author: as the package names them.
         licence: as the package names it.
         sha256: of the file.
-        part: ``train``, or ``held-out`` for choosing networks and recipes.
+        part: ``train``; ``more``, which are learnt from too but do not come with noiseda; or ``held-out`` for choosing
+            networks and recipes.
+        least: by which it is shrunk at least. That takes away its noise and the traces of JPEG and demosaicing.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Photograph:
     licence: str
     sha256: str
     part: str
+    least: str = "2"
 
 
 def table() -> list[Photograph]:
@@ -95,15 +98,16 @@ def make(unpacked: Path, out: Path) -> int:
             raise UserError(f"{path} is missing: unpack the package {photograph.package} into {unpacked}")
         if hashlib.sha256(path.read_bytes()).hexdigest() != photograph.sha256:
             raise UserError(f"{path} is not the photograph of the table: its sha256 differs")
-        folder = out / photograph.part
+        learnt = photograph.part != "held-out"
+        folder = out / ("train" if learnt else photograph.part)
         folder.mkdir(parents=True, exist_ok=True)
         with Image.open(path) as opened:
             picture = opened.convert("RGB")
-        sides = SIDES if photograph.part == "train" else (HELD_OUT_SIDE,)
-        for size in sizes(picture.size, sides):
+        sides = SIDES if learnt else (HELD_OUT_SIDE,)
+        for size in sizes(picture.size, sides, float(photograph.least)):
             picture.resize(size, Image.Resampling.LANCZOS).save(folder / f"{photograph.name}-{max(size)}.png")
             written += 1
-        if photograph.part == "train":
+        if learnt:
             soft(picture).save(folder / f"{photograph.name}-soft.png")
             written += 1
     return written
@@ -143,13 +147,13 @@ def soft(picture: Image.Image) -> Image.Image:
     return picture.resize(small, Image.Resampling.LANCZOS).resize(large, Image.Resampling.BICUBIC)
 
 
-def sizes(whole: tuple[int, int], sides: Sequence[int]) -> list[tuple[int, int]]:
-    """The sizes that a photograph is shrunk to: no larger than half of it, and each once.
+def sizes(whole: tuple[int, int], sides: Sequence[int], least: float = 2.0) -> list[tuple[int, int]]:
+    """The sizes that a photograph is shrunk to, by ``least`` at least, and each once.
 
     >>> sizes((2560, 1600), SIDES), sizes((1280, 1024), SIDES)
     ([(1200, 750), (840, 525), (560, 350)], [(640, 512), (560, 448)])
     """
-    factors = dict.fromkeys(max(LEAST_SHRINKING, max(whole) / side) for side in sides)
+    factors = dict.fromkeys(max(least, max(whole) / side) for side in sides)
     return [(round(whole[0] / factor), round(whole[1] / factor)) for factor in factors]
 
 

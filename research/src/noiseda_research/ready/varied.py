@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from noiseda.data import Images, uniform
+from noiseda.data import Images, gaussian, uniform
 
 
 @dataclass(frozen=True, kw_only=True)
 class Varied:
-    """Images whose patches change their light and colours, and now and then lie over one another.
+    """Images whose patches change their light, colours and sharpness, and now and then lie over one another.
 
     Attributes:
         images: clean photographs.
@@ -21,6 +21,8 @@ class Varied:
         bent: share that gets another gamma, and less or more light.
         faded: share whose colours become weaker, down to grey.
         doubled: share that is a mean of two photographs.
+        soft: share that is seen through a Gaussian, as through a lens and a demosaicing at full resolution.
+        scales: range of that Gaussian's standard deviation, in pixels.
     """
 
     images: Images
@@ -28,6 +30,8 @@ class Varied:
     bent: float = 0.5
     faded: float = 0.3
     doubled: float = 0.12
+    soft: float = 0.35
+    scales: tuple[float, float] = (0.4, 1.6)
 
     @property
     def levels(self) -> float:
@@ -50,6 +54,8 @@ class Varied:
         if happens(self.doubled):
             _, (other,) = self.images.draw(sample + 1, size, generator, channels)
             clean = torch.lerp(clean, other, uniform((0.3, 0.7), generator))
+        if happens(self.soft):
+            clean = gaussian(clean, uniform(self.scales, generator))
         if happens(self.swapped):
             clean = clean[torch.randperm(channels, generator=generator)]
         if happens(self.bent):
