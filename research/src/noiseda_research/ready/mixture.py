@@ -11,9 +11,13 @@ from torch import Tensor
 
 from noiseda import Degradation
 from noiseda.data import Camera, Phone, Shot, White, compress, gaussian, integer, log_uniform, uniform
+from noiseda.estimation import smoothed_where_flat
 
 # BT.601, full range: how far brightness and the two differences of colour move red, green and blue.
 _FROM_YCC = torch.tensor([[1.0, 0.0, 1.402], [1.0, -0.344136, -0.714136], [1.0, 1.772, 0.0]])
+
+STRONG = 0.12
+"""Deviation up to which noise is made stronger in texture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +112,9 @@ class Wide:
         jpeg: share of those that is clipped and then compressed.
         quality: range of the JPEG quality.
         weaker: share of the images that get a share of their noise alone, the square of a uniform draw.
-        sharpened: share of what cameras and phones made that is sharpened afterwards; of that, its noise alone.
+        textured: share of the coloured noise that is up to four times as strong in texture as in flat places, as
+            cameras leave it that smooth.
+        sharpened: share of the coloured noise that is sharpened afterwards.
         sharpening: by how much, at most.
     """
 
@@ -118,7 +124,8 @@ class Wide:
     jpeg: float = 0.15
     quality: tuple[int, int] = (60, 98)
     weaker: float = 0.35
-    sharpened: float = 0.3
+    textured: float = 0.4
+    sharpened: float = 0.4
     sharpening: float = 2.0
 
     @property
@@ -137,14 +144,18 @@ class Wide:
         chosen = integer(0, len(self.parts) - 1, generator)
         noisy = self.parts[chosen](clean, generator)
         if chosen >= self.white:
-            return self._sharper(noisy, clean, generator)
+            return self._processed(noisy, clean, generator)
         draw = uniform((0.0, 1.0), generator)
         noisy = noisy.clamp(0, 1) if draw < self.clipped else noisy
         return compress(noisy, self.quality, generator) if draw < self.jpeg else noisy
 
-    def _sharper(self, noisy: Tensor, clean: Tensor, generator: torch.Generator) -> Tensor:
-        if uniform((0.0, 1.0), generator) >= self.sharpened:
-            return noisy
-        noise, scale = noisy - clean, uniform((0.6, 1.4), generator)
-        fine = noise - gaussian(noise, scale)
-        return (noisy + uniform((0.0, self.sharpening), generator) * fine).clamp(0, 1)
+    def _processed(self, noisy: Tensor, clean: Tensor, generator: torch.Generator) -> Tensor:
+        """What a camera that smooths flat places, and then sharpens, makes of coloured noise."""
+        if uniform((0.0, 1.0), generator) < self.textured:
+            usual = float((noisy - clean).square().mean().sqrt())
+            times = log_uniform((1.0, min(4.0, max(1.01, STRONG / max(usual, 1e-4)))), generator)
+            noisy = smoothed_where_flat(clean + times * (noisy - clean), clean, times)
+        if uniform((0.0, 1.0), generator) < self.sharpened:
+            noise, scale = noisy - clean, uniform((0.6, 1.4), generator)
+            noisy = noisy + uniform((0.0, self.sharpening), generator) * (noise - gaussian(noise, scale))
+        return noisy.clamp(0, 1)

@@ -21,8 +21,10 @@ class Varied:
         bent: share that gets another gamma, and less or more light.
         faded: share whose colours become weaker, down to grey.
         doubled: share that is a mean of two photographs.
-        soft: share that is seen through a Gaussian, as through a lens and a demosaicing at full resolution.
+        soft: share that is seen through a Gaussian, as through a lens and a demosaicing at full resolution, and then
+            sharpened, as a camera does.
         scales: range of that Gaussian's standard deviation, in pixels.
+        sharpening: by how much it is sharpened, at most.
     """
 
     images: Images
@@ -30,8 +32,9 @@ class Varied:
     bent: float = 0.5
     faded: float = 0.3
     doubled: float = 0.12
-    soft: float = 0.35
+    soft: float = 0.45
     scales: tuple[float, float] = (0.4, 1.6)
+    sharpening: float = 2.0
 
     @property
     def levels(self) -> float:
@@ -56,6 +59,8 @@ class Varied:
             clean = torch.lerp(clean, other, uniform((0.3, 0.7), generator))
         if happens(self.soft):
             clean = gaussian(clean, uniform(self.scales, generator))
+            fine = clean - gaussian(clean, uniform((0.6, 1.4), generator))
+            clean = (clean + uniform((0.0, self.sharpening), generator) * fine).clamp(0, 1)
         if happens(self.swapped):
             clean = clean[torch.randperm(channels, generator=generator)]
         if happens(self.bent):
