@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from noiseda.config import Task
-from noiseda.data.degradations import Degradation, degradation
+from noiseda.data.degradations import Degradation, degradation, prepared
 from noiseda.data.depth import EIGHT_BITS, Depth
 from noiseda.data.sampling import integer
 from noiseda.estimation.blur_kernel import matched_blur
@@ -67,7 +67,7 @@ def proxy_pairs(
         height, width = (min(length, SIDE + 2 * margin) for length in image.shape[-2:])
         top = integer(0, image.shape[-2] - height, generator)
         left = integer(0, image.shape[-1] - width, generator)
-        y = image[:, top : top + height, left : left + width]
+        y = prepared(degrade, image[:, top : top + height, left : left + width], generator)
         x = (degrade(y, generator).clamp(0, 1) * levels).round() / levels
         inner = (slice(None), *(slice(margin, length - margin) for length in (height, width)))
         pairs.append((x[inner], y[inner]))

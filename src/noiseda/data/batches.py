@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from noiseda.data.cache import Drawn
-from noiseda.data.degradations import Degrade, degraded
+from noiseda.data.degradations import Degrade, degraded, prepared
 from noiseda.data.sampling import uniform
 
 
@@ -160,10 +160,10 @@ class DomainBatches(Dataset[Batch]):
         files.extend(names)
         *given, clean = patches
         inner = slice(margin, margin + self.patch)
-        y_syn = clean[:, inner, inner]
         if degrade is None or (given and uniform((0.0, 1.0), generator) >= self.domains.share):
-            return given[0][:, inner, inner], y_syn
-        return degraded(degrade, clean, generator)[:, inner, inner], y_syn
+            return given[0][:, inner, inner], clean[:, inner, inner]
+        clean = prepared(degrade, clean, generator)
+        return degraded(degrade, clean, generator)[:, inner, inner], clean[:, inner, inner]
 
     def _unlabelled(self, images: Images | None, domain: str, number: int, files: list[str]) -> Tensor | None:
         if images is None:

@@ -49,6 +49,25 @@ class Degradation(Protocol):
 Degrade = Callable[[Tensor, torch.Generator], Tensor]
 """A degradation, or a function of one's own that is called like one; without an attribute ``margin`` it needs none."""
 
+Prepare = Callable[[Tensor, torch.Generator], Tensor]
+"""What makes of a clean image, of any size, the target that a degradation is for; for instance as soft as the user's
+photographs. A degradation that has an attribute ``prepare``, not None, asks for it."""
+
+
+def prepared(degrade: Degrade, clean: Tensor, generator: torch.Generator) -> Tensor:
+    """What a degradation wants of a clean image before it is degraded: mostly the image itself.
+
+    Args:
+        degrade: the degradation.
+        clean: (C, H, W) in [0, 1].
+        generator: of every draw; untouched where nothing is done.
+
+    Returns:
+        (C, H, W) in [0, 1]: the target, and what is to be degraded.
+    """
+    prepare: Prepare | None = getattr(degrade, "prepare", None)
+    return clean if prepare is None else prepare(clean, generator)
+
 
 def degraded(degrade: Degrade, clean: Tensor, generator: torch.Generator) -> Tensor:
     """An image, degraded; and checked, since a function of one's own may give anything.
@@ -106,6 +125,14 @@ class Mixture:
     def margin(self) -> int:
         """The largest of theirs."""
         return max(part.margin for part in self.parts)
+
+    @property
+    def prepare(self) -> Prepare | None:
+        """What one of the parts, drawn anew, wants of clean images; None where none wants anything."""
+        return self._prepare if any(getattr(part, "prepare", None) is not None for part in self.parts) else None
+
+    def _prepare(self, clean: Tensor, generator: torch.Generator) -> Tensor:
+        return prepared(self.parts[integer(0, len(self.parts) - 1, generator)], clean, generator)
 
     def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:
         """Degrade one image (C, H, W) in [0, 1]."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from noiseda.data.batches import Batch, Images, generator
-from noiseda.data.degradations import Degrade, degraded
+from noiseda.data.degradations import Degrade, degraded, prepared
 
 
 class PooledBatches:
@@ -86,6 +86,7 @@ class PooledBatches:
                 draw = generator(self.seed, "crop", self.rank, block, index)
                 found, (clean,) = self.images.draw(index, self.crop + 2 * margin, draw, self.channels)
                 names.append(found[0])
+                clean = prepared(self.degrade, clean, draw)
                 x[index] = degraded(self.degrade, clean, draw)[:, inner, inner]
                 y[index] = clean[:, inner, inner]
             self._block = (block, x, y, names)

@@ -2,7 +2,16 @@
 
 from noiseda.estimation.blur_kernel import MatchedBlur, matched_blur
 from noiseda.estimation.empirical_bayes import nearest, occurring
-from noiseda.estimation.noise import CANDIDATES, Matched, matched, middle, middles, noise_statistics, simulate, smoothed_where_flat
+from noiseda.estimation.noise import (
+    CANDIDATES,
+    Matched,
+    matched,
+    middle,
+    middles,
+    noise_statistics,
+    simulate,
+    smoothed_where_flat,
+)
 from noiseda.estimation.noise_bank import NoiseBank
 from noiseda.estimation.noise_levels import NoiseLevels
 from noiseda.estimation.real_noise import Picks, RealNoise, brightness, power

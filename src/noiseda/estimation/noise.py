@@ -23,11 +23,13 @@ from torch import Tensor
 from noiseda.bars import bar
 from noiseda.config import DegradationSettings
 from noiseda.data.batches import generator as keyed
-from noiseda.data.degradations import DEGRADATIONS, Degradation, uncompressed
+from noiseda.data.degradations import DEGRADATIONS, Degradation, Prepare, uncompressed
 from noiseda.data.depth import EIGHT_BITS, Depth, shown
-from noiseda.data.sampling import Range, integer, log_uniform, one_thread
+from noiseda.data.phone import gaussian
+from noiseda.data.sampling import Range, integer, log_uniform, one_thread, uniform
 from noiseda.errors import ImageError, UserError
 from noiseda.estimation.empirical_bayes import RULES, occurring
+from noiseda.estimation.softness import softness
 from noiseda.images import read
 from noiseda.precision import FULL
 from noiseda.storage import atomic
@@ -59,6 +61,12 @@ SIDE = 32
 CLIPPED = 0.01
 """Share of a patch's values that are black or white from which on it is clipped, where brightness does not show it."""
 
+SHARPENING, RADIUS = (0.0, 2.0), (0.6, 1.4)
+"""Ranges of how much a camera sharpens, and over how many pixels."""
+
+SHARPENED = 1.4
+"""How much softer clean photographs become than the user's, before they are sharpened."""
+
 LEAST = 6
 """Patches that a photograph needs, at least."""
 
@@ -74,13 +82,30 @@ class Matched:
         found: candidates and strengths, each as likely as the others.
         smoothed: up to how many times as strong noise that went through a camera is where there is texture.
         alike: whether the photographs look like what is found; else it is the nearest that is simulated.
+        soft: how soft they are, in pixels, each as likely as the others (:func:`~noiseda.estimation.softness`).
         levels: steps from black to white that their files have; those of more than 8 bits were no JPEGs.
     """
 
     found: tuple[tuple[str, float], ...]
     smoothed: float = DegradationSettings.smoothed
     alike: bool = True
+    soft: tuple[float, ...] = ()
     levels: float = 255.0
+
+    @property
+    def prepare(self) -> Prepare | None:
+        """Makes clean photographs as soft as the user's, where those come from a camera that is not simulated.
+
+        Pictures that were shrunk are sharper than a camera's, whose lens and demosaicing leave little in the highest
+        frequencies: what is there is noise.
+        """
+        return self._as_soft if self.soft and self.processed and not self.alike else None
+
+    def _as_soft(self, clean: Tensor, generator: torch.Generator) -> Tensor:
+        wanted, own = self.soft[integer(0, len(self.soft) - 1, generator)], softness(clean) or 0.0
+        if wanted > own:
+            clean = gaussian(clean, max(SHARPENED * math.sqrt(wanted**2 - own**2), 0.1))
+        return sharpened(clean, generator).clamp(0, 1)
 
     @property
     def processed(self) -> bool:
@@ -99,7 +124,9 @@ class Matched:
         if kind in PROCESSED:  # in cameras that smooth much and little alike, which flat places do not separate
             stronger = min(strength * log_uniform((1.0, self.smoothed), generator) ** 2, CANDIDATES[kind][1])
         noisy = _degrade(kind, stronger, Depth(self.levels).deep)(clean, generator)
-        return noisy if stronger <= strength else smoothed_where_flat(noisy, clean, math.sqrt(stronger / strength))
+        if stronger > strength:
+            noisy = smoothed_where_flat(noisy, clean, math.sqrt(stronger / strength))
+        return noisy if self.prepare is None else clean + sharpened(noisy - clean, generator)
 
     def __str__(self) -> str:
         """Candidates, most frequent first, with their share and the range of their strengths."""
@@ -111,7 +138,8 @@ class Matched:
             parts.append(f"{kind} {100 * count / len(self.found):.0f}% (strength {low} to {high}, median {middle})")
         up_to = f"; up to {_short(self.smoothed)} times as strong where there is texture"
         text = ", ".join(parts) + (up_to if self.smoothed > 1 and counts.keys() & set(PROCESSED) else "")
-        return text + ("" if self.alike else "; nothing simulated quite resembles them")
+        text += "" if self.alike else "; nothing simulated quite resembles them"
+        return text + ("" if self.prepare is None else f"; their edges are {median(self.soft):.1f} pixels soft")
 
 
 def _degrade(kind: str, strength: float, deep: bool) -> Degradation:
@@ -150,6 +178,16 @@ def smoothed_where_flat(noisy: Tensor, clean: Tensor, times: float) -> Tensor:
     return left
 
 
+@one_thread()
+def sharpened(image: Tensor, generator: torch.Generator) -> Tensor:
+    """An image (C, H, W), or noise, sharpened by a random amount and over a random distance, as cameras do.
+
+    Unsharp masking: image + a (image - the image seen through a Gaussian of r pixels).
+    """
+    amount, scale = uniform(SHARPENING, generator), uniform(RADIUS, generator)
+    return image + amount * (image - gaussian(image, scale))
+
+
 def _short(number: float) -> str:
     """Three digits, and all of those before the point.
 
@@ -174,7 +212,7 @@ def matched(
     Raises:
         UserError: where no photograph of either has flat places to look at.
     """
-    rules: dict[str, object] = {"candidates": CANDIDATES, "simulations": SIMULATIONS, "rules": RULES}
+    rules: dict[str, object] = {"candidates": CANDIDATES, "simulations": SIMULATIONS, "rules": RULES, "soft": 1}
     if depth != EIGHT_BITS:
         rules["depth"] = [depth.levels, depth.white]
     asked = json.loads(json.dumps(rules))
@@ -182,9 +220,9 @@ def matched(
         document = json.loads(kept.read_text())
         if document["asked"] == asked:
             found = tuple((kind, strength) for kind, strength in document["found"])
-            return Matched(found, alike=document["alike"], levels=depth.levels)
-    seen = (noise_statistics(image, depth.levels) for image in middles(real, PHOTOGRAPHS, depth.white))
-    looks = [look for look in seen if look is not None]
+            return Matched(found, alike=document["alike"], soft=tuple(document["soft"]), levels=depth.levels)
+    photographs = middles(real, PHOTOGRAPHS, depth.white)
+    looks = [look for image in photographs if (look := noise_statistics(image, depth.levels)) is not None]
     if not looks:
         raise UserError(
             "--degradation.kind matched: no photograph of --real has flat places with noise, of 32 x 32 pixels and "
@@ -192,10 +230,11 @@ def matched(
         )
     simulated, known = simulate(clean, seed, depth=depth)
     likeliest, alike = occurring(torch.stack(looks), known, simulated, CANDIDATES)
+    soft = [width for image in photographs if (width := softness(image)) is not None]
     kept.parent.mkdir(parents=True, exist_ok=True)
     with atomic(kept) as file:
-        file.write(json.dumps({"asked": asked, "found": likeliest, "alike": alike}, indent=1).encode())
-    return Matched(tuple(likeliest), alike=alike, levels=depth.levels)
+        file.write(json.dumps({"asked": asked, "found": likeliest, "alike": alike, "soft": soft}, indent=1).encode())
+    return Matched(tuple(likeliest), alike=alike, soft=tuple(soft), levels=depth.levels)
 
 
 def simulate(
