@@ -7,7 +7,7 @@ from noiseda import UNet, UserError, load, save_weights
 from noiseda.data import generator
 from noiseda.restoration import ResidualUNet
 from noiseda_research.ready import publish
-from noiseda_research.ready.mixture import Wide
+from noiseda_research.ready.mixture import Coarse, Wide
 from noiseda_research.ready.train import with_pilots
 from noiseda_research.ready.varied import Varied
 
@@ -51,6 +51,31 @@ def test_light_keeps_the_order_of_values_and_stays_in_range():
     assert found.min() > 0
     assert found.max() <= 1
     assert found.std(dim=0).min() > 0.03
+
+
+def test_patches_become_soft_and_are_sharpened():
+    class Step(Two):
+        def draw(self, sample, size, generator, channels=3):
+            return ("step.png",), ((torch.arange(size) >= size // 2).float().expand(3, size, size).clone() * 0.6 + 0.2,)
+
+    drawn = [Varied(images=Step(), **NOTHING | {"soft": 1.0}).draw(0, 48, generator(0, n))[1][0] for n in range(20)]
+    steep = torch.stack([(one[:, :, 1:] - one[:, :, :-1]).abs().max() for one in drawn])
+    assert steep.median() < 0.4
+    assert steep.min() < 0.3
+    assert min(float(one.min()) for one in drawn) < 0.19  # sharpening goes below the darker side
+    assert all(float(one.min()) >= 0 and float(one.max()) <= 1 for one in drawn)
+
+
+def test_texture_keeps_more_of_a_cameras_noise_than_flat_places_do():
+    clean = torch.full((3, 64, 64), 0.5)
+    clean[..., 32:] += 0.4 * (torch.rand(1, 64, 32, generator=generator(0, "texture")) - 0.5)
+
+    def ratio(textured):
+        degrade = Wide(parts=(Coarse(compressed=0.0),), white=0, weaker=0.0, textured=textured, sharpened=0.0)
+        noise = torch.stack([degrade(clean, generator(1, n)) - clean for n in range(40)])
+        return float(noise[..., 36:].square().mean() / noise[..., :28].square().mean())
+
+    assert ratio(1.0) > 1.5 * ratio(0.0)
 
 
 def test_colours_fade_to_grey_and_brightness_stays():

@@ -34,7 +34,7 @@ def test_a_run_of_minutes_is_one_of_the_steps_that_fit(where: Path, capsys: pyte
     assert summary.steps >= LEAST
     plan = yaml.safe_load((settings.out / "plan.yaml").read_text())
     assert (plan["minutes"], plan["training"]["steps"]) == (0.01, summary.steps)
-    assert plan["training"]["validate_every"] == summary.steps // SCORES
+    assert plan["training"]["validate_every"] == -(-summary.steps // SCORES)
     # The trial leaves no trace: the same weights as of a run that is told its steps.
     told = replace(settings.training, steps=summary.steps)
     other = adapt(replace(settings, minutes=None, out=where / "told", training=told))

@@ -30,9 +30,9 @@ _DIFFERENCE = 1 / 3  # the variance of what a central difference widens edges by
 def softness(image: Tensor) -> float | None:
     """The standard deviation of the Gaussian that would make sharp edges as wide as those of an image.
 
-    An edge that a Gaussian of s pixels has widened is (s^2 + b^2) / (s^2 + a^2) times as steep, squared, when it is seen
-    through a Gaussian of a pixels as when it is seen through one of b. The median over the strongest edges; an edge is
-    a pixel that is steeper than its neighbours across it.
+    An edge that a Gaussian of s pixels has widened is sqrt((s^2 + b^2) / (s^2 + a^2)) times as steep, when it is seen
+    through a Gaussian of a pixels, as when it is seen through one of b. The median over the strongest edges is given;
+    an edge is a pixel that is steeper than its neighbours across it.
 
     Args:
         image: (C, H, W) in [0, 1].

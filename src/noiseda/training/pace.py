@@ -87,7 +87,7 @@ def timed(settings: AdaptSettings, steps: int) -> AdaptSettings:
         settings: of a run of some minutes.
         steps: how many fit.
     """
-    every = max(1, steps // SCORES)
+    every = -(-steps // SCORES)  # rounded up: the last of them is the run's end
     return replace(
         settings, training=replace(settings.training, steps=steps, validate_every=every, picture_every=every)
     )
