@@ -152,8 +152,8 @@ class TrainingSettings:
 
     lr_schedule: LrScheduleName = "auto"
     """Course of the learning rate over the run. constant (the paper); cosine: it falls to zero along half a cosine;
-    cooldown: it falls in the last fifth alone (Hägele et al. 2024); auto: cooldown from --restorer.start, cosine from
-    random weights."""
+    cooldown: it falls in the last fifth alone (Hägele et al. 2024); auto: cooldown from weights of your own,
+    else cosine."""
 
     lr_scaling: LrScaling = "fan_in"
     """Learning rates of single layers. fan_in: a layer whose units have more than 216 inputs (24 channels, 3x3) learns

@@ -60,7 +60,7 @@ def test_nothing_is_left_open_and_what_was_asked_is_kept():
     assert plan.asked is BASE
     flat = flatten(to_tree(plan.settings))
     assert (flat["strategy"], flat["restorer.weights"], flat["training.lr_schedule"]) == (
-        "neighbor2neighbor", "denoise", "cooldown"
+        "neighbor2neighbor", "denoise", "cosine"
     )  # fmt: skip
     assert flat["clean"] == str(BASE.clean)
     assert resolve(plan.settings).settings == plan.settings
