@@ -15,6 +15,7 @@ from noiseda.estimation.noise import (
 from noiseda.estimation.noise_bank import NoiseBank
 from noiseda.estimation.noise_levels import NoiseLevels
 from noiseda.estimation.real_noise import Picks, RealNoise, brightness, power
+from noiseda.estimation.softness import softness
 
 __all__ = [
     "CANDIDATES",
@@ -35,4 +36,5 @@ __all__ = [
     "power",
     "simulate",
     "smoothed_where_flat",
+    "softness",
 ]
