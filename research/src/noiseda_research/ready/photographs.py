@@ -64,8 +64,8 @@ class Photograph:
         author: as the package names them.
         licence: as the package names it.
         sha256: of the file.
-        part: ``train``; ``more``, which are learnt from too but do not come with noiseda; or ``held-out`` for choosing
-            networks and recipes.
+        part: ``train``; ``more``, gathered later, which do not come with noiseda; or ``held-out`` for choosing networks
+            and recipes.
         least: by which it is shrunk at least. That takes away its noise and the traces of JPEG and demosaicing.
     """
 
