@@ -125,6 +125,10 @@ def test_a_missing_file_and_a_folder_are_separated(tmp_path, path):
     refuses(tmp_path, "is a folder")
 
 
+def test_a_name_that_is_nearly_that_of_ready_weights_is_suggested():
+    refuses(Path("denoisse"), "does not exist; did you mean denoise, the ready weights?")
+
+
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 100, 0.3, 0.6, 0.9, -1])
 def test_truncated_files_are_refused(path, length):
     whole = write(path).read_bytes()

@@ -10,9 +10,10 @@ from safetensors.torch import load_file
 
 import noiseda
 from noiseda.cli import main
+from noiseda.errors import UserError
 from noiseda.old_names import renamed
 from noiseda.settings_tree import settings_from
-from noiseda.training.run_directory import as_begun
+from noiseda.training.run_directory import as_begun, check_claim
 
 OLD = Path(__file__).parents[1] / "old_run"
 
@@ -81,3 +82,25 @@ def test_a_run_that_began_with_random_weights_goes_on_with_its_network(tmp_path)
     assert begun == replace(asked, restorer=replace(asked.restorer, network="unet-residual"))
     plan.write_text("restorer: {network: auto, weights: denoise}\n")
     assert as_begun(asked, path) == asked
+
+
+def test_a_run_goes_on_with_the_learning_rate_that_it_began_with(tmp_path):
+    """From ready weights it fell in the last fifth; today's runs let it fall along a cosine."""
+    asked = settings_from({"real": "r", "out": str(tmp_path)})
+    path = tmp_path / "settings.yaml"
+    path.write_text("training: {steps: 3, lr_scaling: fan_in}\n")
+    (tmp_path / "plan.yaml").write_text("training: {lr_schedule: cooldown}\nrestorer: {weights: denoise}\n")
+    assert as_begun(asked, path) == asked  # no step was taken
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "step-00000002.pt").write_bytes(b"")
+    begun = as_begun(asked, path)
+    assert begun == replace(asked, training=replace(asked.training, lr_schedule="cooldown"))
+    own = replace(asked, training=replace(asked.training, lr_schedule="constant"))
+    assert as_begun(own, path) == own
+
+
+def test_a_file_is_no_folder_of_a_run(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(UserError, match="file is a file: give a folder"):
+        check_claim(settings_from({"real": "r", "out": str(tmp_path / "file")}))
+    assert (tmp_path / "file").read_text() == "kept"

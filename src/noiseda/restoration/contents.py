@@ -15,8 +15,10 @@ from noiseda.errors import WeightsError
 from noiseda.restoration.archive import described, is_archive
 from noiseda.restoration.kinds import other_kind
 from noiseda.restoration.pickles import PickleError
+from noiseda.restoration.ready import READY
 from noiseda.restoration.stored import Stored
 from noiseda.storage import utf8_named
+from noiseda.suggestions import nearest
 
 LONGEST = 2**22
 """Bytes of the longest header of a .safetensors file; a network's has some 100 for each tensor."""
@@ -85,6 +87,8 @@ def _start(path: Path) -> bytes:
         inside = path / "restorer.safetensors"
         folder = f"is a folder, whose weights are {inside}" if inside.is_file() else "is a folder"
         found = folder if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
+        if not path.exists() and (meant := nearest(str(path), READY)):
+            raise WeightsError(f"weights file {path} {found}{meant.rstrip('?')}, the ready weights?")
         raise WeightsError(f"weights file {path} {found}; {_EXPECTED}")
     try:
         with path.open("rb") as file:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from noiseda.config import AdaptSettings, TrainingSettings
+from noiseda.config import AdaptSettings, LrScheduleName, TrainingSettings
 from noiseda.errors import UserError
 from noiseda.restorer_settings import NetworkChoice
 from noiseda.settings_file import (
@@ -32,9 +32,11 @@ def check_claim(settings: AdaptSettings, processes: int = 1) -> None:
         processes: how many will train together.
 
     Raises:
-        UserError: where the folder holds a run with other settings, or other samples a step; each is named with its old
-            and new value.
+        UserError: where it is a file; or the folder holds a run with other settings, or other samples a step; each is
+            named with its old and new value.
     """
+    if settings.out.exists() and not settings.out.is_dir():
+        raise UserError(f"--out {settings.out} is a file: give a folder, new or of a run that goes on")
     path, folder = settings.out / "settings.yaml", settings.out / "checkpoints"
     if not path.exists() or not checkpoints.found(folder):
         return
@@ -64,7 +66,8 @@ def earlier_settings(path: Path) -> AdaptSettings:
 def as_begun(asked: AdaptSettings, path: Path) -> AdaptSettings:
     """What is asked for, as it was meant when a run began that goes on.
 
-    Runs began with a U-Net whose layers learnt alike, later with another network, now with ready weights.
+    Runs began with a U-Net whose layers learnt alike, later with another network, now with ready weights. From those
+    the learning rate fell in the last fifth alone, and now along a cosine.
 
     Args:
         asked: the settings.
@@ -80,6 +83,8 @@ def as_begun(asked: AdaptSettings, path: Path) -> AdaptSettings:
         restorer = replace(restorer, network=_planned(path.with_name("plan.yaml")))
     if old:
         training = replace(training, lr_scaling="none", learning_rate=training.rate)
+    elif training.lr_schedule == "auto" and checkpoints.found(path.with_name("checkpoints")):
+        training = replace(training, lr_schedule=_schedule(path.with_name("plan.yaml")))
     return replace(asked, restorer=restorer, training=training)
 
 
@@ -87,6 +92,13 @@ def _planned(plan: Path) -> NetworkChoice:
     """The network that a run began with from random weights; auto where it began with ready ones, or not at all."""
     restorer = read_settings(plan).get("restorer") if plan.exists() else None
     return "auto" if restorer is None or restorer.get("weights") else restorer.get("network", "auto")
+
+
+def _schedule(plan: Path) -> LrScheduleName:
+    """The course of the learning rate that a run began with; auto where no plan says it."""
+    training = read_settings(plan).get("training") if plan.exists() else None
+    schedule: LrScheduleName = (training or {}).get("lr_schedule", "auto")
+    return schedule
 
 
 def claim_objects(out: Path, made_of: Mapping[str, object]) -> None:
