@@ -97,6 +97,8 @@ def test_a_run_goes_on_with_the_learning_rate_that_it_began_with(tmp_path):
     assert begun == replace(asked, training=replace(asked.training, lr_schedule="cooldown"))
     own = replace(asked, training=replace(asked.training, lr_schedule="constant"))
     assert as_begun(own, path) == own
+    (tmp_path / "plan.yaml").write_text("training: {lr_schedule: cosine}\nrestorer: {weights: denoise}\n")
+    assert as_begun(asked, path) == asked  # a run of today: what was asked for stays open
 
 
 def test_a_file_is_no_folder_of_a_run(tmp_path):

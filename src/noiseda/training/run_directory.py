@@ -83,9 +83,13 @@ def as_begun(asked: AdaptSettings, path: Path) -> AdaptSettings:
         restorer = replace(restorer, network=_planned(path.with_name("plan.yaml")))
     if old:
         training = replace(training, lr_scaling="none", learning_rate=training.rate)
-    elif training.lr_schedule == "auto" and checkpoints.found(path.with_name("checkpoints")):
-        training = replace(training, lr_schedule=_schedule(path.with_name("plan.yaml")))
-    return replace(asked, restorer=restorer, training=training)
+    meant = replace(asked, restorer=restorer, training=training)
+    if old or training.lr_schedule != "auto" or not checkpoints.found(path.with_name("checkpoints")):
+        return meant
+    begun = _schedule(path.with_name("plan.yaml"))
+    if begun == settled(meant).training.lr_schedule:
+        return meant  # what was asked for stays open, as it was
+    return replace(meant, training=replace(training, lr_schedule=begun))
 
 
 def _planned(plan: Path) -> NetworkChoice:
