@@ -104,6 +104,10 @@ class RestorerSettings:
         sizes = {name: usual for name, usual in SIZES.get(network, {}).items() if getattr(self, name) is None}
         return replace(self, network=network, **sizes)
 
+    def is_ready(self, ready: str) -> bool:
+        """Whether it starts from a task's ready weights, of that name."""
+        return bool(ready) and self.weights == Path(ready)
+
     @property
     def says_nothing(self) -> bool:
         """Whether nothing is said of the network, so that a task's ready weights may take its place."""

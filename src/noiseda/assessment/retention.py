@@ -206,7 +206,7 @@ MEASURES: tuple[tuple[str, Callable[[Tensor, Tensor], float]], ...] = (
 def _known(settings: AdaptSettings) -> list[Degradation]:
     """What the network was trained on before, or beside what is like the real images."""
     task = TASKS[settings.task]
-    if task.ready and settings.restorer.weights == Path(task.ready):
+    if settings.restorer.is_ready(task.ready):
         return [degradation(settings.task, name) for name in kinds(settings.task, task.retention.general)]
     usual = task.beside_matched if settings.matches else task.usual
     names = [name for name in kinds(settings.task, settings.degradation.kind or usual) if name != MATCHED]

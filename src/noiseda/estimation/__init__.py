@@ -9,6 +9,7 @@ from noiseda.estimation.noise import (
     middle,
     middles,
     noise_statistics,
+    sharpened,
     simulate,
     smoothed_where_flat,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "noise_statistics",
     "occurring",
     "power",
+    "sharpened",
     "simulate",
     "smoothed_where_flat",
     "softness",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from noiseda.config import AdaptSettings, LrScheduleName
 from noiseda.data.degradations import Degradation
@@ -79,8 +78,7 @@ def settled(asked: AdaptSettings) -> AdaptSettings:
     training, task = asked.training, TASKS[asked.task]
     restorer = asked.restorer.settled(task.network, task.ready)
     random = restorer.origin is None
-    own = not random and restorer.weights != Path(task.ready)
-    usual: LrScheduleName = "cooldown" if own else "cosine"
+    usual: LrScheduleName = "cosine" if random or restorer.is_ready(task.ready) else "cooldown"
     return replace(
         asked,
         strategy=_usual(asked) if asked.strategy == "auto" else asked.strategy,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from noiseda import Degradation
 from noiseda.data import Camera, Phone, Shot, White, compress, gaussian, integer, log_uniform, uniform
-from noiseda.estimation import smoothed_where_flat
+from noiseda.estimation import sharpened, smoothed_where_flat
 
 # BT.601, full range: how far brightness and the two differences of colour move red, green and blue.
 _FROM_YCC = torch.tensor([[1.0, 0.0, 1.402], [1.0, -0.344136, -0.714136], [1.0, 1.772, 0.0]])
@@ -115,7 +115,6 @@ class Wide:
         textured: share of the coloured noise that is up to four times as strong in texture as in flat places, as
             cameras leave it that smooth.
         sharpened: share of the coloured noise that is sharpened afterwards.
-        sharpening: by how much, at most.
     """
 
     parts: Sequence[Degradation] = field(default_factory=parts)
@@ -126,7 +125,6 @@ class Wide:
     weaker: float = 0.35
     textured: float = 0.4
     sharpened: float = 0.4
-    sharpening: float = 2.0
 
     @property
     def margin(self) -> int:
@@ -156,6 +154,5 @@ class Wide:
             times = log_uniform((1.0, min(4.0, max(1.01, STRONG / max(usual, 1e-4)))), generator)
             noisy = smoothed_where_flat(clean + times * (noisy - clean), clean, times)
         if uniform((0.0, 1.0), generator) < self.sharpened:
-            noise, scale = noisy - clean, uniform((0.6, 1.4), generator)
-            noisy = noisy + uniform((0.0, self.sharpening), generator) * (noise - gaussian(noise, scale))
+            noisy = clean + sharpened(noisy - clean, generator)
         return noisy.clamp(0, 1)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from noiseda.data import Images, gaussian, uniform
+from noiseda.estimation import sharpened
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,6 @@ class Varied:
         soft: share that is seen through a Gaussian, as through a lens and a demosaicing at full resolution, and then
             sharpened, as a camera does.
         scales: range of that Gaussian's standard deviation, in pixels.
-        sharpening: by how much it is sharpened, at most.
     """
 
     images: Images
@@ -34,7 +34,6 @@ class Varied:
     doubled: float = 0.12
     soft: float = 0.45
     scales: tuple[float, float] = (0.4, 1.6)
-    sharpening: float = 2.0
 
     @property
     def levels(self) -> float:
@@ -58,9 +57,7 @@ class Varied:
             _, (other,) = self.images.draw(sample + 1, size, generator, channels)
             clean = torch.lerp(clean, other, uniform((0.3, 0.7), generator))
         if happens(self.soft):
-            clean = gaussian(clean, uniform(self.scales, generator))
-            fine = clean - gaussian(clean, uniform((0.6, 1.4), generator))
-            clean = (clean + uniform((0.0, self.sharpening), generator) * fine).clamp(0, 1)
+            clean = sharpened(gaussian(clean, uniform(self.scales, generator)), generator).clamp(0, 1)
         if happens(self.swapped):
             clean = clean[torch.randperm(channels, generator=generator)]
         if happens(self.bent):
