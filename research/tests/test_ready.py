@@ -108,8 +108,8 @@ def test_the_error_lets_weak_noise_count():
     degraded = target + torch.tensor([0.01, 0.16]).view(2, 1, 1, 1)
     restored = target + torch.tensor([0.005, 0.08]).view(2, 1, 1, 1)
     weak, strong = train.balanced(restored, target, degraded).tolist()
-    assert strong == pytest.approx(0.08 / math.sqrt(0.16 + 1 / 255), rel=1e-4)
-    assert 4 < strong / weak < 5  # where that of the absolute errors is 16, and that of PSNRs 1
+    assert strong == pytest.approx(0.08 / math.sqrt(0.16 + 4 / 255), rel=1e-4)
+    assert 6 < strong / weak < 7  # where that of the absolute errors is 16, and that of PSNRs 1
     assert train.balanced(target, target, target).tolist() == [0, 0]
 
 

@@ -18,6 +18,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "unet-deep": {"width": 88, "depth": 5},
     "unet-residual": {"width": 24, "blocks": [1, 1, 1, 2, 1, 1, 1]},
     "unet-pilots": {"width": 24, "blocks": [1, 1, 1, 2, 1, 1, 1]},
+    "unet-groups": {"width": 24, "blocks": [1, 1, 1, 2, 1, 1, 1]},
     "dncnn": {"width": 64, "depth": 17},
     "nafnet": {"width": 32, "blocks": _NINE},
     "swinir": {"width": 60, "blocks": [6, 6, 6, 6]},
@@ -34,7 +35,7 @@ SIZES: dict[str, dict[str, Any]] = {
 width."""
 
 NetworkName = Literal[
-    "unet", "unet-tiny", "unet-large", "unet-paper", "unet-deep", "unet-residual", "unet-pilots",
+    "unet", "unet-tiny", "unet-large", "unet-paper", "unet-deep", "unet-residual", "unet-pilots", "unet-groups",
     "dncnn", "nafnet", "swinir", "uformer", "drunet", "scunet", "kbnet", "fftformer",
     "restormer", "mprnet", "mirnet2",
 ]  # fmt: skip

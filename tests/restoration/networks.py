@@ -12,6 +12,7 @@ SMALL = {
     "unet-tiny": {"width": 4, "depth": 2},
     "unet-residual": {"width": 4, "blocks": [1] * 7},
     "unet-pilots": {"width": 4, "blocks": [1] * 7},
+    "unet-groups": {"width": 4, "blocks": [1] * 7},
     "dncnn": {"width": 8, "depth": 4},
     "nafnet": {"width": 4, "blocks": [1] * 9},
     "swinir": {"width": 12, "blocks": [2, 2, 2, 2]},

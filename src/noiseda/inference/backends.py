@@ -56,7 +56,7 @@ def prepare(
     precision: Precision,
     megapixels: float,
 ) -> Restorer:
-    """Make a network ready to restore a job; ``auto`` takes networks of others as they are.
+    """Make a network ready to restore a job; ``auto`` takes networks of others, and those that choose, as they are.
 
     Args:
         model: the network, in evaluation mode.
@@ -73,8 +73,8 @@ def prepare(
         UserError: as :func:`choose`, and where ONNX Runtime was asked for and cannot have this network.
     """
     backend = choose(wanted, device, precision, megapixels)
-    if wanted == "auto" and isinstance(model, Foreign):  # others were not measured, and may take minutes to translate
-        backend = "eager"
+    if wanted == "auto" and (isinstance(model, Foreign) or model.chooses):
+        backend = "eager"  # others were not measured, and may take minutes to translate; one that chooses is slower
     if backend == "onnxruntime":
         try:
             return onnx_runtime.with_onnxruntime(model, weights)

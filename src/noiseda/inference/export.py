@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from noiseda.errors import UserError
 from noiseda.inference.card import card
+from noiseda.inference.onnx_runtime import apart
 from noiseda.restoration import Restorer, load
 from noiseda.restoration.layout import laid_out
 from noiseda.restoration.spandrel_models import descriptor_of
@@ -57,9 +58,10 @@ class Exported:
         card: the model card beside it.
         size: height and width that it takes; None where it takes any.
         least: the smallest side of an image that it takes, where that is any.
-        difference: the largest from torch that was seen, in [0, 1].
+        difference: the largest from torch that was seen, in [0, 1]; of a network that chooses, the largest mean.
         checked: sizes of the images that it was compared on.
         scale: how many times as high and wide what it returns is.
+        on_average: whether it chooses among what is nearly alike, and was compared by means.
     """
 
     path: Path
@@ -69,6 +71,7 @@ class Exported:
     difference: float
     checked: list[tuple[int, int]]
     scale: int = 1
+    on_average: bool = False
 
     def __str__(self) -> str:
         """In a few lines."""
@@ -78,7 +81,8 @@ class Exported:
         sizes = ", ".join(f"{height} x {width}" for height, width in self.checked)
         return (
             f"exported network: {self.path} (takes {takes})\n"
-            f"compared with torch on {sizes}: at most {self.difference:.2g} apart, in [0, 1]\nmodel card: {self.card}"
+            f"compared with torch on {sizes}: {'on average' if self.on_average else 'at most'} {self.difference:.2g} "
+            f"apart, in [0, 1]\nmodel card: {self.card}"
         )
 
 
@@ -137,7 +141,7 @@ def export(
     except OSError as error:
         raise UserError(f"cannot write to --out {folder}: {error.strerror or error}") from error
     least = model.minimum if format in ("onnx", "pt2") else 1  # readers of weights pad
-    return Exported(path, described, taken, least, difference, checked, model.scale)
+    return Exported(path, described, taken, least, difference, checked, model.scale, model.chooses)
 
 
 def _check(weights: Path, format: Target, size: tuple[int, int] | None, half: bool, new: list[Path]) -> None:
@@ -315,6 +319,8 @@ def _compare(
 ) -> tuple[float, list[tuple[int, int]]]:
     """The largest difference from torch on images of random sizes.
 
+    Of a network that chooses among what is nearly alike, the mean counts, over all pixels.
+
     Raises:
         UserError: where it is larger than a tolerance.
     """
@@ -325,7 +331,7 @@ def _compare(
     for height, width in sizes:
         images = torch.rand(1, model.channels, height, width, generator=generator)
         with torch.inference_mode():
-            difference = float((found(images) - expected(images)).abs().max())
+            difference = apart(found(images), expected(images), model)
         worst = max(worst, difference if math.isfinite(difference) else math.inf)
         if not worst <= tolerance:
             raise UserError(

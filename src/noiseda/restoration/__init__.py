@@ -2,6 +2,7 @@
 
 from noiseda.restoration.base import Restorer, pad_to_multiple
 from noiseda.restoration.catalogue import build as build_restorer
+from noiseda.restoration.groups import Groups
 from noiseda.restoration.introduce import teach_spandrel
 from noiseda.restoration.pilots import STRENGTHS, Pilots
 from noiseda.restoration.residual_unet import ResidualUNet
@@ -10,6 +11,7 @@ from noiseda.restoration.weights import load, read_metadata, save_weights, task_
 
 __all__ = [
     "STRENGTHS",
+    "Groups",
     "Pilots",
     "ResidualUNet",
     "Restorer",

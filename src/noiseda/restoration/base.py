@@ -31,6 +31,8 @@ class Restorer(nn.Module, ABC):
         minimum: and to this at least.
         square: and to one another.
         reentrant: whether several threads may restore with it at once: a pass changes nothing of it, and draws nothing.
+        chooses: whether it chooses among what is nearly alike, such as the blocks most similar to one. Another program
+            that rounds otherwise may choose otherwise, and differ at some pixels by more than rounding.
         separate_batch_norm: whether it normalises over its batch while it learns, so that images of two domains must
             not share one (:meth:`passes`).
         tiles: side and overlap of the tiles in which it restores a large image much faster than as a whole; None where
@@ -51,6 +53,7 @@ class Restorer(nn.Module, ABC):
     minimum: int = 1
     square: bool = False
     reentrant: bool = False
+    chooses: bool = False
     separate_batch_norm: bool = False
     tiles: tuple[int, int] | None = None
     architecture: str = ""

@@ -44,12 +44,11 @@ class Pilots(nn.Module):
     def __init__(self, strengths: Sequence[float] = STRENGTHS, channels: int = 3) -> None:
         super().__init__()
         # Real tensors on a network that has no memory for its weights too: these are no weights.
-        opponent = torch.tensor(_OPPONENT if channels == 3 else ((1.0,),), device="cpu")
         passes = torch.ones(SIDE, SIDE, device="cpu")
         passes[0, 0] = 1e-3  # the mean of a block is kept, however small
         self.register_buffer("strengths", torch.tensor(strengths, dtype=torch.float32, device="cpu"), persistent=False)
-        self.register_buffer("basis", _cosines(SIDE), persistent=False)
-        self.register_buffer("colours", opponent, persistent=False)
+        self.register_buffer("basis", cosines(SIDE), persistent=False)
+        self.register_buffer("colours", opponent(channels), persistent=False)
         self.register_buffer("passes", passes, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -89,10 +88,15 @@ class Pilots(nn.Module):
         return torch.unflatten(shrunk[..., more : more + height, more : more + width], 1, (depth, -1))
 
 
-def _cosines(side: int) -> Tensor:
+def opponent(channels: int) -> Tensor:
+    """Brightness and two differences of colour, orthonormal; (C, C), a row each. Of one channel, itself."""
+    return torch.tensor(_OPPONENT if channels == 3 else ((1.0,),), device="cpu")
+
+
+def cosines(side: int) -> Tensor:
     """The orthonormal DCT-II, a frequency a row; (side, side).
 
-    >>> torch.allclose(_cosines(8) @ _cosines(8).T, torch.eye(8), atol=1e-6)
+    >>> torch.allclose(cosines(8) @ cosines(8).T, torch.eye(8), atol=1e-6)
     True
     """
     places = torch.arange(side, device="cpu")

@@ -10,12 +10,20 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from noiseda.restoration.base import Restorer, filled
+from noiseda.restoration.groups import Groups
 from noiseda.restoration.pilots import SIDE, STRENGTHS, Pilots
 
-_USUAL: dict[str, object] = {"width": 24, "blocks": [1, 1, 1, 2, 1, 1, 1], "channels": 3, "fold": 1, "pilots": False}
+_USUAL: dict[str, object] = {
+    "width": 24, "blocks": [1, 1, 1, 2, 1, 1, 1], "channels": 3, "fold": 1, "pilots": False, "groups": False,
+}  # fmt: skip
 _WIDEST, _MOST = 4096, 64  # channels of the first stage; blocks of a stage
 _FOLDS = (1, 2, 4)
-_FOLDED = {channels * fold**2: (channels, fold) for channels in (1, 3) for fold in _FOLDS}
+_FOLDED = {
+    (channels + len(STRENGTHS) * groups) * fold**2: (channels, fold, groups)
+    for channels in (1, 3)
+    for fold in _FOLDS
+    for groups in (False, True)
+}
 
 
 class ResidualUNet(Restorer):
@@ -26,7 +34,8 @@ class ResidualUNet(Restorer):
     block and the last of all start at zero, so that an untrained network returns its input, and every block begins as
     nothing. With a fold, squares of pixels become channels before the first convolution, and pixels again after the
     last: fewer places, and nothing is lost. With pilots, the first convolution also sees the image denoised by a fixed
-    rule, for several strengths of noise (:class:`~noiseda.restoration.Pilots`).
+    rule, for several strengths of noise (:class:`~noiseda.restoration.Pilots`). With groups, that rule is a better one
+    (:class:`~noiseda.restoration.Groups`), and the network also says for each pixel how much of each is added.
 
     Blocks are those of EDSR (Lim et al. 2017) and DRUNet (Zhang et al. 2021), which have no normalisation either; the
     folding is FFDNet's (Zhang et al. 2018).
@@ -36,10 +45,11 @@ class ResidualUNet(Restorer):
         blocks: blocks of each stage, in the order in which they run: down, the deepest, up. An odd number of them.
         channels: 1 (grey) or 3 (RGB).
         fold: side of those squares in pixels: 1 (none), 2 or 4.
-        pilots: whether it sees them.
+        pilots: whether it sees those of single blocks.
+        groups: whether it sees those of groups of similar blocks.
 
     Raises:
-        ValueError: the number of stages is even, or a number is out of range.
+        ValueError: the number of stages is even, or a number is out of range, or both pilots and groups are asked for.
 
     Attributes:
         recompute: whether the backward pass computes the inside of the stages anew, to save memory.
@@ -59,26 +69,29 @@ class ResidualUNet(Restorer):
         channels: int = 3,
         fold: int = 1,
         pilots: bool = False,
+        groups: bool = False,
     ) -> None:
         super().__init__()
-        _check(width, blocks, channels, fold, pilots)
+        _check(width, blocks, channels, fold, pilots, groups)
         self.channels, self.fold = channels, fold
         self.arguments = {"width": width, "blocks": list(blocks), "channels": channels, "fold": fold}
         depth = len(blocks) // 2 + 1
         self.multiple_of = fold * 2 ** (depth - 1)
-        self.pilots: Pilots | None = None
-        if pilots:
-            self.arguments["pilots"] = True
-            self.pilots = Pilots(STRENGTHS, channels)
+        self.pilots: Pilots | Groups | None = None
+        self.chosen = len(STRENGTHS) if groups else 0
+        self.chooses = groups
+        if pilots or groups:
+            self.arguments["pilots" if pilots else "groups"] = True
+            self.pilots = (Pilots if pilots else Groups)(STRENGTHS, channels)
             self.multiple_of = max(self.multiple_of, SIDE)
         widths = [width * 2**stage for stage in range(depth)]
-        self.intro = nn.Conv2d(channels * fold**2 * (1 + len(STRENGTHS) * pilots), width, 3, padding=1)
+        self.intro = nn.Conv2d(channels * fold**2 * (1 + len(STRENGTHS) * (pilots or groups)), width, 3, padding=1)
         self.down = nn.ModuleList(_stage(a, count) for a, count in zip(widths, blocks, strict=False))
         self.shrink = nn.ModuleList(nn.Conv2d(a, 2 * a, 2, stride=2) for a in widths[:-1])
         upward = widths[-2::-1]  # deepest first
         self.grow = nn.ModuleList(nn.ConvTranspose2d(2 * a, a, 2, stride=2) for a in upward)
         self.up = nn.ModuleList(_stage(a, count) for a, count in zip(upward, blocks[depth:], strict=True))
-        self.head = nn.Conv2d(width, channels * fold**2, 3, padding=1)
+        self.head = nn.Conv2d(width, (channels + self.chosen) * fold**2, 3, padding=1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
@@ -111,8 +124,8 @@ class ResidualUNet(Restorer):
         first, last = state.get("intro.weight"), state.get("head.weight")
         if first is None or last is None or first.ndim != 4 or last.shape[0] not in _FOLDED:
             return None
-        channels, fold = _FOLDED[last.shape[0]]
-        pilots = first.shape[1] > last.shape[0]
+        channels, fold, groups = _FOLDED[last.shape[0]]
+        pilots = first.shape[1] > last.shape[0] and not groups
         places = {tuple(name.split(".")[:3]) for name in state if name.startswith(("down.", "up."))}
         counts = {
             way: [sum(place[:2] == (way, str(stage)) for place in places) for stage in range(len(places))]
@@ -121,8 +134,9 @@ class ResidualUNet(Restorer):
         blocks = [count for way in ("down", "up") for count in counts[way] if count]
         try:
             found = cls.outline(
-                {"width": first.shape[0], "blocks": blocks, "channels": channels, "fold": fold, "pilots": pilots}
-            )
+                {"width": first.shape[0], "blocks": blocks, "channels": channels, "fold": fold, "pilots": pilots,
+                 "groups": groups}
+            )  # fmt: skip
         except ValueError:
             return None
         return filled(found, state)
@@ -134,8 +148,8 @@ class ResidualUNet(Restorer):
 
     def restore(self, images: Tensor) -> Tensor:
         """Restore images whose sides are multiples of ``multiple_of``; (B, C, H, W) -> the same."""
-        seen = images if self.pilots is None else torch.cat([images, self.pilots(images)], dim=1)
-        x = self.intro(F.pixel_unshuffle(seen, self.fold))
+        changes = self.pilots(images) if self.pilots is not None else images[:, :0]
+        x = self.intro(F.pixel_unshuffle(torch.cat([images, changes], dim=1), self.fold))
         skips: list[Tensor] = []
         for shrink, stage in zip(self.shrink, self.down, strict=False):
             skips.append(self._run(stage, x))
@@ -143,7 +157,12 @@ class ResidualUNet(Restorer):
         x = self._run(self.down[-1], x)
         for grow, stage in zip(self.grow, self.up, strict=True):
             x = self._run(stage, grow(x) + skips.pop())
-        return images + F.pixel_shuffle(self.head(x), self.fold)
+        found = F.pixel_shuffle(self.head(x), self.fold)
+        if not self.chosen:
+            return images + found
+        shares = found[:, self.channels :, None]  # of each pilot, the same for all colours
+        added: Tensor = (shares * torch.unflatten(changes, 1, (self.chosen, -1))).sum(1)
+        return images + found[:, : self.channels] + added
 
     def _run(self, stage: nn.Module, x: Tensor) -> Tensor:
         if self.recompute and torch.is_grad_enabled():
@@ -176,7 +195,7 @@ def _stage(width: int, count: int) -> nn.Sequential:
     return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
 
 
-def _check(width: object, blocks: object, channels: object, fold: object, pilots: object) -> None:
+def _check(width: object, blocks: object, channels: object, fold: object, pilots: object, groups: object) -> None:
     """Check the sizes of a network, which a damaged file may have made anything.
 
     Raises:
@@ -191,5 +210,8 @@ def _check(width: object, blocks: object, channels: object, fold: object, pilots
         raise ValueError(f"channels must be 1 or 3, not {str(channels)[:40]}")
     if type(fold) is not int or fold not in _FOLDS:
         raise ValueError(f"fold must be 1, 2 or 4, not {str(fold)[:40]}")
-    if type(pilots) is not bool:
-        raise ValueError(f"pilots must be true or false, not {str(pilots)[:40]}")
+    for name, value in (("pilots", pilots), ("groups", groups)):
+        if type(value) is not bool:
+            raise ValueError(f"{name} must be true or false, not {str(value)[:40]}")
+    if pilots and groups:
+        raise ValueError("pilots and groups take the same place: one of them must be false")

@@ -27,6 +27,10 @@ from noiseda_research.ready.varied import Varied
 RISE = 500
 """Steps in which the rate rises from nothing."""
 
+FLOOR = 4 / 255
+"""Without it the next to clean samples would count most, and a network become careful: of weak noise in texture it then
+leaves more (research/results/2026-11-29.md)."""
+
 COOLDOWN = 0.2
 """Share of a run from random weights in which the rate falls."""
 
@@ -47,9 +51,9 @@ class Restoration(noiseda.SyntheticOnly):
 
 
 def balanced(restored: Tensor, target: Tensor, degraded: Tensor) -> Tensor:
-    """The error of each sample; (B,). An input less than a step of 8 bits away from its target counts as one step."""
+    """The error of each sample; (B,). That of the input counts as :data:`FLOOR` more than it is."""
     left, before = ((image - target).abs().flatten(1).mean(dim=1) for image in (restored, degraded))
-    return left / (before + 1 / 255).sqrt()
+    return left / (before + FLOOR).sqrt()
 
 
 def with_pilots(network: nn.Module) -> ResidualUNet:
@@ -68,6 +72,30 @@ def with_pilots(network: nn.Module) -> ResidualUNet:
     known = weights["intro.weight"]
     weights["intro.weight"] = known.new_zeros(seeing.intro.weight.shape)
     weights["intro.weight"][:, : known.shape[1]] = known
+    seeing.load_state_dict(weights, assign=True)
+    return seeing
+
+
+def with_groups(network: nn.Module) -> ResidualUNet:
+    """A residual U-Net that sees groups of similar blocks where it saw single ones, and begins as the mean of them.
+
+    What it added itself is forgotten, what it sees in an image kept: beside its own correction, it hardly learnt to
+    believe better pilots (research/results/2026-11-29.md).
+
+    Args:
+        network: a residual U-Net that sees pilots.
+
+    Raises:
+        UserError: it is another network, or sees no pilots.
+    """
+    if not isinstance(network, ResidualUNet) or "pilots" not in network.arguments:
+        raise UserError("--groups goes with weights of a residual U-Net that sees pilots")
+    arguments = {name: value for name, value in network.arguments.items() if name != "pilots"}
+    seeing = ResidualUNet.outline({**arguments, "groups": True})
+    weights = {name: weight.clone() for name, weight in network.state_dict().items()}
+    for name in ("head.weight", "head.bias"):
+        weights[name] = weights[name].new_zeros(seeing.state_dict()[name].shape)
+    weights["head.bias"][-seeing.chosen * seeing.fold**2 :] = 1 / seeing.chosen
     seeing.load_state_dict(weights, assign=True)
     return seeing
 
@@ -101,6 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> noiseda.Summary:
     parser.add_argument("--blocks", type=int, nargs="+")
     parser.add_argument("--start", type=Path, help="weights to start from, with a rate that falls from the first step")
     parser.add_argument("--pilots", action="store_true", help="let the network of --start see pilots from now on")
+    parser.add_argument("--groups", action="store_true", help="let it see groups in place of them, and choose of them")
+    parser.add_argument("--weaker", type=float, default=Wide.weaker, help="share of images with little noise")
     parser.add_argument("--steps", type=int, default=60000)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--patch", type=int, default=64)
@@ -119,6 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> noiseda.Summary:
     )
     if asked.start and asked.pilots:
         model = with_pilots(model)
+    if asked.start and asked.groups:
+        model = with_groups(model)
     schedule = falling if asked.start else partial(keeping, rise=RISE / asked.steps)
 
     training = noiseda.TrainingSettings(
@@ -135,8 +167,9 @@ def main(arguments: Sequence[str] | None = None) -> noiseda.Summary:
         picture_every=asked.steps,
         snapshot_every=asked.keep,
     )
-    clean = noiseda.photographs(asked.photographs, degradation=Wide(), cache=asked.out / "cache").synthetic
-    batches = PooledBatches(Varied(images=clean), Wide(), size=asked.batch, patch=asked.patch, seed=asked.seed)
+    wide = Wide(weaker=asked.weaker)
+    clean = noiseda.photographs(asked.photographs, degradation=wide, cache=asked.out / "cache").synthetic
+    batches = PooledBatches(Varied(images=clean), wide, size=asked.batch, patch=asked.patch, seed=asked.seed)
     return noiseda.fit(
         model, Restoration(model), batches, out=asked.out, training=training, lr_schedule=schedule, seed=asked.seed
     )

@@ -1,0 +1,122 @@
+"""Groups of similar blocks against the same rule written plainly, block by block; and a network that sees them."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.fft import dctn, idctn
+from scipy.linalg import hadamard
+from skimage import data
+
+import noiseda.restoration.groups as module
+from noiseda.restoration import STRENGTHS, Groups, ResidualUNet, load, save_weights
+
+OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+
+
+def plainly(image, strength):
+    """An image (C, H, W), group by group: what is left of it."""
+    colours = OPPONENT if len(image) == 3 else np.eye(1)
+    planes = np.einsum("dc,chw->dhw", colours, image)
+    down, right = (side - 7 for side in planes.shape[1:])
+    blocks = np.array([[[dctn(plane[y : y + 8, x : x + 8], norm="ortho") for plane in planes]
+                        for x in range(right)] for y in range(down)])  # fmt: skip
+    total, weights = np.zeros_like(planes), np.zeros_like(planes)
+    for y in range(0, down, 4):
+        for x in range(0, right, 4):
+            near = [(0 if (v, u) == (y, x) else ((blocks[v, u, 0] - blocks[y, x, 0]) ** 2).sum(), v, u)
+                    for v in range(max(y - 12, 0), min(y + 13, down))
+                    for u in range(max(x - 12, 0), min(x + 13, right))]  # fmt: skip
+            places = [(v, u) for _, v, u in sorted(near)[:16]]
+            places += [(y, x)] * (16 - len(places))
+            for plane in range(len(planes)):
+                group = np.array([blocks[v, u, plane] for v, u in places]).reshape(16, 64)
+                common = hadamard(16) / 4 @ group
+                share = (2 * np.abs(common) / (2.7 * strength / 255) - 1.5).clip(0, 1)
+                share[0, 0] = 1
+                for (v, u), block in zip(places, hadamard(16) / 4 @ (common * share), strict=True):
+                    total[plane, v : v + 8, u : u + 8] += idctn(block.reshape(8, 8), norm="ortho") / share.sum()
+                    weights[plane, v : v + 8, u : u + 8] += 1 / share.sum()
+    return np.einsum("dc,dhw->chw", colours, total / weights)
+
+
+@pytest.mark.parametrize(("channels", "height", "width"), [(3, 24, 40), (1, 32, 16), (1, 8, 8), (3, 8, 16)])
+def test_it_is_the_rule_group_by_group(channels, height, width):
+    images = torch.rand(2, channels, height, width, generator=torch.Generator().manual_seed(0))
+    changes = Groups((10, 60), channels)(images).unflatten(1, (2, channels))
+    for number, strength in enumerate((10, 60)):
+        wanted = torch.from_numpy(plainly(images[1].double().numpy(), strength)).float()
+        torch.testing.assert_close(images[1] + changes[1, number], wanted, atol=2e-5, rtol=0)
+
+
+def test_an_image_in_strips_becomes_what_it_becomes_as_a_whole(monkeypatch):
+    image = torch.rand(1, 3, 96, 48, generator=torch.Generator().manual_seed(1))
+    whole = Groups()(image)
+    monkeypatch.setattr(module, "_POSITIONS", 0)
+    torch.testing.assert_close(Groups()(image), whole, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("image", [torch.zeros(1, 3, 32, 32), torch.ones(1, 3, 8, 8), torch.full((1, 3, 40, 24), 0.3)])
+def test_what_is_flat_stays(image):
+    torch.testing.assert_close(Groups()(image), torch.zeros(1, 3 * len(STRENGTHS), *image.shape[2:]))
+
+
+def test_a_block_is_in_its_own_group_where_hundreds_are_the_same():
+    image = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(2)).repeat(1, 1, 8, 8)
+    groups = Groups(channels=1)
+    found = groups.similar(groups._transformed(image[0]), 0, 57)
+    every = torch.arange(0, 57, 4)
+    assert torch.equal(found[:, 0].sort().values, (every[:, None] * 57 + every).flatten())
+    assert groups(image).isfinite().all()
+
+
+def test_they_are_computed_in_fp32_whatever_the_precision_is_and_have_no_gradient():
+    images, groups = torch.rand(1, 3, 16, 24, requires_grad=True), Groups()
+    wanted = groups(images)
+    assert not wanted.requires_grad
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(groups(images), wanted)
+    assert Groups().to(torch.bfloat16)(images.to(torch.bfloat16)).dtype == torch.bfloat16
+
+
+def test_of_white_noise_they_are_better_than_single_blocks():
+    clean = torch.from_numpy(data.astronaut()[:128, 128:256]).permute(2, 0, 1)[None] / 255
+    noisy = clean + 28 / 255 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(2))
+    scores = {}
+    for name, network in (("groups", Groups((28,))), ("blocks", ResidualUNet(pilots=True).pilots)):
+        changes = network(noisy).unflatten(1, (-1, 3))
+        scores[name] = max(-10 * math.log10((noisy + one - clean).square().mean()) for one in changes.unbind(1))
+    assert scores["groups"] > scores["blocks"] + 0.4
+
+
+def test_a_network_adds_as_much_of_each_as_it_says():
+    torch.manual_seed(0)
+    network = ResidualUNet(width=4, blocks=(1, 1, 1), groups=True)
+    images = torch.rand(1, 3, 16, 24)
+    assert torch.equal(network(images), images)  # nothing before it is trained
+    with torch.no_grad():
+        network.head.bias[3 + 2] = 1  # all of the third
+    torch.testing.assert_close(network(images), images + network.pilots(images)[:, 6:9])
+
+
+@pytest.mark.parametrize(("channels", "fold"), [(3, 1), (1, 2), (1, 4)])
+def test_it_comes_back_from_its_file_and_from_bare_weights(tmp_path, channels, fold):
+    torch.manual_seed(0)
+    network = ResidualUNet(width=4, blocks=(1, 1, 1), channels=channels, fold=fold, groups=True)
+    torch.nn.init.normal_(network.head.weight, std=0.1)
+    images = torch.rand(1, channels, 21, 34)
+    ours, bare = tmp_path / "ours.safetensors", tmp_path / "bare.pth"
+    save_weights(
+        ours, network.tensors(), architecture=network.architecture, arguments=network.arguments, task="denoise"
+    )
+    torch.save(network.state_dict(), bare)
+    for path in (ours, bare):
+        found = load(path)
+        assert found.arguments == network.arguments
+        assert torch.equal(found(images), network(images))
+
+
+def test_pilots_and_groups_take_the_same_place():
+    with pytest.raises(ValueError, match="one of them must be false"):
+        ResidualUNet(pilots=True, groups=True)
