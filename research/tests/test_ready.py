@@ -103,14 +103,13 @@ def test_some_white_noise_is_compressed():
     assert jpeg(compressed, 75).shape == compressed.shape
 
 
-def test_the_error_lets_weak_noise_count():
+def test_the_error_is_that_of_the_psnr():
     target = torch.rand(2, 3, 8, 8)
-    degraded = target + torch.tensor([0.01, 0.16]).view(2, 1, 1, 1)
-    restored = target + torch.tensor([0.005, 0.08]).view(2, 1, 1, 1)
-    weak, strong = train.balanced(restored, target, degraded).tolist()
-    assert strong == pytest.approx(0.08 / math.sqrt(0.16 + 4 / 255), rel=1e-4)
-    assert 6 < strong / weak < 7  # where that of the absolute errors is 16, and that of PSNRs 1
-    assert train.balanced(target, target, target).tolist() == [0, 0]
+    restored = target + torch.tensor([0.01, 0.1]).view(2, 1, 1, 1)
+    torch.testing.assert_close(
+        train.negative_psnr(restored, target), torch.tensor([-3.9914, -1.9999]), rtol=1e-4, atol=0
+    )
+    torch.testing.assert_close(train.negative_psnr(target, target), torch.full((2,), math.log10(2e-6)))
 
 
 @pytest.mark.slow

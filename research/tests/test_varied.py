@@ -8,7 +8,7 @@ from noiseda.data import generator
 from noiseda.restoration import ResidualUNet
 from noiseda_research.ready import publish
 from noiseda_research.ready.mixture import Coarse, Wide
-from noiseda_research.ready.train import with_pilots
+from noiseda_research.ready.train import with_groups, with_pilots
 from noiseda_research.ready.varied import Varied
 
 NOTHING = {"swapped": 0.0, "bent": 0.0, "faded": 0.0, "doubled": 0.0, "soft": 0.0}
@@ -116,6 +116,22 @@ def test_a_network_given_pilots_makes_what_it_made_without():
     for other in (seeing, UNet(width=8, depth=2)):
         with pytest.raises(UserError, match="weights of a residual U-Net that sees none"):
             with_pilots(other)
+
+
+def test_a_network_given_groups_keeps_what_it_sees_and_adds_nothing():
+    torch.manual_seed(0)
+    known = ResidualUNet(width=4, blocks=(1, 1, 1), pilots=True)
+    torch.nn.init.normal_(known.head.weight)
+    seeing = with_groups(known)
+    assert seeing.arguments == {"width": 4, "blocks": [1, 1, 1], "channels": 3, "fold": 1, "groups": True}
+    images = torch.rand(1, 3, 16, 24)
+    assert torch.equal(seeing(images), images)
+    assert torch.equal(seeing.intro.weight[:, :15], known.intro.weight)
+    assert not seeing.intro.weight[:, 15:].any()
+    assert torch.equal(seeing.up[0][0].first.weight, known.up[0][0].first.weight)
+    for other in (seeing, ResidualUNet(width=4, blocks=(1, 1, 1))):
+        with pytest.raises(UserError, match="weights of a residual U-Net that sees pilots"):
+            with_groups(other)
 
 
 def test_the_mean_of_two_networks_is_published(tmp_path):

@@ -2,6 +2,7 @@
 
 from noiseda.restoration.base import Restorer, pad_to_multiple
 from noiseda.restoration.catalogue import build as build_restorer
+from noiseda.restoration.chooser import Chooser
 from noiseda.restoration.groups import Groups
 from noiseda.restoration.introduce import teach_spandrel
 from noiseda.restoration.pilots import STRENGTHS, Pilots
@@ -11,6 +12,7 @@ from noiseda.restoration.weights import load, read_metadata, save_weights, task_
 
 __all__ = [
     "STRENGTHS",
+    "Chooser",
     "Groups",
     "Pilots",
     "ResidualUNet",

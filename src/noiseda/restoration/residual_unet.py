@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from noiseda.restoration.base import Restorer, filled
+from noiseda.restoration.chooser import Chooser
 from noiseda.restoration.groups import Groups
 from noiseda.restoration.pilots import SIDE, STRENGTHS, Pilots
 
@@ -35,7 +36,8 @@ class ResidualUNet(Restorer):
     nothing. With a fold, squares of pixels become channels before the first convolution, and pixels again after the
     last: fewer places, and nothing is lost. With pilots, the first convolution also sees the image denoised by a fixed
     rule, for several strengths of noise (:class:`~noiseda.restoration.Pilots`). With groups, that rule is a better one
-    (:class:`~noiseda.restoration.Groups`), and the network also says for each pixel how much of each is added.
+    (:class:`~noiseda.restoration.Groups`). A mixture of these pilots is what the network then adds to
+    (:class:`~noiseda.restoration.Chooser`), and it also says for each pixel how much more of each there is to be.
 
     Blocks are those of EDSR (Lim et al. 2017) and DRUNet (Zhang et al. 2021), which have no normalisation either; the
     folding is FFDNet's (Zhang et al. 2018).
@@ -80,12 +82,14 @@ class ResidualUNet(Restorer):
         self.pilots: Pilots | Groups | None = None
         self.chosen = len(STRENGTHS) if groups else 0
         self.chooses = groups
+        self.chooser = Chooser(self.chosen, channels) if groups else None
         if pilots or groups:
             self.arguments["pilots" if pilots else "groups"] = True
             self.pilots = (Pilots if pilots else Groups)(STRENGTHS, channels)
             self.multiple_of = max(self.multiple_of, SIDE)
         widths = [width * 2**stage for stage in range(depth)]
-        self.intro = nn.Conv2d(channels * fold**2 * (1 + len(STRENGTHS) * (pilots or groups)), width, 3, padding=1)
+        images = 1 + len(STRENGTHS) * (pilots or groups) + groups  # that it sees: the input, the pilots, their mixture
+        self.intro = nn.Conv2d(images * channels * fold**2, width, 3, padding=1)
         self.down = nn.ModuleList(_stage(a, count) for a, count in zip(widths, blocks, strict=False))
         self.shrink = nn.ModuleList(nn.Conv2d(a, 2 * a, 2, stride=2) for a in widths[:-1])
         upward = widths[-2::-1]  # deepest first
@@ -149,7 +153,8 @@ class ResidualUNet(Restorer):
     def restore(self, images: Tensor) -> Tensor:
         """Restore images whose sides are multiples of ``multiple_of``; (B, C, H, W) -> the same."""
         changes = self.pilots(images) if self.pilots is not None else images[:, :0]
-        x = self.intro(F.pixel_unshuffle(torch.cat([images, changes], dim=1), self.fold))
+        mixed = self.chooser(images, changes) if self.chooser is not None else images[:, :0]
+        x = self.intro(F.pixel_unshuffle(torch.cat([images, changes, mixed], dim=1), self.fold))
         skips: list[Tensor] = []
         for shrink, stage in zip(self.shrink, self.down, strict=False):
             skips.append(self._run(stage, x))
@@ -162,7 +167,7 @@ class ResidualUNet(Restorer):
             return images + found
         shares = found[:, self.channels :, None]  # of each pilot, the same for all colours
         added: Tensor = (shares * torch.unflatten(changes, 1, (self.chosen, -1))).sum(1)
-        return images + found[:, : self.channels] + added
+        return images + mixed + found[:, : self.channels] + added
 
     def _run(self, stage: nn.Module, x: Tensor) -> Tensor:
         if self.recompute and torch.is_grad_enabled():

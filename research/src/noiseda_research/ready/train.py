@@ -27,18 +27,17 @@ from noiseda_research.ready.varied import Varied
 RISE = 500
 """Steps in which the rate rises from nothing."""
 
-FLOOR = 4 / 255
-"""Without it the next to clean samples would count most, and a network become careful: of weak noise in texture it then
-leaves more (research/results/2026-11-29.md)."""
+LEAST = 2e-6
+"""Mean squared error that is as good as none."""
 
 COOLDOWN = 0.2
 """Share of a run from random weights in which the rate falls."""
 
 
 class Restoration(noiseda.SyntheticOnly):
-    """Of each sample, its mean absolute error, divided by the root of the input's.
+    """Of each sample, the logarithm of its mean squared error: its PSNR, negative (the loss of NAFNet).
 
-    An absolute error alone learns most from the noisiest samples, PSNR as much from all; this lies between them.
+    An absolute error learns most from the noisiest samples. This learns alike from all.
 
     Args:
         restorer: the network to train.
@@ -47,13 +46,16 @@ class Restoration(noiseda.SyntheticOnly):
     def forward(self, batch: Batch, draws: None) -> Terms:
         """Restore the batch."""
         restored = self.restorer(batch.x_syn).float()
-        return Terms({"restoration": balanced(restored, batch.y_syn, batch.x_syn)}, restored.detach())
+        return Terms({"restoration": negative_psnr(restored, batch.y_syn)}, restored.detach())
 
 
-def balanced(restored: Tensor, target: Tensor, degraded: Tensor) -> Tensor:
-    """The error of each sample; (B,). That of the input counts as :data:`FLOOR` more than it is."""
-    left, before = ((image - target).abs().flatten(1).mean(dim=1) for image in (restored, degraded))
-    return left / (before + FLOOR).sqrt()
+def negative_psnr(restored: Tensor, target: Tensor) -> Tensor:
+    """Of each sample, in units of 10 dB; (B,). It falls to 57 dB, so that next to clean samples do not rule.
+
+    >>> negative_psnr(torch.full((1, 1, 2, 2), 0.1), torch.zeros(1, 1, 2, 2))
+    tensor([-1.9999])
+    """
+    return (((restored - target).square().flatten(1).mean(dim=1)) + LEAST).log10()
 
 
 def with_pilots(network: nn.Module) -> ResidualUNet:
@@ -77,10 +79,10 @@ def with_pilots(network: nn.Module) -> ResidualUNet:
 
 
 def with_groups(network: nn.Module) -> ResidualUNet:
-    """A residual U-Net that sees groups of similar blocks where it saw single ones, and begins as the mean of them.
+    """A residual U-Net that sees groups of similar blocks where it saw single ones, and adds nothing as yet.
 
-    What it added itself is forgotten, what it sees in an image kept: beside its own correction, it hardly learnt to
-    believe better pilots (research/results/2026-11-29.md).
+    What it added is forgotten, what it sees in an image kept: beside its own correction, it hardly learnt to believe
+    better pilots (research/results/2026-11-29.md).
 
     Args:
         network: a residual U-Net that sees pilots.
@@ -89,13 +91,15 @@ def with_groups(network: nn.Module) -> ResidualUNet:
         UserError: it is another network, or sees no pilots.
     """
     if not isinstance(network, ResidualUNet) or "pilots" not in network.arguments:
-        raise UserError("--groups goes with weights of a residual U-Net that sees pilots")
+        raise UserError("groups go with weights of a residual U-Net that sees pilots")
     arguments = {name: value for name, value in network.arguments.items() if name != "pilots"}
     seeing = ResidualUNet.outline({**arguments, "groups": True})
     weights = {name: weight.clone() for name, weight in network.state_dict().items()}
-    for name in ("head.weight", "head.bias"):
-        weights[name] = weights[name].new_zeros(seeing.state_dict()[name].shape)
-    weights["head.bias"][-seeing.chosen * seeing.fold**2 :] = 1 / seeing.chosen
+    start = ResidualUNet(**{**arguments, "groups": True}).state_dict()  # type: ignore[arg-type]
+    weights |= {name: weight for name, weight in start.items() if name.startswith(("head.", "chooser."))}
+    known = weights["intro.weight"]
+    weights["intro.weight"] = known.new_zeros(start["intro.weight"].shape)
+    weights["intro.weight"][:, : known.shape[1]] = known
     seeing.load_state_dict(weights, assign=True)
     return seeing
 
@@ -129,7 +133,6 @@ def main(arguments: Sequence[str] | None = None) -> noiseda.Summary:
     parser.add_argument("--blocks", type=int, nargs="+")
     parser.add_argument("--start", type=Path, help="weights to start from, with a rate that falls from the first step")
     parser.add_argument("--pilots", action="store_true", help="let the network of --start see pilots from now on")
-    parser.add_argument("--groups", action="store_true", help="let it see groups in place of them, and choose of them")
     parser.add_argument("--weaker", type=float, default=Wide.weaker, help="share of images with little noise")
     parser.add_argument("--steps", type=int, default=60000)
     parser.add_argument("--batch", type=int, default=16)
@@ -149,8 +152,6 @@ def main(arguments: Sequence[str] | None = None) -> noiseda.Summary:
     )
     if asked.start and asked.pilots:
         model = with_pilots(model)
-    if asked.start and asked.groups:
-        model = with_groups(model)
     schedule = falling if asked.start else partial(keeping, rise=RISE / asked.steps)
 
     training = noiseda.TrainingSettings(
