@@ -57,6 +57,12 @@ def test_an_image_in_strips_becomes_what_it_becomes_as_a_whole(monkeypatch):
     torch.testing.assert_close(Groups()(image), whole, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (24, 40), (64, 8)])
+def test_all_at_once_is_the_same(height, width):
+    groups, planes = Groups(), torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(3))
+    torch.testing.assert_close(groups._at_once(planes), groups._in_strips(planes), atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("image", [torch.zeros(1, 3, 32, 32), torch.ones(1, 3, 8, 8), torch.full((1, 3, 40, 24), 0.3)])
 def test_what_is_flat_stays(image):
     torch.testing.assert_close(Groups()(image), torch.zeros(1, 3 * len(STRENGTHS), *image.shape[2:]))

@@ -83,7 +83,8 @@ class Groups(nn.Module):
         with torch.autocast(images.device.type, enabled=False):
             colours = self.colours.float()
             planes = torch.einsum("dc,bchw->bdhw", colours, images.float())
-            shrunk = self._at_once(planes) if torch.compiler.is_exporting() else self._in_strips(planes)
+            at_once = torch.compiler.is_exporting() or planes.device.type != "cpu"
+            shrunk = self._at_once(planes) if at_once else self._in_strips(planes)
             changes = torch.einsum("dc,btdhw->btchw", colours, shrunk - planes[:, None])
         return changes.flatten(1, 2).to(images.dtype)
 
@@ -111,7 +112,7 @@ class Groups(nn.Module):
         return (total / weight).permute(0, 3, 1, 2)
 
     def _at_once(self, planes: Tensor) -> Tensor:
-        """As :meth:`_in_strips`, without a loop whose length depends on the size: what a traced graph can do."""
+        """As :meth:`_in_strips`, without a loop whose length depends on the size: for graphs, and for GPUs."""
         batch, depth, _, _ = planes.shape
         both = torch.kron(self.basis.float(), self.basis.float()).reshape(-1, 1, SIDE, SIDE)
         blocks = torch.unflatten(F.conv2d(planes.flatten(0, 1)[:, None], both), 0, (batch, depth))
@@ -129,22 +130,22 @@ class Groups(nn.Module):
     def _all_similar(self, blocks: Tensor) -> Tensor:
         """As :meth:`similar`, of all rows of images at once; (B, 64, h, w) -> (B, rows, columns, SIZE)."""
         batch, _, height, width = blocks.shape
-        down, right = (STEP * torch.arange((side + STEP - 1) // STEP) for side in (height, width))
-        side = 2 * REACH + 1
+        on, side = blocks.device, 2 * REACH + 1
+        down, right = (STEP * torch.arange((length + STEP - 1) // STEP, device=on) for length in (height, width))
         gathering = blocks.index_select(2, down).index_select(3, right)[..., None]
         padded = F.pad(blocks, (REACH,) * 4)
         sizes = F.pad(blocks.square().sum(1), (REACH,) * 4, value=_NOWHERE)
-        columns = (right[:, None] + torch.arange(side)).flatten()
+        columns = (right[:, None] + torch.arange(side, device=on)).flatten()
         distances = []
         for shift in range(side):
             there = padded.index_select(2, down + shift).index_select(3, columns)
             size = sizes.index_select(1, down + shift).index_select(2, columns)
             products = (torch.unflatten(there, 3, (-1, side)) * gathering).sum(1)
             distances.append(torch.unflatten(size, 2, (-1, side)) - 2 * products)
-        itself = torch.arange(side**2) == side**2 // 2
+        itself = torch.arange(side**2, device=on) == side**2 // 2
         least = torch.where(itself, -_NOWHERE, torch.cat(distances, dim=3)).topk(SIZE, dim=3, largest=False)
         moved = (least.indices // side - REACH) * width + least.indices % side - REACH
-        image = torch.arange(batch)[:, None, None, None] * (height * width)
+        image = torch.arange(batch, device=on)[:, None, None, None] * (height * width)
         return torch.where(least.values < _NOWHERE / 2, moved, 0) + (down[:, None] * width + right)[..., None] + image
 
     def _transformed(self, planes: Tensor) -> Tensor:
