@@ -13,8 +13,10 @@ from safetensors import safe_open
 from noiseda import cli
 from noiseda.errors import UserError, WeightsError
 from noiseda.inference import export as exporting
-from noiseda.inference.export import HALF_TOLERANCE, TOLERANCE, export
+from noiseda.inference.export import HALF_TOLERANCE, export
+from noiseda.inference.onnx_runtime import TOLERANCE
 from noiseda.restoration import load, read_metadata, save_weights
+from noiseda.restoration.ready import READY
 from noiseda.restoration.spandrel_models import theirs
 from tests.restoration.networks import built, enlarging
 
@@ -64,6 +66,18 @@ def test_onnx_takes_images_of_any_size(files, tmp_path, name):
     for size in [*SIZES, (8, 9)]:
         images = torch.rand(1, 3, *size)
         torch.testing.assert_close(by_onnxruntime(made.path, images), expected(files[name], images), atol=1e-5, rtol=0)
+
+
+@pytest.mark.slow
+def test_the_ready_weights_compute_the_same_in_onnx_but_for_near_equals(tmp_path):
+    ready = READY["denoise"]
+    made = export(ready, format="onnx", out=tmp_path)
+    assert made.size is None
+    assert "on average" in str(made)
+    smooth = torch.nn.functional.interpolate(torch.rand(1, 3, 6, 8), (61, 90), mode="bicubic").clamp(0, 1)
+    apart = (by_onnxruntime(made.path, smooth) - expected(ready, smooth)).abs()
+    assert float(apart.max()) < 2 / 255
+    assert float(apart.mean()) < 1e-4
 
 
 @pytest.mark.slow

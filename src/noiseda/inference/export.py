@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from noiseda.errors import UserError
 from noiseda.inference.card import card
-from noiseda.inference.onnx_runtime import apart
+from noiseda.inference.onnx_runtime import apart, tolerated
 from noiseda.restoration import Restorer, load
 from noiseda.restoration.layout import laid_out
 from noiseda.restoration.spandrel_models import descriptor_of
@@ -32,9 +32,6 @@ SUFFIXES: dict[Target, str] = {
     "onnx": ".onnx",
     "pt2": ".pt2",
 }
-
-TOLERANCE = 1e-4
-"""Largest difference from torch, in [0, 1]; some 1e-6 is usual."""
 
 HALF_TOLERANCE = 1 / 255
 """Largest difference of half precision from single: one step of an 8-bit image."""
@@ -124,7 +121,7 @@ def export(
     _check(weights, format, size, half, [] if overwrite else [path, described])
     if path.resolve() == weights.resolve():
         raise UserError(f"--out {folder} would replace {weights} itself; choose another folder")
-    tolerance = HALF_TOLERANCE if half else TOLERANCE
+    tolerance = HALF_TOLERANCE if half else tolerated(model)
     if format in ("onnx", "pt2"):
         content, taken = _graph(model, format, size, half)
         reader = _onnx if format == "onnx" else _pt2
@@ -203,7 +200,7 @@ def _graph(
     if size is None and not model.square:
         try:
             content = make(model, None)
-            _compare(reader(content), model, None, TOLERANCE)
+            _compare(reader(content), model, None, tolerated(model))
             return _halved(content) if half else content, None
         except Exception as error:  # what translation raises has no class in common
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -124,10 +124,10 @@ def _checked(found: OnnxRestorer, expected: Restorer) -> OnnxRestorer:
     )
     with torch.inference_mode():
         difference = apart(found(images), expected(images), expected)
-    if not difference <= TOLERANCE:
+    if not difference <= tolerated(expected):
         raise UserError(
             f"in --backend onnxruntime this network differs from itself by {difference:.2g}, which is more than "
-            f"{TOLERANCE:g}; use --backend eager"
+            f"{tolerated(expected):g}; use --backend eager"
         )
     return found
 
@@ -142,6 +142,11 @@ def apart(found: Tensor, expected: Tensor, model: Restorer) -> float:
     """
     differences = (found - expected).abs()
     return float(differences.mean() if model.chooses else differences.max())
+
+
+def tolerated(model: Restorer) -> float:
+    """How far apart programs may be. Random pixels, on which networks are compared, have many near equals."""
+    return 1e-3 if model.chooses else TOLERANCE
 
 
 def translation_of(weights: Path) -> Path:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +25,7 @@ _THRESHOLD = 2.7 / 255
 _TOGETHER = 8  # so many blocks to each side look for similar ones together, by one product of matrices
 _NOWHERE = 1e9  # distance of a block outside the image
 _AT_ONCE = 64  # groups that are filtered at once: as many as stay in a processor's cache
-_POSITIONS = 50_000  # of a strip of the image: its coefficients take 200 MB
+_POSITIONS = 25_000  # of a strip of the image: its coefficients take 100 MB
 _ROWS = 16  # rows of positions that become pixels at once
 
 
@@ -83,33 +84,38 @@ class Groups(nn.Module):
         with torch.autocast(images.device.type, enabled=False):
             colours = self.colours.float()
             planes = torch.einsum("dc,bchw->bdhw", colours, images.float())
-            at_once = torch.compiler.is_exporting() or planes.device.type != "cpu"
+            at_once = torch.compiler.is_compiling() or planes.device.type != "cpu"
             shrunk = self._at_once(planes) if at_once else self._in_strips(planes)
             changes = torch.einsum("dc,btdhw->btchw", colours, shrunk - planes[:, None])
         return changes.flatten(1, 2).to(images.dtype)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _in_strips(self, planes: Tensor) -> Tensor:
-        """Shrink planes, (B, D, H, W) -> (B, T, D, H, W), a strip of an image at a time."""
-        return torch.stack([self._shrunk(one) for one in planes])
-
-    def _shrunk(self, planes: Tensor) -> Tensor:
-        """Shrink the planes (D, H, W) of one image; (T, D, H, W)."""
-        depth, height, width = planes.shape
-        total = planes.new_zeros(len(self.strengths), height, width, depth)
-        weight = planes.new_zeros(len(self.strengths), height, width, depth)
+        """Shrink planes, (B, D, H, W) -> (B, T, D, H, W); as many strips at a time as torch has threads."""
+        batch, depth, height, width = planes.shape
         rows = max(STEP * _TOGETHER, _POSITIONS // width // STEP * STEP)
-        for first in range(0, height - SIDE + 1, rows):
-            last = min(first + rows, height - SIDE + 1)
-            top, bottom = max(first - REACH, 0), min(last + REACH, height - SIDE + 1)
-            blocks = self._transformed(planes[:, top : bottom + SIDE - 1])
-            groups = self.similar(blocks[..., : SIDE**2], first - top, last - top)
-            sums = self._filtered(blocks.flatten(0, 1), torch.split(groups, _AT_ONCE))
-            for number, (strip, weights) in enumerate(sums):
-                strip, weights = (torch.unflatten(one, 0, blocks.shape[:2]) for one in (strip, weights))
-                total[number, top : bottom + SIDE - 1] += self._overlapped(strip)
-                weight[number, top : bottom + SIDE - 1] += _spread(weights)
-        return (total / weight).permute(0, 3, 1, 2)
+        strips = [(image, first) for image in range(batch) for first in range(0, height - SIDE + 1, rows)]
+        totals = planes.new_zeros(2, batch, len(self.strengths), height, width, depth)
+        found = _side_by_side(lambda strip: self._strip(planes[strip[0]], strip[1], rows), strips)
+        for (image, _), (top, sums) in zip(strips, found, strict=True):
+            totals[:, image, :, top : top + sums.shape[2]] += sums
+        return (totals[0] / totals[1]).permute(0, 1, 4, 2, 3)
+
+    @torch.no_grad()
+    def _strip(self, planes: Tensor, first: int, rows: int) -> tuple[int, Tensor]:
+        """Shrink a strip of the planes (D, H, W) of one image.
+
+        Returns:
+            the row at which it begins, and for each strength the weighted sums and the weights, (2, T, h, W, D).
+        """
+        last = planes.shape[1] - SIDE + 1
+        top, after = max(first - REACH, 0), min(first + rows, last)
+        blocks = self._transformed(planes[:, top : min(after + REACH, last) + SIDE - 1])
+        groups = self.similar(blocks[..., : SIDE**2], first - top, after - top)
+        sums, weights = [], []
+        for total, weight in self._filtered(blocks.flatten(0, 1), torch.split(groups, _AT_ONCE)):
+            sums.append(self._overlapped(torch.unflatten(total, 0, blocks.shape[:2])))
+            weights.append(_spread(torch.unflatten(weight, 0, blocks.shape[:2])))
+        return top, torch.stack([torch.stack(sums), torch.stack(weights)])
 
     def _at_once(self, planes: Tensor) -> Tensor:
         """As :meth:`_in_strips`, without a loop whose length depends on the size: for graphs, and for GPUs."""
@@ -233,6 +239,27 @@ class Groups(nn.Module):
             for shift in range(SIDE):
                 total[top + shift : top + shift + len(some)] += down[..., shift]
         return total
+
+
+def _side_by_side(
+    measure: Callable[[tuple[int, int]], tuple[int, Tensor]], strips: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, Tensor]]:
+    """What is found of each strip, in order. Each core has strips of its own: small products do not share well."""
+    cores = min(torch.get_num_threads(), len(strips))
+    if cores < 2:
+        yield from map(measure, strips)
+        return
+
+    def alone(strip: tuple[int, int]) -> tuple[int, Tensor]:
+        torch.set_num_threads(1)
+        return measure(strip)
+
+    before = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(cores, "strip") as pool:
+            yield from pool.map(alone, strips)
+    finally:
+        torch.set_num_threads(before)
 
 
 def _summed(windows: Tensor, height: int, width: int) -> Tensor:
