@@ -11,6 +11,7 @@ from skimage import data
 
 import noiseda.restoration.groups as module
 from noiseda.restoration import STRENGTHS, Groups, ResidualUNet, load, save_weights
+from noiseda.restoration.remembered import Remembered
 
 OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 
@@ -54,6 +55,7 @@ def test_an_image_in_strips_becomes_what_it_becomes_as_a_whole(monkeypatch):
     image = torch.rand(1, 3, 96, 48, generator=torch.Generator().manual_seed(1))
     whole = Groups()(image)
     monkeypatch.setattr(module, "_POSITIONS", 0)
+    monkeypatch.setattr(module, "_KNOWN", Remembered(0))
     torch.testing.assert_close(Groups()(image), whole, atol=1e-5, rtol=0)
 
 
@@ -84,6 +86,17 @@ def test_they_are_computed_in_fp32_whatever_the_precision_is_and_have_no_gradien
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(groups(images), wanted)
     assert Groups().to(torch.bfloat16)(images.to(torch.bfloat16)).dtype == torch.bfloat16
+
+
+def test_what_is_remembered_can_be_learnt_from():
+    torch.manual_seed(0)
+    network, images = ResidualUNet(width=4, blocks=(1, 1, 1), groups=True), torch.rand(1, 3, 16, 24)
+    with torch.inference_mode():
+        wanted = network(images)
+    found = network(images)
+    assert torch.equal(found, wanted)
+    found.sum().backward()
+    assert network.chooser.last.bias.grad.any()
 
 
 def test_of_white_noise_they_are_better_than_single_blocks():
