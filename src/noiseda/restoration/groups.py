@@ -88,7 +88,7 @@ class Groups(nn.Module):
                 return self._changes(images, self._at_once)
             if len(images) > 1:  # of a training, which sees each once
                 return self._changes(images, self._in_strips)
-            with torch.inference_mode(False):  # what is remembered may be asked for where something learns
+            with torch.inference_mode(False), torch.no_grad():  # remembered for what learns, too
                 return _KNOWN.of(images, self.strengths, lambda known: self._changes(known, self._in_strips))
 
     def _changes(self, images: Tensor, shrink: Callable[[Tensor], Tensor]) -> Tensor:
