@@ -8,6 +8,7 @@ import torch
 from scipy.fft import dctn, idctn
 from scipy.linalg import hadamard
 from skimage import data
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import noiseda.restoration.groups as module
 from noiseda.restoration import STRENGTHS, Groups, ResidualUNet, load, save_weights
@@ -97,6 +98,11 @@ def test_what_is_remembered_can_be_learnt_from():
     assert torch.equal(found, wanted)
     found.sum().backward()
     assert network.chooser.last.bias.grad.any()
+
+
+def test_their_cost_can_be_told_without_memory():
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        assert Groups()(torch.rand(1, 3, 16, 24)).shape == (1, 12, 16, 24)
 
 
 def test_of_white_noise_they_are_better_than_single_blocks():

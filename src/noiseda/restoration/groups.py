@@ -84,7 +84,8 @@ class Groups(nn.Module):
             whatever the precision is.
         """
         with torch.autocast(images.device.type, enabled=False):
-            if torch.compiler.is_compiling() or images.device.type != "cpu":
+            traced = torch.compiler.is_compiling() or type(images) is not Tensor  # such as one without memory
+            if traced or images.device.type != "cpu":
                 return self._changes(images, self._at_once)
             if len(images) > 1:  # of a training, which sees each once
                 return self._changes(images, self._in_strips)
