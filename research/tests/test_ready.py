@@ -12,7 +12,8 @@ from PIL import Image
 from noiseda import UserError
 from noiseda.data.batches import generator
 from noiseda.images import jpeg
-from noiseda_research.ready import measure, photographs, train
+from noiseda.restoration import ResidualUNet, load, save_weights
+from noiseda_research.ready import choose, measure, photographs, train
 from noiseda_research.ready.mixture import Wide
 
 
@@ -137,3 +138,18 @@ def test_white_noise_is_measured_unclipped_and_input_as_it_is(tmp_path, capsys):
     measure.main([str(tmp_path), "input", "--sets", "kodak-25", "--out", str(tmp_path / "table.jsonl")])
     assert "input kodak-25 psnr 20." in capsys.readouterr().out
     assert (tmp_path / "table.jsonl").read_text().count("\n") == 1
+
+
+def test_a_chooser_is_taught_by_itself(tmp_path):
+    (tmp_path / "photos").mkdir()
+    picture(0, (320, 320)).save(tmp_path / "photos" / "a.png")
+    torch.manual_seed(0)
+    known = ResidualUNet(width=4, blocks=(1, 1, 1), pilots=True)
+    start, out = tmp_path / "start.safetensors", tmp_path / "out.safetensors"
+    save_weights(start, known.tensors(), architecture=known.architecture, arguments=known.arguments, task="denoise")
+    choose.main([str(tmp_path / "photos"), str(start), str(out), "--patches", "16", "--steps", "40"])
+    found, images = load(out), torch.rand(1, 3, 24, 32)
+    assert found.arguments["groups"] is True
+    assert found.chooser.last.bias.any()
+    mixture = images + found.chooser(images, found.pilots(images))
+    torch.testing.assert_close(found(images), mixture)  # the head adds nothing yet

@@ -11,7 +11,7 @@ from skimage import data
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import noiseda.restoration.groups as module
-from noiseda.restoration import STRENGTHS, Groups, ResidualUNet, load, save_weights
+from noiseda.restoration import STRENGTHS, Groups, ResidualUNet
 from noiseda.restoration.remembered import Remembered
 
 OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
@@ -61,9 +61,9 @@ def test_an_image_in_strips_becomes_what_it_becomes_as_a_whole(monkeypatch):
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (24, 40), (64, 8)])
-def test_all_at_once_is_the_same(height, width):
+def test_all_as_a_whole_is_the_same(height, width):
     groups, planes = Groups(), torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(3))
-    torch.testing.assert_close(groups._at_once(planes), groups._in_strips(planes), atol=1e-5, rtol=0)
+    torch.testing.assert_close(groups._as_a_whole(planes), groups._in_strips(planes), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("image", [torch.zeros(1, 3, 32, 32), torch.ones(1, 3, 8, 8), torch.full((1, 3, 40, 24), 0.3)])
@@ -113,23 +113,6 @@ def test_of_white_noise_they_are_better_than_single_blocks():
         changes = network(noisy).unflatten(1, (-1, 3))
         scores[name] = max(-10 * math.log10((noisy + one - clean).square().mean()) for one in changes.unbind(1))
     assert scores["groups"] > scores["blocks"] + 0.4
-
-
-@pytest.mark.parametrize(("channels", "fold"), [(3, 1), (1, 2), (1, 4)])
-def test_it_comes_back_from_its_file_and_from_bare_weights(tmp_path, channels, fold):
-    torch.manual_seed(0)
-    network = ResidualUNet(width=4, blocks=(1, 1, 1), channels=channels, fold=fold, groups=True)
-    torch.nn.init.normal_(network.head.weight, std=0.1)
-    images = torch.rand(1, channels, 21, 34)
-    ours, bare = tmp_path / "ours.safetensors", tmp_path / "bare.pth"
-    save_weights(
-        ours, network.tensors(), architecture=network.architecture, arguments=network.arguments, task="denoise"
-    )
-    torch.save(network.state_dict(), bare)
-    for path in (ours, bare):
-        found = load(path)
-        assert found.arguments == network.arguments
-        assert torch.equal(found(images), network(images))
 
 
 def test_pilots_and_groups_take_the_same_place():

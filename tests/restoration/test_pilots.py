@@ -90,10 +90,11 @@ def test_a_network_that_sees_them_learns_from_them_alone_where_nothing_else_reac
     assert not torch.allclose(seen, blind, atol=1e-4)
 
 
-@pytest.mark.parametrize(("channels", "fold"), [(3, 1), (1, 2)])
-def test_it_comes_back_from_its_file_and_from_bare_weights(tmp_path, channels, fold):
+@pytest.mark.parametrize("kind", ["pilots", "groups"])
+@pytest.mark.parametrize(("channels", "fold"), [(3, 1), (1, 2), (1, 4)])
+def test_it_comes_back_from_its_file_and_from_bare_weights(tmp_path, channels, fold, kind):
     torch.manual_seed(0)
-    network = ResidualUNet(width=4, blocks=(1, 1, 1), channels=channels, fold=fold, pilots=True)
+    network = ResidualUNet(width=4, blocks=(1, 1, 1), channels=channels, fold=fold, **{kind: True})
     torch.nn.init.normal_(network.head.weight, std=0.1)
     images = torch.rand(1, channels, 21, 34)
     ours, bare = tmp_path / "ours.safetensors", tmp_path / "bare.pth"

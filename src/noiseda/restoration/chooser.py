@@ -46,8 +46,8 @@ class Chooser(nn.Module):
         self.first = nn.Conv2d(kinds * (2 * pilots - 1) + 1, width, 1)
         self.second = nn.Conv2d(width, width, 1)
         self.last = nn.Conv2d(width, kinds * pilots, 1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+        for parameter in self.last.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, images: Tensor, changes: Tensor) -> Tensor:
         """Mix pilots.
@@ -61,9 +61,8 @@ class Chooser(nn.Module):
         """
         colours = self.colours.to(images.dtype)
         planes = torch.einsum("dc,btchw->btdhw", colours, torch.unflatten(changes, 1, (self.pilots, -1)))
-        shares = torch.unflatten(self.last(F.relu(self.second(F.relu(self.first(self._seen(images, planes)))))), 1,
-                                 (self.pilots, -1))  # fmt: skip
-        shares = F.interpolate(shares.flatten(1, 2), scale_factor=CELL, mode="bilinear")
+        seen = F.relu(self.second(F.relu(self.first(self._seen(images, planes)))))
+        shares = F.interpolate(self.last(seen), scale_factor=CELL, mode="bilinear")
         shares = torch.unflatten(shares, 1, (self.pilots, -1))
         mixed = (planes[:, :, :1] * shares[:, :, :1]).sum(1)
         if len(colours) > 1:

@@ -25,10 +25,10 @@ STEP = 4
 _THRESHOLD = 2.7 / 255
 _TOGETHER = 8  # so many blocks to each side look for similar ones together, by one product of matrices
 _NOWHERE = 1e9  # distance of a block outside the image
-_AT_ONCE = 64  # groups that are filtered at once: as many as stay in a processor's cache
+_BUNCH = 64  # groups that are filtered together: as many as stay in a processor's cache
 _POSITIONS = 25_000  # of a strip of the image: its coefficients take 100 MB
-_KNOWN = Remembered(2**28)
 _ROWS = 16  # rows of positions that become pixels at once
+_KNOWN = Remembered(2**28)
 
 
 class Groups(nn.Module):
@@ -86,7 +86,7 @@ class Groups(nn.Module):
         with torch.autocast(images.device.type, enabled=False):
             traced = torch.compiler.is_compiling() or type(images) is not Tensor  # such as one without memory
             if traced or images.device.type != "cpu":
-                return self._changes(images, self._at_once)
+                return self._changes(images, self._as_a_whole)
             if len(images) > 1:  # of a training, which sees each once
                 return self._changes(images, self._in_strips)
             with torch.inference_mode(False), torch.no_grad():  # remembered for what learns, too
@@ -109,7 +109,7 @@ class Groups(nn.Module):
             totals[:, image, :, top : top + sums.shape[2]] += sums
         return (totals[0] / totals[1]).permute(0, 1, 4, 2, 3)
 
-    @torch.no_grad()
+    @torch.no_grad()  # each thread knows for itself whether there are gradients
     def _strip(self, planes: Tensor, first: int, rows: int) -> tuple[int, Tensor]:
         """Shrink a strip of the planes (D, H, W) of one image.
 
@@ -121,18 +121,18 @@ class Groups(nn.Module):
         blocks = self._transformed(planes[:, top : min(after + REACH, last) + SIDE - 1])
         groups = self.similar(blocks[..., : SIDE**2], first - top, after - top)
         sums, weights = [], []
-        for total, weight in self._filtered(blocks.flatten(0, 1), torch.split(groups, _AT_ONCE)):
+        for total, weight in self._filtered(blocks.flatten(0, 1), torch.split(groups, _BUNCH)):
             sums.append(self._overlapped(torch.unflatten(total, 0, blocks.shape[:2])))
             weights.append(_spread(torch.unflatten(weight, 0, blocks.shape[:2])))
         return top, torch.stack([torch.stack(sums), torch.stack(weights)])
 
-    def _at_once(self, planes: Tensor) -> Tensor:
+    def _as_a_whole(self, planes: Tensor) -> Tensor:
         """As :meth:`_in_strips`, without a loop whose length depends on the size: for graphs, and for GPUs."""
         batch, depth, _, _ = planes.shape
         both = torch.kron(self.basis.float(), self.basis.float()).reshape(-1, 1, SIDE, SIDE)
         blocks = torch.unflatten(F.conv2d(planes.flatten(0, 1)[:, None], both), 0, (batch, depth))
         height, width = blocks.shape[-2:]
-        groups = self._all_similar(blocks[:, 0]).flatten(0, 2)
+        groups = self._similar_everywhere(blocks[:, 0]).flatten(0, 2)
         known = blocks.permute(0, 3, 4, 1, 2).reshape(-1, depth * SIDE**2)
         found = []
         for total, weight in self._filtered(known, [groups]):
@@ -142,7 +142,7 @@ class Groups(nn.Module):
             found.append(pixels / F.conv_transpose2d(weight.flatten(0, 1)[:, None], torch.ones_like(both[:1])))
         return torch.stack([torch.unflatten(one[:, 0], 0, (batch, depth)) for one in found], dim=1)
 
-    def _all_similar(self, blocks: Tensor) -> Tensor:
+    def _similar_everywhere(self, blocks: Tensor) -> Tensor:
         """As :meth:`similar`, of all rows of images at once; (B, 64, h, w) -> (B, rows, columns, SIZE)."""
         batch, _, height, width = blocks.shape
         on, side = blocks.device, 2 * REACH + 1
@@ -159,9 +159,8 @@ class Groups(nn.Module):
             distances.append(torch.unflatten(size, 2, (-1, side)) - 2 * products)
         itself = torch.arange(side**2, device=on) == side**2 // 2
         least = torch.where(itself, -_NOWHERE, torch.cat(distances, dim=3)).topk(SIZE, dim=3, largest=False)
-        moved = (least.indices // side - REACH) * width + least.indices % side - REACH
         image = torch.arange(batch, device=on)[:, None, None, None] * (height * width)
-        return torch.where(least.values < _NOWHERE / 2, moved, 0) + (down[:, None] * width + right)[..., None] + image
+        return _moved(least.values, least.indices, width) + (down[:, None] * width + right)[..., None] + image
 
     def _transformed(self, planes: Tensor) -> Tensor:
         """The DCT of the block at each position; (D, H, W) -> (H - 7, W - 7, D * 64)."""
@@ -183,12 +182,13 @@ class Groups(nn.Module):
         """
         height, width, _ = blocks.shape
         down, right = (len(range(*ends, STEP)) for ends in ((first, last), (0, width)))
-        strips, columns = -(-down // _TOGETHER), -(-right // _TOGETHER)
+        strips, columns = math.ceil(down / _TOGETHER), math.ceil(right / _TOGETHER)
         blocks = blocks - _grey(blocks)
         span, pace = _span(), STEP * _TOGETHER
-        after = (pace * (columns - 1) + span - REACH - width, pace * (strips - 1) + span - REACH - height + first)
-        padded = F.pad(blocks, (0, 0, REACH, max(after[0], 0), REACH, max(after[1], 0)))
-        sizes = F.pad(blocks.square().sum(-1), (REACH, max(after[0], 0), REACH, max(after[1], 0)), value=_NOWHERE)
+        after = [pace * (columns - 1) + span - REACH - width, pace * (strips - 1) + span - REACH - height + first]
+        around = (REACH, max(after[0], 0), REACH, max(after[1], 0))
+        padded = F.pad(blocks, (0, 0, *around))
+        sizes = F.pad(blocks.square().sum(-1), around, value=_NOWHERE)
         own = torch.arange(_TOGETHER, device=blocks.device) * STEP
         own = (own[:, None] * width + own).flatten()[:, None]
         middle = (2 * REACH + 1) ** 2 // 2
@@ -202,9 +202,7 @@ class Groups(nn.Module):
                 distances = distances.gather(1, self.places)
                 distances[:, middle] = -_NOWHERE  # itself, whatever is as similar
                 least = distances.topk(SIZE, dim=1, largest=False)
-                side = 2 * REACH + 1
-                moved = (least.indices // side - REACH) * width + least.indices % side - REACH
-                places = torch.where(least.values < _NOWHERE / 2, moved, 0) + own + top * width + left
+                places = _moved(least.values, least.indices, width) + own + top * width + left
                 inside = (down - (top - first) // STEP, right - left // STEP)  # what lies beyond the last is left out
                 found.append(torch.unflatten(places, 0, (_TOGETHER, -1))[: inside[0], : inside[1]].flatten(0, 1))
         return torch.cat(found)
@@ -310,8 +308,21 @@ def _windows() -> Tensor:
     return (rows * _span() + columns).reshape(_TOGETHER**2, -1)
 
 
+def _moved(distances: Tensor, windowed: Tensor, width: int) -> Tensor:
+    """How far blocks lie from the one that looks, in positions of rows so wide; 0 for those outside the image.
+
+    Args:
+        distances: to each.
+        windowed: its number in the window that is looked at.
+        width: positions of a row.
+    """
+    side = 2 * REACH + 1
+    moved = (windowed // side - REACH) * width + windowed % side - REACH
+    return torch.where(distances < _NOWHERE / 2, moved, 0)
+
+
 def _grey(blocks: Tensor) -> Tensor:
-    """A block in the middle of black and white: distances between differences from it are exact to more digits."""
+    """A flat block of the mean brightness: distances between differences from it are exact to more digits."""
     grey = torch.zeros_like(blocks[0, 0])
     grey[0] = blocks[..., 0].mean()
     return grey

@@ -80,22 +80,21 @@ class ResidualUNet(Restorer):
         depth = len(blocks) // 2 + 1
         self.multiple_of = fold * 2 ** (depth - 1)
         self.pilots: Pilots | Groups | None = None
-        self.chosen = len(STRENGTHS) if groups else 0
+        self.chooser = Chooser(len(STRENGTHS), channels) if groups else None
         self.chooses = groups
-        self.chooser = Chooser(self.chosen, channels) if groups else None
         if pilots or groups:
             self.arguments["pilots" if pilots else "groups"] = True
             self.pilots = (Pilots if pilots else Groups)(STRENGTHS, channels)
             self.multiple_of = max(self.multiple_of, SIDE)
         widths = [width * 2**stage for stage in range(depth)]
-        images = 1 + len(STRENGTHS) * (pilots or groups) + groups  # that it sees: the input, the pilots, their mixture
-        self.intro = nn.Conv2d(images * channels * fold**2, width, 3, padding=1)
+        seen = 1 + len(STRENGTHS) * (pilots or groups) + groups  # the image, its pilots, their mixture
+        self.intro = nn.Conv2d(seen * channels * fold**2, width, 3, padding=1)
         self.down = nn.ModuleList(_stage(a, count) for a, count in zip(widths, blocks, strict=False))
         self.shrink = nn.ModuleList(nn.Conv2d(a, 2 * a, 2, stride=2) for a in widths[:-1])
         upward = widths[-2::-1]  # deepest first
         self.grow = nn.ModuleList(nn.ConvTranspose2d(2 * a, a, 2, stride=2) for a in upward)
         self.up = nn.ModuleList(_stage(a, count) for a, count in zip(upward, blocks[depth:], strict=True))
-        self.head = nn.Conv2d(width, (channels + self.chosen) * fold**2, 3, padding=1)
+        self.head = nn.Conv2d(width, (channels + len(STRENGTHS) * groups) * fold**2, 3, padding=1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
@@ -152,9 +151,12 @@ class ResidualUNet(Restorer):
 
     def restore(self, images: Tensor) -> Tensor:
         """Restore images whose sides are multiples of ``multiple_of``; (B, C, H, W) -> the same."""
-        changes = self.pilots(images) if self.pilots is not None else images[:, :0]
-        mixed = self.chooser(images, changes) if self.chooser is not None else images[:, :0]
-        x = self.intro(F.pixel_unshuffle(torch.cat([images, changes, mixed], dim=1), self.fold))
+        seen = [images]
+        if self.pilots is not None:
+            seen.append(self.pilots(images))
+        if self.chooser is not None:
+            seen.append(self.chooser(images, seen[1]))
+        x = self.intro(F.pixel_unshuffle(torch.cat(seen, dim=1), self.fold))
         skips: list[Tensor] = []
         for shrink, stage in zip(self.shrink, self.down, strict=False):
             skips.append(self._run(stage, x))
@@ -163,11 +165,12 @@ class ResidualUNet(Restorer):
         for grow, stage in zip(self.grow, self.up, strict=True):
             x = self._run(stage, grow(x) + skips.pop())
         found = F.pixel_shuffle(self.head(x), self.fold)
-        if not self.chosen:
+        if self.chooser is None:
             return images + found
+        _, changes, mixed = seen
         shares = found[:, self.channels :, None]  # of each pilot, the same for all colours
-        added: Tensor = (shares * torch.unflatten(changes, 1, (self.chosen, -1))).sum(1)
-        return images + mixed + found[:, : self.channels] + added
+        more: Tensor = (shares * torch.unflatten(changes, 1, (len(STRENGTHS), -1))).sum(1)
+        return images + mixed + found[:, : self.channels] + more
 
     def _run(self, stage: nn.Module, x: Tensor) -> Tensor:
         if self.recompute and torch.is_grad_enabled():

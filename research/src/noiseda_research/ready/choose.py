@@ -15,7 +15,6 @@ from pathlib import Path
 import torch
 
 import noiseda
-from noiseda import UserError
 from noiseda.data import PooledBatches
 from noiseda_research.ready.mixture import Wide
 from noiseda_research.ready.train import negative_psnr, with_groups
@@ -41,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.manual_seed(asked.seed)
     network = with_groups(noiseda.load(asked.weights))
     groups, chooser = network.pilots, network.chooser
-    if groups is None or chooser is None:
-        raise UserError(f"{asked.weights} sees no groups")
+    assert groups is not None, "it was given them"
+    assert chooser is not None, "and what chooses of them"
     wide = Wide(weaker=asked.weaker)
     clean = noiseda.photographs(asked.photographs, degradation=wide).synthetic
     batches = PooledBatches(Varied(images=clean), wide, size=AT_ONCE, patch=PATCH, seed=asked.seed)
@@ -59,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found = degraded[some] + chooser(degraded[some], changes[some].float())
         loss = negative_psnr(found, target[some]).mean()
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         optimizer.step()
         if (step + 1) % 100 == 0:
             print(f"step {step + 1}: {-10 * float(loss):.2f} dB", flush=True)

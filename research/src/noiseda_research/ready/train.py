@@ -20,7 +20,7 @@ from torch import Tensor, nn
 import noiseda
 from noiseda import Batch, RestorerSettings, Terms, UserError
 from noiseda.data import PooledBatches
-from noiseda.restoration import ResidualUNet, build_restorer
+from noiseda.restoration import STRENGTHS, Chooser, ResidualUNet, build_restorer
 from noiseda_research.ready.mixture import Wide
 from noiseda_research.ready.varied import Varied
 
@@ -95,10 +95,11 @@ def with_groups(network: nn.Module) -> ResidualUNet:
     arguments = {name: value for name, value in network.arguments.items() if name != "pilots"}
     seeing = ResidualUNet.outline({**arguments, "groups": True})
     weights = {name: weight.clone() for name, weight in network.state_dict().items()}
-    start = ResidualUNet(**{**arguments, "groups": True}).state_dict()  # type: ignore[arg-type]
-    weights |= {name: weight for name, weight in start.items() if name.startswith(("head.", "chooser."))}
+    chooser = Chooser(len(STRENGTHS), network.channels)
+    weights |= {f"chooser.{name}": weight for name, weight in chooser.state_dict().items()}
     known = weights["intro.weight"]
-    weights["intro.weight"] = known.new_zeros(start["intro.weight"].shape)
+    for name in ("intro.weight", "head.weight", "head.bias"):
+        weights[name] = known.new_zeros(seeing.state_dict()[name].shape)
     weights["intro.weight"][:, : known.shape[1]] = known
     seeing.load_state_dict(weights, assign=True)
     return seeing
