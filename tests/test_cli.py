@@ -213,6 +213,12 @@ def test_two_paths_are_restored_with_the_ready_weights(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run/restorer.safetensors").touch()
     assert cli.parse(["restore", "photos", "out", "--tile", "64"])[1]["weights"] == Path("denoise")
+    for words in ("--precision fp32 photos out", "photos --overwrite out", "--skip-existing true -- photos out",
+                  "--backend=eager photos --tile 64 out"):  # fmt: skip
+        found = cli.parse(["restore", *words.split()])[1]
+        assert (found["weights"], found["source"], found["out"]) == (Path("denoise"), "photos", Path("out"))
+    with pytest.raises(UserError, match="missing: OUT;"):
+        cli.parse(["restore", "photos"])
     assert cli.parse(["restore", "mine.pth", "photos", "out"])[1]["weights"] == Path("mine.pth")
     for weights in ("w.safetensors", "denoise", str(tmp_path / "run")):
         with pytest.raises(UserError, match="missing: OUT"):

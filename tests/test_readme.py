@@ -87,7 +87,7 @@ def test_flags_that_are_named_exist(path):
     for code in re.findall(r"`([^`\n]*--\w[^`\n]*)`", text):
         if re.match(r"--|noiseda ", code):
             for flag in re.findall(r"--\w[\w.-]*", code):
-                full, *_ = cli.in_full([flag.rstrip(".")], "adapt")
+                full, *_ = cli.in_full([flag.rstrip(".")], "adapt", cli.build_parser("adapt"))
                 assert full in known or flag.endswith("."), f"{name(path)}: {flag}"
 
 

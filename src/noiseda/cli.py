@@ -241,7 +241,7 @@ def parse(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
         raise Answer(page)
     if not {"-h", "--help", "--help-all"}.isdisjoint(flags):
         raise Answer(leaf.format_help().rstrip())
-    arguments = understand(in_full(with_presets(rest, _presets(command), leaf), command), leaf, rest)
+    arguments = understand(in_full(with_presets(rest, _presets(command), leaf), command, leaf), leaf, rest)
     if command == "adapt":
         check_flags(flags, arguments)
     return command, arguments

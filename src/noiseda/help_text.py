@@ -10,7 +10,7 @@ import re
 import shutil
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -170,33 +170,62 @@ def spell(words: Sequence[str], leaf: Parser) -> list[str]:
     Raises:
         UserError: a value that cannot be one.
     """
-    actions = {flag: action for action in leaf._actions for flag in action.option_strings}
+    actions = _actions(leaf)
     positionals = iter([action for action in leaf._actions if not action.option_strings])
     spelled: list[str] = []
+    for flag, value in _read(words, leaf):
+        if value is None:
+            spelled.append(flag)
+        elif not flag:
+            action = next(positionals, None)
+            spelled.append(value if action is None else _taken(value, action))
+        elif flag not in actions or actions[flag].nargs == 0:
+            spelled.append(f"{flag}={value}")
+        else:
+            value = _taken(value, actions[flag])
+            spelled += [f"{flag}={value}"] if value.startswith("-") else [flag, value]
+    return spelled
+
+
+def places(words: Sequence[str], leaf: Parser) -> list[str]:
+    """Those words that belong to no flag, wherever they stand.
+
+    Args:
+        words: what comes after a command.
+        leaf: its parser.
+    """
+    return [value for flag, value in _read(words, leaf) if not flag and value is not None]
+
+
+def _actions(leaf: Parser) -> dict[str, argparse.Action]:
+    return {flag: action for action in leaf._actions for flag in action.option_strings}
+
+
+def _read(words: Sequence[str], leaf: Parser) -> Iterator[tuple[str, str | None]]:
+    """Each flag, as the parser names it, with its value or None; and "" with each word that belongs to none."""
+    actions = _actions(leaf)
     rest, literal = list(words), False
     while rest:
         word = rest.pop(0)
         if literal or not word.startswith("-") or word == "-":
-            action = next(positionals, None)
-            spelled.append(word if action is None else _taken(word, action))
+            yield "", word
         elif word == "--":
-            spelled, literal = [*spelled, word], True
+            literal = True
+            yield word, None
         elif not re.match(r"--\w", word):
-            spelled.append(word)
+            yield word, None
         else:
             name, equals, value = word.partition("=")
             name = "--" + name[2:].replace("-", "_")
             action = actions.get(name)
-            if action is None or action.nargs == 0:
-                spelled.append(name + equals + value)
-            elif _hint(action) is bool and not equals and (not rest or rest[0].lower() not in ("true", "false")):
-                spelled.append(f"{name}=true")
-            elif equals or (rest and not re.match(r"-\D\S*$", rest[0])):
-                value = _taken(value if equals else rest.pop(0), action)
-                spelled += [f"{name}={value}"] if value.startswith("-") else [name, value]
+            if equals or action is None or action.nargs == 0:
+                yield name, value if equals else None
+            elif _hint(action) is bool and (not rest or rest[0].lower() not in ("true", "false")):
+                yield name, "true"
+            elif rest and not re.match(r"-\D\S*$", rest[0]):
+                yield name, rest.pop(0)
             else:
-                spelled.append(name)
-    return spelled
+                yield name, None
 
 
 def _taken(value: str, action: argparse.Action) -> str:

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
-from itertools import pairwise, takewhile
+from itertools import pairwise
 from pathlib import Path
 
 from noiseda import help_text
@@ -55,25 +55,27 @@ def with_presets(words: Sequence[str], known: Mapping[str, Path], leaf: Parser) 
     return found
 
 
-def in_full(words: Sequence[str], command: str) -> list[str]:
+def in_full(words: Sequence[str], command: str, leaf: Parser) -> list[str]:
     """Put the settings' own names in the place of those for short, such as ``--network``, and of those they had before.
 
     Weights bring their own network, so that they take the place of the one in a ``--config`` too.
 
-    >>> in_full(["--config", "denoise-small", "--weights", "a.pth"], "adapt")[2:5]
+    >>> from noiseda.cli import build_parser
+    >>> in_full(["--config", "denoise-small", "--weights", "a.pth"], "adapt", build_parser("adapt"))[2:5]
     ['--restorer.weights', 'a.pth', '--restorer.network=auto']
 
     What to restore, and where to, is enough for the ready weights.
 
-    >>> in_full(["photos", "restored", "--overwrite"], "restore")[:2]
-    ['denoise', 'photos']
+    >>> in_full(["--overwrite", "photos", "restored"], "restore", build_parser("restore"))
+    ['denoise', '--overwrite', 'photos', 'restored']
 
     Args:
         words: what comes after a command.
         command: its name.
+        leaf: its parser.
     """
     if command == "restore":
-        return _with_weights(words)
+        return _with_weights(words, leaf)
     if command != "adapt":
         return list(words)
     full = [flag_by_todays_name(word) for word in words]
@@ -91,14 +93,14 @@ def in_full(words: Sequence[str], command: str) -> list[str]:
     return full
 
 
-def _with_weights(words: Sequence[str]) -> list[str]:
-    """The words of ``restore``, led by the ready weights where two paths are given, the first of them no weights."""
+def _with_weights(words: Sequence[str], leaf: Parser) -> list[str]:
+    """The words of ``restore``, led by the ready weights where of one path or two the first is no weights."""
     from noiseda.restoration.ready import READY  # with torch, which other commands are read without
 
-    leading = [*takewhile(lambda word: not word.startswith("-"), words)]
-    if len(leading) != 2:
+    paths = help_text.places(words, leaf)
+    if len(paths) not in (1, 2):
         return list(words)
-    first = Path(leading[0])
+    first = Path(paths[0])
     known = (
         (str(first) in READY and not first.is_dir())
         or first.suffix in WEIGHTS

@@ -396,7 +396,7 @@ def test_side_by_side_is_as_one_after_the_other(photos, tmp_path, capsys):
     for (path, _), line in zip(jobs, told[True], strict=True):
         assert str(path) in line
     assert reports[True].megapixels == pytest.approx((40 * 50 + 30 * 20 + 70 * 90 + (40 + 41 + 42) * 150) / 1e6)
-    assert str(replace(reports[True], seconds=2.0)).startswith("restored 6 of 11 images in 2.0 s (0.0 megapixels/s)")
+    assert str(replace(reports[True], seconds=2.0)).startswith("restored 6 of 11 images in 2.0 s (0.014 megapixels/s)")
 
 
 def test_the_bar_moves_within_an_image(tmp_path, monkeypatch):

@@ -28,7 +28,7 @@ def test_a_run_of_minutes_is_one_of_the_steps_that_fit(where: Path, capsys: pyte
     said = capsys.readouterr().err
     assert "measuring this machine" in said
     assert f"step {TRIED}/{TRIED}" not in said
-    assert f"{summary.steps} steps fit into --minutes 0.01" in said
+    assert f"{summary.steps} steps, by --minutes 0.01" in said
     # On a fast machine more than the least may fit.
     assert (f"--minutes 0.01 is too short here: {LEAST} steps are the least" in said) == (summary.steps == LEAST)
     assert summary.steps >= LEAST
@@ -100,7 +100,7 @@ def test_a_plan_says_why() -> None:
     asked = AdaptSettings(real=Path("r"), minutes=10)
     plan = resolve(asked, Evidence(steps=lambda settings: 400))
     assert plan.settings.training.steps == 400
-    assert plan.because[-1] == "400 steps fit into --minutes 10"
+    assert plan.because[-1] == "400 steps, by --minutes 10"
     assert resolve(asked).settings.training.steps == TrainingSettings().steps, "nothing was measured"
 
 

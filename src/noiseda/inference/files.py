@@ -57,7 +57,7 @@ class RestoreReport:
         """One line, one more for every skipped file, and what was not taken.
 
         >>> print(RestoreReport([(Path("a.png"), Path("out/a.png"))], [(Path("b.png"), "b.png: empty")], seconds=2.0))
-        restored 1 of 2 images in 2.0 s (0.0 megapixels/s)
+        restored 1 of 2 images in 2.0 s (0 megapixels/s)
           skipped: b.png: empty
         """
         total = len(self.restored) + len(self.skipped) + len(self.done)
@@ -67,7 +67,9 @@ class RestoreReport:
             return "\n".join([f"nothing to do: {what} restored already", *beside])
         skipped = [f"  skipped: {reason}" for _, reason in self.skipped]
         rate = self.megapixels / max(self.seconds, 1e-9)
-        summary = f"restored {len(self.restored)} of {total} images in {self.seconds:.1f} s ({rate:.1f} megapixels/s)"
+        speed = f"{rate:.1f}" if rate >= 1 else f"{rate:.2g}"
+        images = f"{total} image{'s' * (total != 1)}"
+        summary = f"restored {len(self.restored)} of {images} in {self.seconds:.1f} s ({speed} megapixels/s)"
         before = f"; {len(self.done)} done before" if self.done else ""
         return "\n".join([summary + before, *skipped, *beside])
 

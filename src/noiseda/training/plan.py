@@ -65,7 +65,7 @@ def resolve(asked: AdaptSettings, evidence: Evidence | None = None) -> Plan:
     because = [CHOSEN[found.strategy]] if found.strategy != usual.strategy else []
     if asked.minutes is not None and evidence.steps is not None:
         found = timed(found, evidence.steps(found))
-        because.append(f"{found.training.steps} steps fit into --minutes {asked.minutes:g}")
+        because.append(f"{found.training.steps} steps, by --minutes {asked.minutes:g}")
     return Plan(asked, found, tuple(because))
 
 
