@@ -17,13 +17,19 @@ from noiseda.restoration.remembered import Remembered
 OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 
 
-def plainly(image, strength):
-    """An image (C, H, W), group by group: what is left of it."""
+def plainly(image, strength, guess=None):
+    """An image (C, H, W), group by group: what is left of it; with a guess, of the second stage."""
     colours = OPPONENT if len(image) == 3 else np.eye(1)
-    planes = np.einsum("dc,chw->dhw", colours, image)
-    down, right = (side - 7 for side in planes.shape[1:])
-    blocks = np.array([[[dctn(plane[y : y + 8, x : x + 8], norm="ortho") for plane in planes]
-                        for x in range(right)] for y in range(down)])  # fmt: skip
+
+    def planes_and_blocks(image):
+        planes = np.einsum("dc,chw->dhw", colours, image)
+        down, right = (side - 7 for side in planes.shape[1:])
+        return planes, np.array([[[dctn(plane[y : y + 8, x : x + 8], norm="ortho") for plane in planes]
+                                  for x in range(right)] for y in range(down)])  # fmt: skip
+
+    planes, blocks = planes_and_blocks(image)
+    guessed = None if guess is None else planes_and_blocks(guess)[1]
+    down, right = blocks.shape[:2]
     total, weights = np.zeros_like(planes), np.zeros_like(planes)
     for y in range(0, down, 4):
         for x in range(0, right, 4):
@@ -35,11 +41,17 @@ def plainly(image, strength):
             for plane in range(len(planes)):
                 group = np.array([blocks[v, u, plane] for v, u in places]).reshape(16, 64)
                 common = hadamard(16) / 4 @ group
-                share = (2 * np.abs(common) / (2.7 * strength / 255) - 1.5).clip(0, 1)
+                if guessed is None:
+                    share = (2 * np.abs(common) / (2.7 * strength / 255) - 1.5).clip(0, 1)
+                else:
+                    group = np.array([guessed[v, u, plane] for v, u in places]).reshape(16, 64)
+                    energy = (hadamard(16) / 4 @ group) ** 2
+                    share = energy / (energy + (strength / 255) ** 2)
                 share[0, 0] = 1
+                weight = 1 / (share.sum() if guessed is None else (share**2).sum())
                 for (v, u), block in zip(places, hadamard(16) / 4 @ (common * share), strict=True):
-                    total[plane, v : v + 8, u : u + 8] += idctn(block.reshape(8, 8), norm="ortho") / share.sum()
-                    weights[plane, v : v + 8, u : u + 8] += 1 / share.sum()
+                    total[plane, v : v + 8, u : u + 8] += idctn(block.reshape(8, 8), norm="ortho") * weight
+                    weights[plane, v : v + 8, u : u + 8] += weight
     return np.einsum("dc,dhw->chw", colours, total / weights)
 
 
@@ -50,6 +62,17 @@ def test_it_is_the_rule_group_by_group(channels, height, width):
     for number, strength in enumerate((10, 60)):
         wanted = torch.from_numpy(plainly(images[1].double().numpy(), strength)).float()
         torch.testing.assert_close(images[1] + changes[1, number], wanted, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("channels", "height", "width"), [(3, 24, 40), (1, 8, 8)])
+def test_again_it_is_the_second_stage_group_by_group(channels, height, width):
+    draws = torch.Generator().manual_seed(4)
+    images, guesses = (torch.rand(2, channels, height, width, generator=draws) for _ in range(2))
+    groups = Groups((10, 60), channels)
+    changes = groups.again(images, guesses, groups.search(images)).unflatten(1, (2, channels))
+    for number, strength in enumerate((10, 60)):
+        wanted = torch.from_numpy(plainly(images[1].double().numpy(), strength, guesses[1].double().numpy()))
+        torch.testing.assert_close((images[1] + changes[1, number]).double(), wanted, atol=2e-5, rtol=0)
 
 
 def test_an_image_in_strips_becomes_what_it_becomes_as_a_whole(monkeypatch):
@@ -63,7 +86,12 @@ def test_an_image_in_strips_becomes_what_it_becomes_as_a_whole(monkeypatch):
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (24, 40), (64, 8)])
 def test_all_as_a_whole_is_the_same(height, width):
     groups, planes = Groups(), torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(3))
-    torch.testing.assert_close(groups._as_a_whole(planes), groups._in_strips(planes), atol=1e-5, rtol=0)
+    strips, whole = (groups._found(planes[:, :1], as_a_whole) for as_a_whole in (False, True))
+    for one, other in zip(strips, whole, strict=True):
+        assert torch.equal(one[one[:, 0].argsort()], other[other[:, 0].argsort()])
+    for guess in (None, planes.flip(0)):
+        alike = (shrink(planes, guess, strips) for shrink in (groups._shrunk_whole, groups._shrunk_in_strips))
+        torch.testing.assert_close(*alike, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("image", [torch.zeros(1, 3, 32, 32), torch.ones(1, 3, 8, 8), torch.full((1, 3, 40, 24), 0.3)])
@@ -115,6 +143,24 @@ def test_of_white_noise_they_are_better_than_single_blocks():
     assert scores["groups"] > scores["blocks"] + 0.4
 
 
+def test_a_second_look_begins_as_none_and_what_comes_before_learns_through_it():
+    torch.manual_seed(0)
+    network = ResidualUNet(width=4, blocks=(1, 1, 1), groups=True, again=True)
+    images = torch.rand(2, 3, 16, 24)
+    assert torch.equal(network(images), images)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    network.second.last.weight.detach().zero_()
+    network.second.last.bias.detach().fill_(0.2)  # each of the five
+    network(images).sum().backward()
+    past = network.head.bias.grad.clone()
+    network.second, network.head.bias.grad = None, None
+    network(images).sum().backward()
+    torch.testing.assert_close(past, network.head.bias.grad)  # as if the second look were none
+
+
 def test_pilots_and_groups_take_the_same_place():
     with pytest.raises(ValueError, match="one of them must be false"):
         ResidualUNet(pilots=True, groups=True)
+    with pytest.raises(ValueError, match="again goes with groups"):
+        ResidualUNet(again=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 
 from noiseda.restoration.pilots import SIDE, STRENGTHS, cosines, opponent
 from noiseda.restoration.remembered import Remembered
+
+T = TypeVar("T")
 
 REACH = 12
 """How far from a block similar ones are looked for, in pixels, to each side."""
@@ -43,11 +46,16 @@ class Groups(nn.Module):
     at every strength, so that one search serves all; a coefficient goes from nothing to all of itself between 3/4 and
     5/4 of the threshold; and blocks are not windowed.
 
+    Of an estimate of what lies under the noise, :meth:`again` makes the second stage (equations 13 to 15): the same
+    groups, but each coefficient keeps that share of itself that its energy in the estimate has in the sum with the
+    noise's, as in a filter of Wiener's. Blocks similar in the estimate instead of the image gained nothing.
+
     It does what :class:`~noiseda.restoration.Pilots` does and takes its place. Pictures repeat themselves, which a
     network of small reach does not see: mean PSNR on six middles of 128 pixels of photographs under white noise of 25
     was 29.4 dB, and 28.9 by the blocks alone.
 
-    No gradient goes through it. What was made of single images is remembered, up to 256 MB: a run scores the same ones.
+    No gradient goes through it. What is found of single images, and made of them alone, is remembered, up to 256 MB: a
+    run scores the same ones.
 
     Args:
         strengths: standard deviations of the noise, in steps of 8 bits; at least one.
@@ -58,7 +66,6 @@ class Groups(nn.Module):
     colours: Tensor
     signs: Tensor
     places: Tensor
-    means: Tensor
 
     def __init__(self, strengths: Sequence[float] = STRENGTHS, channels: int = 3) -> None:
         super().__init__()
@@ -69,82 +76,139 @@ class Groups(nn.Module):
             self.register_buffer("colours", opponent(channels), persistent=False)
             self.register_buffer("signs", hadamard(SIZE), persistent=False)
             self.register_buffer("places", _windows(), persistent=False)
-            means = (torch.arange(SIZE)[:, None] == 0) & (torch.arange(channels * SIDE**2) % SIDE**2 == 0)
-            self.register_buffer("means", means, persistent=False)
 
     @torch.no_grad()
-    def forward(self, images: Tensor) -> Tensor:
-        """Shrink images.
+    def search(self, images: Tensor) -> Tensor:
+        """The groups of images: which blocks are alike.
 
         Args:
             images: (B, C, H, W) in [0, 1]; both sides are multiples of 4, and 8 at least.
+
+        Returns:
+            (B, N, SIZE): the positions row * (W - 7) + column of the blocks of N groups, in no order but that those of
+            a strip of the image follow one another.
+        """
+        with torch.autocast(images.device.type, enabled=False):
+            return self._of(images, "groups", lambda known, whole: self._found(self._planes(known)[:, :1], whole))
+
+    @torch.no_grad()
+    def forward(self, images: Tensor, found: Tensor | None = None) -> Tensor:
+        """Shrink images.
+
+        Args:
+            images: as in :meth:`search`.
+            found: their groups; None looks for them.
 
         Returns:
             (B, T * C, H, W): what each of T strengths changes, one strength after the other. It is computed in fp32
             whatever the precision is.
         """
         with torch.autocast(images.device.type, enabled=False):
-            traced = torch.compiler.is_compiling() or type(images) is not Tensor  # such as one without memory
-            if traced or images.device.type != "cpu":
-                return self._changes(images, self._as_a_whole)
-            if len(images) > 1:  # of a training, which sees each once
-                return self._changes(images, self._in_strips)
-            with torch.inference_mode(False), torch.no_grad():  # remembered for what learns, too
-                return _KNOWN.of(images, self.strengths, lambda known: self._changes(known, self._in_strips))
+            groups = self.search(images) if found is None else found
+            return self._of(images, self.strengths, lambda known, whole: self._changes(known, None, groups, whole))
 
-    def _changes(self, images: Tensor, shrink: Callable[[Tensor], Tensor]) -> Tensor:
-        colours = self.colours.float()
-        planes = torch.einsum("dc,bchw->bdhw", colours, images.float())
-        changes = torch.einsum("dc,btdhw->btchw", colours, shrink(planes) - planes[:, None])
+    @torch.no_grad()
+    def again(self, images: Tensor, estimates: Tensor, found: Tensor) -> Tensor:
+        """Shrink images by what is thought to lie under their noise.
+
+        Args:
+            images: as in :meth:`search`.
+            estimates: what is thought; (B, C, H, W).
+            found: the groups of the images.
+
+        Returns:
+            as :meth:`forward`: what each strength changes in the images.
+        """
+        with torch.autocast(images.device.type, enabled=False):
+            return self._changes(images, estimates, found, _as_a_whole(images))
+
+    def _of(self, images: Tensor, what: Hashable, compute: Callable[[Tensor, bool], Tensor]) -> Tensor:
+        """What is computed of images, as a whole or in strips; of a single one it is remembered."""
+        if _as_a_whole(images) or len(images) > 1:  # several are of a training, which sees each once
+            return compute(images, _as_a_whole(images))
+        with torch.inference_mode(False), torch.no_grad():  # remembered for what learns, too
+            return _KNOWN.of(images, what, lambda known: compute(known, False))
+
+    def _planes(self, images: Tensor) -> Tensor:
+        return torch.einsum("dc,bchw->bdhw", self.colours.float(), images.float())
+
+    def _changes(self, images: Tensor, estimates: Tensor | None, found: Tensor, whole: bool) -> Tensor:
+        planes = self._planes(images)
+        guess = None if estimates is None else self._planes(estimates)
+        shrunk = (self._shrunk_whole if whole else self._shrunk_in_strips)(planes, guess, found)
+        changes = torch.einsum("dc,btdhw->btchw", self.colours.float(), shrunk - planes[:, None])
         return changes.flatten(1, 2).to(images.dtype)
 
-    def _in_strips(self, planes: Tensor) -> Tensor:
-        """Shrink planes, (B, D, H, W) -> (B, T, D, H, W); as many strips at a time as torch has threads."""
+    def _found(self, brightness: Tensor, whole: bool) -> Tensor:
+        """The groups, (B, N, SIZE), of the brightness of images, (B, 1, H, W)."""
+        if whole:
+            return self._similar_everywhere(self._coefficients(brightness)[:, 0]).flatten(1, 2)
+        _, _, height, width = brightness.shape
+
+        def look(strip: tuple[int, int, int]) -> Tensor:
+            image, first, after = strip
+            top, last = max(first - REACH, 0), min(after + REACH, height - SIDE + 1)
+            blocks = self._transformed(brightness[image, :, top : last + SIDE - 1])
+            return self.similar(blocks, first - top, after - top) + top * (width - SIDE + 1)
+
+        return torch.unflatten(torch.cat(list(_side_by_side(look, _strips(brightness)))), 0, (len(brightness), -1))
+
+    def _shrunk_in_strips(self, planes: Tensor, guess: Tensor | None, found: Tensor) -> Tensor:
+        """Shrink planes, (B, D, H, W) -> (B, T, D, H, W); as many strips at a time as torch has threads.
+
+        Args:
+            planes: the images.
+            guess: what is thought to lie under their noise; None in the first stage.
+            found: their groups.
+        """
         batch, depth, height, width = planes.shape
-        rows = max(STEP * _TOGETHER, _POSITIONS // width // STEP * STEP)
-        strips = [(image, first) for image in range(batch) for first in range(0, height - SIDE + 1, rows)]
+        positions, right = width - SIDE + 1, len(range(0, width - SIDE + 1, STEP))
+
+        def shrink(strip: tuple[int, int, int]) -> tuple[int, int, Tensor]:
+            image, first, after = strip
+            top, last = max(first - REACH, 0), min(after + REACH, height - SIDE + 1)
+            rows = slice(top, last + SIDE - 1)
+            blocks = self._transformed(planes[image, :, rows])
+            guessed = None if guess is None else self._transformed(guess[image, :, rows]).flatten(0, 1)
+            groups = found[image, first // STEP * right : -(-after // STEP) * right] - top * positions
+            sums, weights = [], []
+            for total, weight in self._filtered(blocks.flatten(0, 1), guessed, torch.split(groups, _BUNCH)):
+                sums.append(self._overlapped(torch.unflatten(total, 0, blocks.shape[:2])))
+                weights.append(_spread(torch.unflatten(weight, 0, blocks.shape[:2])))
+            return image, top, torch.stack([torch.stack(sums), torch.stack(weights)])
+
         totals = planes.new_zeros(2, batch, len(self.strengths), height, width, depth)
-        found = _side_by_side(lambda strip: self._strip(planes[strip[0]], strip[1], rows), strips)
-        for (image, _), (top, sums) in zip(strips, found, strict=True):
+        for image, top, sums in _side_by_side(shrink, _strips(planes)):
             totals[:, image, :, top : top + sums.shape[2]] += sums
         return (totals[0] / totals[1]).permute(0, 1, 4, 2, 3)
 
-    @torch.no_grad()  # each thread knows for itself whether there are gradients
-    def _strip(self, planes: Tensor, first: int, rows: int) -> tuple[int, Tensor]:
-        """Shrink a strip of the planes (D, H, W) of one image.
-
-        Returns:
-            the row at which it begins, and for each strength the weighted sums and the weights, (2, T, h, W, D).
-        """
-        last = planes.shape[1] - SIDE + 1
-        top, after = max(first - REACH, 0), min(first + rows, last)
-        blocks = self._transformed(planes[:, top : min(after + REACH, last) + SIDE - 1])
-        groups = self.similar(blocks[..., : SIDE**2], first - top, after - top)
-        sums, weights = [], []
-        for total, weight in self._filtered(blocks.flatten(0, 1), torch.split(groups, _BUNCH)):
-            sums.append(self._overlapped(torch.unflatten(total, 0, blocks.shape[:2])))
-            weights.append(_spread(torch.unflatten(weight, 0, blocks.shape[:2])))
-        return top, torch.stack([torch.stack(sums), torch.stack(weights)])
-
-    def _as_a_whole(self, planes: Tensor) -> Tensor:
-        """As :meth:`_in_strips`, without a loop whose length depends on the size: for graphs, and for GPUs."""
-        batch, depth, _, _ = planes.shape
+    def _shrunk_whole(self, planes: Tensor, guess: Tensor | None, found: Tensor) -> Tensor:
+        """As :meth:`_shrunk_in_strips`, without a loop whose length depends on the size: for graphs, and for GPUs."""
+        batch, depth, height, width = planes.shape
         both = torch.kron(self.basis.float(), self.basis.float()).reshape(-1, 1, SIDE, SIDE)
-        blocks = torch.unflatten(F.conv2d(planes.flatten(0, 1)[:, None], both), 0, (batch, depth))
-        height, width = blocks.shape[-2:]
-        groups = self._similar_everywhere(blocks[:, 0]).flatten(0, 2)
-        known = blocks.permute(0, 3, 4, 1, 2).reshape(-1, depth * SIDE**2)
-        found = []
-        for total, weight in self._filtered(known, [groups]):
+        height, width = height - SIDE + 1, width - SIDE + 1
+
+        def blocks(of: Tensor) -> Tensor:
+            return self._coefficients(of).permute(0, 3, 4, 1, 2).reshape(-1, depth * SIDE**2)
+
+        image = torch.arange(batch, device=planes.device)[:, None, None] * (height * width)
+        groups = (found + image).flatten(0, 1)
+        shrunk = []
+        for total, weight in self._filtered(blocks(planes), None if guess is None else blocks(guess), [groups]):
             total = total.reshape(batch, height, width, depth, -1).permute(0, 3, 4, 1, 2)
             weight = weight.reshape(batch, height, width, depth).permute(0, 3, 1, 2)
             pixels = F.conv_transpose2d(total.flatten(0, 1), both)
-            found.append(pixels / F.conv_transpose2d(weight.flatten(0, 1)[:, None], torch.ones_like(both[:1])))
-        return torch.stack([torch.unflatten(one[:, 0], 0, (batch, depth)) for one in found], dim=1)
+            shrunk.append(pixels / F.conv_transpose2d(weight.flatten(0, 1)[:, None], torch.ones_like(both[:1])))
+        return torch.stack([torch.unflatten(one[:, 0], 0, (batch, depth)) for one in shrunk], dim=1)
+
+    def _coefficients(self, planes: Tensor) -> Tensor:
+        """As :meth:`_transformed`, of several images; (B, D, H, W) -> (B, D, 64, H - 7, W - 7)."""
+        both = torch.kron(self.basis.float(), self.basis.float()).reshape(-1, 1, SIDE, SIDE)
+        return torch.unflatten(F.conv2d(planes.flatten(0, 1)[:, None], both), 0, planes.shape[:2])
 
     def _similar_everywhere(self, blocks: Tensor) -> Tensor:
         """As :meth:`similar`, of all rows of images at once; (B, 64, h, w) -> (B, rows, columns, SIZE)."""
-        batch, _, height, width = blocks.shape
+        _, _, height, width = blocks.shape
         on, side = blocks.device, 2 * REACH + 1
         down, right = (STEP * torch.arange((length + STEP - 1) // STEP, device=on) for length in (height, width))
         gathering = blocks.index_select(2, down).index_select(3, right)[..., None]
@@ -159,8 +223,7 @@ class Groups(nn.Module):
             distances.append(torch.unflatten(size, 2, (-1, side)) - 2 * products)
         itself = torch.arange(side**2, device=on) == side**2 // 2
         least = torch.where(itself, -_NOWHERE, torch.cat(distances, dim=3)).topk(SIZE, dim=3, largest=False)
-        image = torch.arange(batch, device=on)[:, None, None, None] * (height * width)
-        return _moved(least.values, least.indices, width) + (down[:, None] * width + right)[..., None] + image
+        return _moved(least.values, least.indices, width) + (down[:, None] * width + right)[..., None]
 
     def _transformed(self, planes: Tensor) -> Tensor:
         """The DCT of the block at each position; (D, H, W) -> (H - 7, W - 7, D * 64)."""
@@ -207,11 +270,14 @@ class Groups(nn.Module):
                 found.append(torch.unflatten(places, 0, (_TOGETHER, -1))[: inside[0], : inside[1]].flatten(0, 1))
         return torch.cat(found)
 
-    def _filtered(self, known: Tensor, groups: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _filtered(
+        self, known: Tensor, guessed: Tensor | None, groups: Sequence[Tensor]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Filter groups, some at a time.
 
         Args:
             known: (P, D * 64), the transform of each block.
+            guessed: the same of what is thought to lie under the noise; None in the first stage.
             groups: some of them each, (N, SIZE): places among those blocks.
 
         Returns:
@@ -220,13 +286,21 @@ class Groups(nn.Module):
         depth, signs = known.shape[1] // SIDE**2, self.signs.float()
         totals = [torch.zeros_like(known) for _ in self.strengths]
         weights = [torch.zeros_like(known[:, :depth]) for _ in self.strengths]
+
+        def gathered(blocks: Tensor, places: Tensor) -> Tensor:
+            return signs @ torch.unflatten(blocks.index_select(0, places), 0, (-1, SIZE))
+
         for some in groups:
             places = some.flatten()
-            common = signs @ torch.unflatten(known.index_select(0, places), 0, (-1, SIZE))
+            common = gathered(known, places)
+            energy = None if guessed is None else gathered(guessed, places).square()
             for number, strength in enumerate(self.strengths):
-                kept = (common.abs() * (2 / (strength * _THRESHOLD)) - 1.5).clamp(0, 1)
-                kept = torch.where(self.means, 1, kept)  # the mean of a group is kept, however small
-                counts = torch.unflatten(kept.sum(1), 1, (depth, -1)).sum(2)
+                if energy is None:
+                    kept = (common.abs() * (2 / (strength * _THRESHOLD)) - 1.5).clamp(0, 1)
+                else:
+                    kept = energy / (energy + (strength / 255) ** 2)
+                kept[:, 0, :: SIDE**2] = 1  # the mean of a group is kept, however small
+                counts = torch.unflatten((kept if energy is None else kept.square()).sum(1), 1, (depth, -1)).sum(2)
                 each = (1 / counts)[:, None].expand(-1, SIZE, -1).reshape(-1, depth)
                 back = torch.unflatten((signs @ (kept * common)).flatten(0, 1), 1, (depth, -1))
                 totals[number] = totals[number].index_add_(0, places, (back * each[..., None]).flatten(1))
@@ -236,31 +310,43 @@ class Groups(nn.Module):
     def _overlapped(self, blocks: Tensor) -> Tensor:
         """The sum of transformed blocks where they lie; (h, w, D * 64) -> (h + 7, w + 7, D)."""
         height, width, size = blocks.shape
-        basis, depth = self.basis.float(), size // SIDE**2
+        both, depth = torch.kron(self.basis.float(), self.basis.float()), size // SIDE**2
         total = blocks.new_zeros(height + SIDE - 1, width + SIDE - 1, depth)
         for top in range(0, height, _ROWS):
             some = blocks[top : top + _ROWS]
-            across = torch.unflatten(torch.unflatten(some, 2, (-1, SIDE)) @ basis, 3, (1, SIDE))
-            lines = _summed(across.flatten(3), len(some), width)
-            down = torch.unflatten(lines, 2, (-1, SIDE)) @ basis
+            pixels = some.reshape(-1, SIDE**2) @ both
+            lines = _summed(pixels.reshape(len(some), width, -1, SIDE), len(some), width)
+            down = torch.unflatten(lines, 2, (-1, SIDE))
             for shift in range(SIDE):
                 total[top + shift : top + shift + len(some)] += down[..., shift]
         return total
 
 
-def _side_by_side(
-    measure: Callable[[tuple[int, int]], tuple[int, Tensor]], strips: Sequence[tuple[int, int]]
-) -> Iterator[tuple[int, Tensor]]:
-    """What is found of each strip, in order. Each core has strips of its own: small products do not share well."""
-    cores = min(torch.get_num_threads(), len(strips))
-    if cores < 2:
-        yield from map(measure, strips)
-        return
+def _as_a_whole(images: Tensor) -> bool:
+    """Whether images are shrunk without a loop over strips: for graphs, on GPUs, and where there is no memory."""
+    return torch.compiler.is_compiling() or type(images) is not Tensor or images.device.type != "cpu"
 
-    def alone(strip: tuple[int, int]) -> tuple[int, Tensor]:
-        torch.set_num_threads(1)
+
+def _strips(planes: Tensor) -> list[tuple[int, int, int]]:
+    """Of each image (B, D, H, W): its number, and the first row of positions and the one after, strip by strip."""
+    height, width = planes.shape[-2:]
+    rows, last = max(STEP * _TOGETHER, _POSITIONS // width // STEP * STEP), height - SIDE + 1
+    return [(image, first, min(first + rows, last)) for image in range(len(planes)) for first in range(0, last, rows)]
+
+
+def _side_by_side(measure: Callable[[tuple[int, int, int]], T], strips: Sequence[tuple[int, int, int]]) -> Iterator[T]:
+    """What is found of each strip, in order. Each core has strips of its own: small products do not share well."""
+
+    @torch.no_grad()  # each thread knows for itself whether there are gradients
+    def alone(strip: tuple[int, int, int]) -> T:
+        if cores > 1:
+            torch.set_num_threads(1)
         return measure(strip)
 
+    cores = min(torch.get_num_threads(), len(strips))
+    if cores < 2:
+        yield from map(alone, strips)
+        return
     before = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(cores, "strip") as pool:
