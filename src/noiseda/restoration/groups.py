@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -163,6 +164,7 @@ class Groups(nn.Module):
         """
         batch, depth, height, width = planes.shape
         positions, right = width - SIDE + 1, len(range(0, width - SIDE + 1, STEP))
+        spare = threading.local()  # memory of a thread's last strip: new memory costs more than what is done with it
 
         def shrink(strip: tuple[int, int, int]) -> tuple[int, int, Tensor]:
             image, first, after = strip
@@ -172,7 +174,11 @@ class Groups(nn.Module):
             guessed = None if guess is None else self._transformed(guess[image, :, rows]).flatten(0, 1)
             groups = found[image, first // STEP * right : -(-after // STEP) * right] - top * positions
             sums, weights = [], []
-            for total, weight in self._filtered(blocks.flatten(0, 1), guessed, torch.split(groups, _BUNCH)):
+            size = (len(self.strengths), *blocks.flatten(0, 1).shape)
+            if getattr(spare, "totals", blocks).numel() < math.prod(size):
+                spare.totals = blocks.new_empty(math.prod(size))
+            totals = spare.totals[: math.prod(size)].reshape(size).zero_()
+            for total, weight in self._filtered(blocks.flatten(0, 1), guessed, torch.split(groups, _BUNCH), totals):
                 sums.append(self._overlapped(torch.unflatten(total, 0, blocks.shape[:2])))
                 weights.append(_spread(torch.unflatten(weight, 0, blocks.shape[:2])))
             return image, top, torch.stack([torch.stack(sums), torch.stack(weights)])
@@ -271,7 +277,7 @@ class Groups(nn.Module):
         return torch.cat(found)
 
     def _filtered(
-        self, known: Tensor, guessed: Tensor | None, groups: Sequence[Tensor]
+        self, known: Tensor, guessed: Tensor | None, groups: Sequence[Tensor], nothing: Tensor | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Filter groups, some at a time.
 
@@ -279,12 +285,13 @@ class Groups(nn.Module):
             known: (P, D * 64), the transform of each block.
             guessed: the same of what is thought to lie under the noise; None in the first stage.
             groups: some of them each, (N, SIZE): places among those blocks.
+            nothing: zeros, (T, P, D * 64), to which the sums are added; None takes memory for them.
 
         Returns:
             for each strength the weighted sum of what became of each block, (P, D * 64), and of its weights, (P, D).
         """
         depth, signs = known.shape[1] // SIDE**2, self.signs.float()
-        totals = [torch.zeros_like(known) for _ in self.strengths]
+        totals = [torch.zeros_like(known) for _ in self.strengths] if nothing is None else list(nothing)
         weights = [torch.zeros_like(known[:, :depth]) for _ in self.strengths]
 
         def gathered(blocks: Tensor, places: Tensor) -> Tensor:
