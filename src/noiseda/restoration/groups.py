@@ -175,7 +175,7 @@ class Groups(nn.Module):
             groups = found[image, first // STEP * right : -(-after // STEP) * right] - top * positions
             sums, weights = [], []
             size = (len(self.strengths), *blocks.flatten(0, 1).shape)
-            if getattr(spare, "totals", blocks).numel() < math.prod(size):
+            if not hasattr(spare, "totals") or spare.totals.numel() < math.prod(size):
                 spare.totals = blocks.new_empty(math.prod(size))
             totals = spare.totals[: math.prod(size)].reshape(size).zero_()
             for total, weight in self._filtered(blocks.flatten(0, 1), guessed, torch.split(groups, _BUNCH), totals):
