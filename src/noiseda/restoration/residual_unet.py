@@ -40,7 +40,8 @@ class ResidualUNet(Restorer):
     (:class:`~noiseda.restoration.Groups`). A mixture of these pilots is what the network then adds to
     (:class:`~noiseda.restoration.Chooser`), and it also says for each pixel how much more of each there is to be. And
     again: what it found so far says which coefficients of the groups are structure; they are shrunk by that, for each
-    strength, and a second chooser mixes what comes of it with what was found.
+    strength, and a second chooser mixes what comes of it with what was found. In training mode it looks once: no
+    gradient goes through groups, a better first look makes a better second, and a step costs half.
 
     Blocks are those of EDSR (Lim et al. 2017) and DRUNet (Zhang et al. 2021), which have no normalisation either; the
     folding is FFDNet's (Zhang et al. 2018).
@@ -160,15 +161,26 @@ class ResidualUNet(Restorer):
 
     def restore(self, images: Tensor) -> Tensor:
         """Restore images whose sides are multiples of ``multiple_of``; (B, C, H, W) -> the same."""
-        change = self.looked_again_at(images)
-        return images + (change if self.second is None else self.second(images, change))
+        change, groups = self._first(images)
+        if self.second is None or groups is None or self.training:
+            return images + change
+        return images + self.second(images, self._again(images, change, groups))  # type: ignore[no-any-return]
 
     def looked_again_at(self, images: Tensor) -> Tensor:
-        """What it changes in images; with a second look, also what each strength then makes of that.
+        """What the second chooser mixes.
+
+        Args:
+            images: as in :meth:`restore`, for a network that looks again.
 
         Returns:
-            (B, C, H, W), or (B, C + T * C, H, W): what the second chooser chooses from.
+            (B, C + T * C, H, W): a first change of the images, and what each strength makes of them in its light.
         """
+        change, groups = self._first(images)
+        assert groups is not None, "it has groups"
+        return self._again(images, change, groups)
+
+    def _first(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What is changed in images at first, (B, C, H, W), and the groups of their blocks."""
         seen, groups = [images], None
         if isinstance(self.pilots, Groups):
             groups = self.pilots.search(images)
@@ -191,12 +203,11 @@ class ResidualUNet(Restorer):
             shares = change[:, self.channels :, None]  # of each pilot, the same for all colours
             more = (shares * torch.unflatten(changes, 1, (len(STRENGTHS), -1))).sum(1)
             change = mixed + change[:, : self.channels] + more
-        if self.second is None or groups is None or not isinstance(self.pilots, Groups):
-            return change
-        shrunk = self.pilots.again(images, images + change.detach(), groups)
-        first = change.repeat(1, len(STRENGTHS), 1, 1)
-        # No gradient goes through groups. It goes past them: what they make of a first change moves as that does.
-        return torch.cat([change, shrunk + first - first.detach()], dim=1)
+        return change, groups
+
+    def _again(self, images: Tensor, change: Tensor, groups: Tensor) -> Tensor:
+        assert isinstance(self.pilots, Groups), "it looks again"
+        return torch.cat([change, self.pilots.again(images, images + change, groups)], dim=1)
 
     def _run(self, stage: nn.Module, x: Tensor) -> Tensor:
         if self.recompute and torch.is_grad_enabled():

@@ -33,7 +33,7 @@ def _taught(known: nn.Module) -> tuple[ResidualUNet, Chooser, Callable[[Tensor],
     if isinstance(known, ResidualUNet) and known.chooser is not None:
         network = with_second_look(known)
         assert isinstance(network.second, Chooser), "it was given one"
-        return network, network.second, lambda images: network.looked_again_at(images)
+        return network, network.second, network.looked_again_at
     network = with_groups(known)
     assert network.pilots is not None, "it was given them"
     assert network.chooser is not None, "and what chooses of them"
