@@ -8,10 +8,10 @@ from noiseda.data import generator
 from noiseda.restoration import ResidualUNet
 from noiseda_research.ready import publish
 from noiseda_research.ready.mixture import Coarse, Wide
-from noiseda_research.ready.train import with_groups, with_pilots, with_second_look
+from noiseda_research.ready.train import with_groups, with_pilots
 from noiseda_research.ready.varied import Varied
 
-NOTHING = {"enlarged": 0.0, "swapped": 0.0, "bent": 0.0, "faded": 0.0, "doubled": 0.0, "soft": 0.0}
+NOTHING = {"swapped": 0.0, "bent": 0.0, "faded": 0.0, "doubled": 0.0, "soft": 0.0}
 
 
 class Two:
@@ -64,23 +64,6 @@ def test_patches_become_soft_and_are_sharpened():
     assert steep.min() < 0.3
     assert min(float(one.min()) for one in drawn) < 0.19  # sharpening goes below the darker side
     assert all(float(one.min()) >= 0 and float(one.max()) <= 1 for one in drawn)
-
-
-def test_patches_are_enlarged():
-    class Stripes(Two):
-        def draw(self, sample, size, generator, channels=3):
-            return ("stripes.png",), ((torch.arange(size) // 2 % 2).float().expand(3, size, size).clone(),)
-
-    def sides(share):  # of stripes of two pixels
-        images = Varied(images=Stripes(), **NOTHING | {"enlarged": share})
-        patches = [images.draw(0, 48, generator(0, n))[1][0] for n in range(20)]
-        assert all(one.shape == (3, 48, 48) and one.min() >= 0 and one.max() <= 1 for one in patches)
-        return [48 / max(int(((one[0, 0] > 0.5).int().diff() != 0).sum()), 1) for one in patches]
-
-    assert sides(0.0) == [pytest.approx(2, rel=0.1)] * 20
-    large = sides(1.0)
-    assert min(large) > 2.8
-    assert 5.5 < max(large) < 8.5
 
 
 def test_texture_keeps_more_of_a_cameras_noise_than_flat_places_do():
@@ -149,19 +132,6 @@ def test_a_network_given_groups_keeps_what_it_sees_and_adds_nothing():
     for other in (seeing, ResidualUNet(width=4, blocks=(1, 1, 1))):
         with pytest.raises(UserError, match="weights of a residual U-Net that sees pilots"):
             with_groups(other)
-
-
-def test_a_network_given_a_second_look_makes_what_it_made():
-    torch.manual_seed(0)
-    known = ResidualUNet(width=4, blocks=(1, 1, 1), groups=True)
-    for parameter in known.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
-    looking, images = with_second_look(known), torch.rand(1, 3, 16, 24)
-    assert looking.arguments["again"] is True
-    torch.testing.assert_close(looking(images), known(images))
-    for other in (looking, ResidualUNet(width=4, blocks=(1, 1, 1))):
-        with pytest.raises(UserError, match="with groups that has none"):
-            with_second_look(other)
 
 
 def test_the_mean_of_two_networks_is_published(tmp_path):

@@ -143,23 +143,6 @@ def test_of_white_noise_they_are_better_than_single_blocks():
     assert scores["groups"] > scores["blocks"] + 0.4
 
 
-def test_a_second_look_begins_as_none_and_training_looks_once():
-    torch.manual_seed(0)
-    network = ResidualUNet(width=4, blocks=(1, 1, 1), groups=True, again=True)
-    images = torch.rand(2, 3, 16, 24)
-    assert torch.equal(network.eval()(images), images)
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
-    changes = network.looked_again_at(images)
-    assert changes.shape == (2, 15, 16, 24)
-    looked = network(images)
-    assert not torch.allclose(looked, images + changes[:, :3], atol=1e-3)
-    torch.testing.assert_close(looked, images + network.second(images, changes))
-    torch.testing.assert_close(network.train()(images), images + changes[:, :3])
-
-
 def test_pilots_and_groups_take_the_same_place():
     with pytest.raises(ValueError, match="one of them must be false"):
         ResidualUNet(pilots=True, groups=True)
-    with pytest.raises(ValueError, match="again goes with groups"):
-        ResidualUNet(again=True)

@@ -24,7 +24,7 @@ class Chooser(nn.Module):
     What a pilot takes away from an image, and what the next stronger one takes beyond it, show how strong the noise is
     and of what grain. Their mean squares over some 40 pixels, of brightness and of colour, are all that the chooser
     sees, beside the light. Small layers make shares of them: of brightness and of colour, for each pilot. Before it is
-    trained, all shares are nothing, but for that of a pilot to begin with.
+    trained, all shares are nothing.
 
     Of photographs of cameras, constant shares that the truth chose were 0.3 dB better than the best single pilot, and
     1.5 dB on sidd-small, whose photographs have more noise in their colours.
@@ -33,12 +33,11 @@ class Chooser(nn.Module):
         pilots: how many there are.
         channels: of the images, 1 (grey) or 3 (RGB).
         width: of the layers.
-        begin: the pilot whose share is one before it is trained; None: of none.
     """
 
     colours: Tensor
 
-    def __init__(self, pilots: int, channels: int = 3, width: int = 48, begin: int | None = None) -> None:
+    def __init__(self, pilots: int, channels: int = 3, width: int = 48) -> None:
         super().__init__()
         self.pilots = pilots
         with torch.device("cpu"):
@@ -49,9 +48,6 @@ class Chooser(nn.Module):
         self.last = nn.Conv2d(width, kinds * pilots, 1)
         for parameter in self.last.parameters():
             nn.init.zeros_(parameter)
-        if begin is not None:
-            with torch.no_grad():
-                self.last.bias[begin * kinds : (begin + 1) * kinds] = 1  # type: ignore[index]
 
     def forward(self, images: Tensor, changes: Tensor) -> Tensor:
         """Mix pilots.

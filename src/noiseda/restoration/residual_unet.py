@@ -16,7 +16,6 @@ from noiseda.restoration.pilots import SIDE, STRENGTHS, Pilots
 
 _USUAL: dict[str, object] = {
     "width": 24, "blocks": [1, 1, 1, 2, 1, 1, 1], "channels": 3, "fold": 1, "pilots": False, "groups": False,
-    "again": False,
 }  # fmt: skip
 _WIDEST, _MOST = 4096, 64  # channels of the first stage; blocks of a stage
 _FOLDS = (1, 2, 4)
@@ -38,10 +37,7 @@ class ResidualUNet(Restorer):
     last: fewer places, and nothing is lost. With pilots, the first convolution also sees the image denoised by a fixed
     rule, for several strengths of noise (:class:`~noiseda.restoration.Pilots`). With groups, that rule is a better one
     (:class:`~noiseda.restoration.Groups`). A mixture of these pilots is what the network then adds to
-    (:class:`~noiseda.restoration.Chooser`), and it also says for each pixel how much more of each there is to be. And
-    again: what it found so far says which coefficients of the groups are structure; they are shrunk by that, for each
-    strength, and a second chooser mixes what comes of it with what was found. In training mode it looks once: no
-    gradient goes through groups, a better first look makes a better second, and a step costs half.
+    (:class:`~noiseda.restoration.Chooser`), and it also says for each pixel how much more of each there is to be.
 
     Blocks are those of EDSR (Lim et al. 2017) and DRUNet (Zhang et al. 2021), which have no normalisation either; the
     folding is FFDNet's (Zhang et al. 2018).
@@ -53,11 +49,9 @@ class ResidualUNet(Restorer):
         fold: side of those squares in pixels: 1 (none), 2 or 4.
         pilots: whether it sees those of single blocks.
         groups: whether it sees those of groups of similar blocks.
-        again: whether it shrinks the groups again by what it found.
 
     Raises:
-        ValueError: the number of stages is even, or a number is out of range, or both pilots and groups are asked for,
-            or again without groups.
+        ValueError: the number of stages is even, or a number is out of range, or both pilots and groups are asked for.
 
     Attributes:
         recompute: whether the backward pass computes the inside of the stages anew, to save memory.
@@ -78,24 +72,20 @@ class ResidualUNet(Restorer):
         fold: int = 1,
         pilots: bool = False,
         groups: bool = False,
-        again: bool = False,
     ) -> None:
         super().__init__()
-        _check(width, blocks, channels, fold, pilots, groups, again)
+        _check(width, blocks, channels, fold, pilots, groups)
         self.channels, self.fold = channels, fold
         self.arguments = {"width": width, "blocks": list(blocks), "channels": channels, "fold": fold}
         depth = len(blocks) // 2 + 1
         self.multiple_of = fold * 2 ** (depth - 1)
         self.pilots: Pilots | Groups | None = None
         self.chooser = Chooser(len(STRENGTHS), channels) if groups else None
-        self.second = Chooser(len(STRENGTHS) + 1, channels, begin=0) if again else None
         self.chooses = groups
         if pilots or groups:
             self.arguments["pilots" if pilots else "groups"] = True
             self.pilots = (Pilots if pilots else Groups)(STRENGTHS, channels)
             self.multiple_of = max(self.multiple_of, SIDE)
-        if again:
-            self.arguments["again"] = True
         widths = [width * 2**stage for stage in range(depth)]
         seen = 1 + len(STRENGTHS) * (pilots or groups) + groups  # the image, its pilots, their mixture
         self.intro = nn.Conv2d(seen * channels * fold**2, width, 3, padding=1)
@@ -148,7 +138,7 @@ class ResidualUNet(Restorer):
         try:
             found = cls.outline(
                 {"width": first.shape[0], "blocks": blocks, "channels": channels, "fold": fold, "pilots": pilots,
-                 "groups": groups, "again": "second.first.weight" in state}
+                 "groups": groups}
             )  # fmt: skip
         except ValueError:
             return None
@@ -161,31 +151,8 @@ class ResidualUNet(Restorer):
 
     def restore(self, images: Tensor) -> Tensor:
         """Restore images whose sides are multiples of ``multiple_of``; (B, C, H, W) -> the same."""
-        change, groups = self._first(images)
-        if self.second is None or groups is None or self.training:
-            return images + change
-        return images + self.second(images, self._again(images, change, groups))  # type: ignore[no-any-return]
-
-    def looked_again_at(self, images: Tensor) -> Tensor:
-        """What the second chooser mixes.
-
-        Args:
-            images: as in :meth:`restore`, for a network that looks again.
-
-        Returns:
-            (B, C + T * C, H, W): a first change of the images, and what each strength makes of them in its light.
-        """
-        change, groups = self._first(images)
-        assert groups is not None, "it has groups"
-        return self._again(images, change, groups)
-
-    def _first(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What is changed in images at first, (B, C, H, W), and the groups of their blocks."""
-        seen, groups = [images], None
-        if isinstance(self.pilots, Groups):
-            groups = self.pilots.search(images)
-            seen.append(self.pilots(images, groups))
-        elif self.pilots is not None:
+        seen = [images]
+        if self.pilots is not None:
             seen.append(self.pilots(images))
         if self.chooser is not None:
             seen.append(self.chooser(images, seen[1]))
@@ -197,17 +164,13 @@ class ResidualUNet(Restorer):
         x = self._run(self.down[-1], x)
         for grow, stage in zip(self.grow, self.up, strict=True):
             x = self._run(stage, grow(x) + skips.pop())
-        change = F.pixel_shuffle(self.head(x), self.fold)
-        if self.chooser is not None:
-            _, changes, mixed = seen
-            shares = change[:, self.channels :, None]  # of each pilot, the same for all colours
-            more = (shares * torch.unflatten(changes, 1, (len(STRENGTHS), -1))).sum(1)
-            change = mixed + change[:, : self.channels] + more
-        return change, groups
-
-    def _again(self, images: Tensor, change: Tensor, groups: Tensor) -> Tensor:
-        assert isinstance(self.pilots, Groups), "it looks again"
-        return torch.cat([change, self.pilots.again(images, images + change, groups)], dim=1)
+        found = F.pixel_shuffle(self.head(x), self.fold)
+        if self.chooser is None:
+            return images + found
+        _, changes, mixed = seen
+        shares = found[:, self.channels :, None]  # of each pilot, the same for all colours
+        more: Tensor = (shares * torch.unflatten(changes, 1, (len(STRENGTHS), -1))).sum(1)
+        return images + mixed + found[:, : self.channels] + more
 
     def _run(self, stage: nn.Module, x: Tensor) -> Tensor:
         if self.recompute and torch.is_grad_enabled():
@@ -240,9 +203,7 @@ def _stage(width: int, count: int) -> nn.Sequential:
     return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
 
 
-def _check(
-    width: object, blocks: object, channels: object, fold: object, pilots: object, groups: object, again: object
-) -> None:
+def _check(width: object, blocks: object, channels: object, fold: object, pilots: object, groups: object) -> None:
     """Check the sizes of a network, which a damaged file may have made anything.
 
     Raises:
@@ -257,10 +218,8 @@ def _check(
         raise ValueError(f"channels must be 1 or 3, not {str(channels)[:40]}")
     if type(fold) is not int or fold not in _FOLDS:
         raise ValueError(f"fold must be 1, 2 or 4, not {str(fold)[:40]}")
-    for name, value in (("pilots", pilots), ("groups", groups), ("again", again)):
+    for name, value in (("pilots", pilots), ("groups", groups)):
         if type(value) is not bool:
             raise ValueError(f"{name} must be true or false, not {str(value)[:40]}")
     if pilots and groups:
         raise ValueError("pilots and groups take the same place: one of them must be false")
-    if again and not groups:
-        raise ValueError("again goes with groups")

@@ -1,43 +1,28 @@
-"""Teach a chooser of a network with groups by itself, in minutes, before the whole is trained on from there.
+"""Teach the chooser of a network with groups by itself, in minutes, before the whole is trained on from there.
 
     python -m noiseda_research.ready.choose PHOTOGRAPHS WEIGHTS OUT [--patches 3400] [--steps 3000]
 
-WEIGHTS of a U-Net that sees pilots become those of the same network with groups, a chooser that has learnt, and a head
-that adds nothing yet. WEIGHTS of a U-Net with groups become those of one that looks again, whose second chooser has
-learnt. Patches are degraded, and what is to be chosen from is made, once; they are kept in memory (2 GB).
+WEIGHTS are those of a U-Net that sees pilots; OUT is the same network with groups, a chooser that has learnt, and a
+head that adds nothing yet. Patches are degraded, and their pilots made, once; they are kept in memory (2 GB).
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
 import noiseda
 from noiseda.data import PooledBatches
-from noiseda.restoration import Chooser, ResidualUNet
 from noiseda_research.ready.mixture import Wide
-from noiseda_research.ready.train import negative_psnr, with_groups, with_second_look
+from noiseda_research.ready.train import negative_psnr, with_groups
 from noiseda_research.ready.varied import Varied
 
 PATCH = 96
 AT_ONCE = 16
 RATE = 3e-3
-
-
-def _taught(known: nn.Module) -> tuple[ResidualUNet, Chooser, Callable[[Tensor], Tensor]]:
-    """The network, its chooser that shall learn, and what makes of images the changes that it chooses from."""
-    if isinstance(known, ResidualUNet) and known.chooser is not None:
-        network = with_second_look(known)
-        assert isinstance(network.second, Chooser), "it was given one"
-        return network, network.second, network.looked_again_at
-    network = with_groups(known)
-    assert network.pilots is not None, "it was given them"
-    assert network.chooser is not None, "and what chooses of them"
-    return network, network.chooser, network.pilots
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,14 +38,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
 
     torch.manual_seed(asked.seed)
-    network, chooser, offered = _taught(noiseda.load(asked.weights))
+    network = with_groups(noiseda.load(asked.weights))
+    groups, chooser = network.pilots, network.chooser
+    assert groups is not None, "it was given them"
+    assert chooser is not None, "and what chooses of them"
     wide = Wide(weaker=asked.weaker)
     clean = noiseda.photographs(asked.photographs, degradation=wide).synthetic
     batches = PooledBatches(Varied(images=clean), wide, size=AT_ONCE, patch=PATCH, seed=asked.seed)
     drawn = [batches[number] for number in range(-(-asked.patches // AT_ONCE))]
     degraded, target = torch.cat([batch.x_syn for batch in drawn]), torch.cat([batch.y_syn for batch in drawn])
-    with torch.no_grad():
-        changes = torch.cat([offered(some).half() for some in torch.split(degraded, AT_ONCE)])
+    changes = torch.cat([groups(some).half() for some in torch.split(degraded, AT_ONCE)])
 
     optimizer = torch.optim.Adam(chooser.parameters(), lr=RATE)
     draws = torch.Generator().manual_seed(asked.seed)

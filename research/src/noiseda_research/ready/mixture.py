@@ -30,16 +30,15 @@ class Coarse:
     clipped, and most are compressed.
 
     In flat places of PolyU's unlabelled photographs brightness noise of neighbours has a correlation of 0.63 to 0.76,
-    two pixels away 0.23 to 0.46; that of the simulated cameras and phones has 0.41 to 0.58, and 0.17 at most. A sixth
-    of its energy lies in the means of blocks of 8 pixels, where blotches of up to 5 pixels and 0.5 put a twelfth.
+    two pixels away 0.23 to 0.46; that of the simulated cameras and phones has 0.41 to 0.58, and 0.17 at most.
     """
 
     strength: tuple[float, float] = (1.0, 12.0)
     """Standard deviation of brightness, in steps of 8 bits."""
 
     fine: tuple[float, float] = (0.3, 1.6)
-    blotches: tuple[float, float] = (1.2, 8.0)
-    share: tuple[float, float] = (0.0, 0.9)
+    blotches: tuple[float, float] = (1.2, 5.0)
+    share: tuple[float, float] = (0.0, 0.5)
     """Standard deviation of the blotches, where that of the fine noise is 1."""
 
     colour: tuple[float, float] = (0.6, 5.0)

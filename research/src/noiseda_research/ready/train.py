@@ -105,24 +105,6 @@ def with_groups(network: nn.Module) -> ResidualUNet:
     return seeing
 
 
-def with_second_look(network: nn.Module) -> ResidualUNet:
-    """A residual U-Net with groups that will shrink them again, and makes of an image what it made of it so far.
-
-    Args:
-        network: a residual U-Net with groups.
-
-    Raises:
-        UserError: it is another network, or looks again already.
-    """
-    if not isinstance(network, ResidualUNet) or "groups" not in network.arguments or network.second is not None:
-        raise UserError("a second look goes with weights of a residual U-Net with groups that has none")
-    looking = ResidualUNet.outline({**network.arguments, "again": True})
-    second = Chooser(len(STRENGTHS) + 1, network.channels, begin=0)
-    weights = network.state_dict() | {f"second.{name}": weight for name, weight in second.state_dict().items()}
-    looking.load_state_dict({name: weight.clone() for name, weight in weights.items()}, assign=True)
-    return looking
-
-
 def keeping(progress: float, rise: float) -> float:
     """A rate that rises, stays, and falls at the end.
 

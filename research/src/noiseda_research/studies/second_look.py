@@ -1,11 +1,11 @@
-"""What a network's second look is worth: its first estimate, what each strength makes of that, and their mixture.
+"""What BM3D's second stage is worth after a network: groups of similar blocks are shrunk by what the network found.
 
     python -m noiseda_research.studies.second_look PAIRS WEIGHTS [--side 128]
 
-PAIRS is a folder with ``input`` and ``target``; WEIGHTS are those of a U-Net that looks again. For the middles of its
-images: mean PSNR of each. Beside it, the share of the noise's energy that is one offset for a whole middle, as where the
-light changed between two exposures: no network can know it. Targets are read: never give a set by which figures are
-reported.
+PAIRS is a folder with ``input`` and ``target``. For the middles of its images: mean PSNR of the network's output, of
+what each strength of the noise makes of it, and of the mean of both. Beside it, the share of the noise's energy that is
+one offset for a whole middle, as where the light changed between two exposures: no network can know it. Targets are
+read: never give a set by which figures are reported.
 """
 
 from __future__ import annotations
@@ -16,39 +16,35 @@ from pathlib import Path
 from statistics import fmean
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from noiseda import UserError, load, read_image
+from noiseda import load, read_image
 from noiseda.data import paired_folder
 from noiseda.estimation import middle
 from noiseda.evaluation import psnr
-from noiseda.restoration import STRENGTHS, ResidualUNet
+from noiseda.restoration import STRENGTHS, Groups
 
 
-def looks(network: ResidualUNet, degraded: Tensor) -> dict[str, Tensor]:
-    """What is found of an image (C, H, W), whose sides are multiples of 8, on the way to what is returned last."""
+def looks(network: nn.Module, degraded: Tensor) -> dict[str, Tensor]:
+    """What is made of an image (C, H, W) whose sides are multiples of 4."""
+    images, groups = degraded[None], Groups(channels=len(degraded))
     with torch.no_grad():
-        changes = network.looked_again_at(degraded[None])[0]
-        first, *again = (degraded + change for change in torch.split(changes, len(degraded)))
-        found = {"input": degraded, "first": first}
-        found |= {f"again at {strength:g}": one for strength, one in zip(STRENGTHS, again, strict=True)}
-        return found | {"mixture": network.restore(degraded[None])[0]}
+        first = network(images)
+        again = images + torch.unflatten(groups.again(images, first, groups.search(images))[0], 0, (-1, len(degraded)))
+    found = {"input": degraded, "network": first[0]}
+    for strength, one in zip(STRENGTHS, again, strict=True):
+        found |= {f"again at {strength:g}": one, f"mean with {strength:g}": (one + first[0]) / 2}
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line.
-
-    Raises:
-        UserError: the weights are of another network.
-    """
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", type=Path)
     parser.add_argument("weights", type=Path)
-    parser.add_argument("--side", type=int, default=128, help="of the middles, in pixels: a multiple of 8")
+    parser.add_argument("--side", type=int, default=128, help="of the middles, in pixels: a multiple of 4")
     asked = parser.parse_args(arguments)
     network = load(asked.weights).eval()
-    if not isinstance(network, ResidualUNet) or network.second is None:
-        raise UserError(f"{asked.weights}: a U-Net that looks again was expected")
     scores: dict[str, list[float]] = {}
     offsets = []
     for files in paired_folder(asked.pairs):
