@@ -72,7 +72,7 @@ class Description:
             "step": f"{self.samples} samples a process, {self.samples * self.sample_tflop:.3g} TFLOP with backward",
             "run": f"{training.steps} steps, {self.run_pflop:.3g} PFLOP a process{self._time}"
             if self.settings.minutes is None
-            else f"as many steps as fit into {self.settings.minutes:g} minutes",
+            else f"as many steps as fit into {self.settings.minutes:g} minute{'s' * (self.settings.minutes != 1)}",
             "out": f"{self.settings.out} (dry run: nothing is written)",
         }
         return "\n".join(f"{name:<12}{text}" for name, text in rows.items())

@@ -11,7 +11,7 @@ from noiseda.config import AdaptSettings
 from noiseda.settings_file import read_settings
 from noiseda.training import checkpoints
 
-TRIED = 16
+TRIED = 8
 """Steps of a trial. It has the run's stages, each as long in proportion."""
 
 SHARE = 0.9
@@ -33,7 +33,7 @@ class Pace:
 
     Attributes:
         step: seconds of a step.
-        score: seconds of a scoring.
+        score: seconds of a scoring, but for the first.
     """
 
     step: float
