@@ -69,3 +69,15 @@ def test_a_network_adds_to_the_mixture(channels):
         network.head.bias[channels + 2] = 1  # and all of the third
     wanted = mixed + changes[:, 2 * channels : 3 * channels]
     torch.testing.assert_close(network(images), wanted)
+
+
+def test_grey_noise_looks_like_white_noise_of_its_brightness():
+    draws = torch.Generator().manual_seed(0)
+    chooser, images = Chooser(2), torch.full((1, 3, 64, 64), 0.5)
+    brightness = torch.randn(1, 2, 1, 64, 64, generator=draws)
+    colour = torch.randn(1, 2, 2, 64, 64, generator=draws)
+    grey = chooser._seen(images, torch.cat([brightness, 0 * colour], dim=2))
+    torch.testing.assert_close(grey[:, 3:6], grey[:, :3])
+    white, weak = (chooser._seen(images, torch.cat([brightness, share * colour], dim=2)) for share in (1.0, 0.05))
+    torch.testing.assert_close(white[:, 3:6], grey[:, :3], atol=0.1, rtol=0)
+    assert (weak[:, 3:6] < grey[:, :3] - 1).all()  # a little colour is seen as it is
