@@ -81,8 +81,14 @@ class Chooser(nn.Module):
         kinds = [cells[:, :, 0]]
         if cells.shape[2] > 1:
             colour = cells[:, :, 1:].mean(2)
-            kinds.append(torch.where(colour <= _NO_COLOUR * kinds[0], kinds[0], colour))
+            grey = _energy(colour) <= _NO_COLOUR * _energy(kinds[0])
+            kinds.append(torch.where(grey, kinds[0], colour))
         around = [F.avg_pool2d(kind, AROUND, 1, AROUND // 2, count_include_pad=False) for kind in kinds]
         strengths = ((torch.cat(around, dim=1) + _LEAST).log() / 2 - _USUAL) / _SPREAD
         light = F.avg_pool2d(images.mean(1, keepdim=True), CELL)
         return torch.cat([strengths.to(images.dtype), light], dim=1)
+
+
+def _energy(cells: Tensor) -> Tensor:
+    """Of whole images; (B, K, h, w) -> (B, 1, 1, 1)."""
+    return cells.mean((1, 2, 3), keepdim=True)
