@@ -13,6 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import noiseda.restoration.groups as module
 from noiseda.restoration import STRENGTHS, Groups, ResidualUNet
 from noiseda.restoration.remembered import Remembered
+from noiseda.restoration.similar_blocks import similar
 
 OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 
@@ -102,7 +103,7 @@ def test_what_is_flat_stays(image):
 def test_a_block_is_in_its_own_group_where_hundreds_are_the_same():
     image = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(2)).repeat(1, 1, 8, 8)
     groups = Groups(channels=1)
-    found = groups.similar(groups._transformed(image[0]), 0, 57)
+    found = similar(groups._transformed(image[0]), 0, 57, groups.places)
     every = torch.arange(0, 57, 4)
     assert torch.equal(found[:, 0].sort().values, (every[:, None] * 57 + every).flatten())
     assert groups(image).isfinite().all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -14,21 +14,11 @@ from torch import Tensor, nn
 
 from noiseda.restoration.pilots import SIDE, STRENGTHS, cosines, opponent
 from noiseda.restoration.remembered import Remembered
+from noiseda.restoration.similar_blocks import REACH, SIZE, STEP, TOGETHER, similar, similar_everywhere, windows
 
-T = TypeVar("T")
-
-REACH = 12
-"""How far from a block similar ones are looked for, in pixels, to each side."""
-
-SIZE = 16
-"""Blocks of a group."""
-
-STEP = 4
-"""Pixels from one block that gathers a group to the next."""
+_T = TypeVar("_T")
 
 _THRESHOLD = 2.7 / 255
-_TOGETHER = 8  # so many blocks to each side look for similar ones together, by one product of matrices
-_NOWHERE = 1e9  # distance of a block outside the image
 _BUNCH = 64  # groups that are filtered together: as many as stay in a processor's cache
 _POSITIONS = 25_000  # of a strip of the image: its coefficients take 100 MB
 _ROWS = 16  # rows of positions that become pixels at once
@@ -55,8 +45,7 @@ class Groups(nn.Module):
     network of small reach does not see: mean PSNR on six middles of 128 pixels of photographs under white noise of 25
     was 29.4 dB, and 28.9 by the blocks alone.
 
-    No gradient goes through it. What is found of single images, and made of them alone, is remembered, up to 256 MB: a
-    run scores the same ones.
+    No gradient goes through it. What was made of single images is remembered, up to 256 MB: a run scores the same ones.
 
     Args:
         strengths: standard deviations of the noise, in steps of 8 bits; at least one.
@@ -76,7 +65,7 @@ class Groups(nn.Module):
             self.register_buffer("basis", cosines(SIDE), persistent=False)
             self.register_buffer("colours", opponent(channels), persistent=False)
             self.register_buffer("signs", hadamard(SIZE), persistent=False)
-            self.register_buffer("places", _windows(), persistent=False)
+            self.register_buffer("places", windows(), persistent=False)
 
     @torch.no_grad()
     def search(self, images: Tensor) -> Tensor:
@@ -90,7 +79,7 @@ class Groups(nn.Module):
             a strip of the image follow one another.
         """
         with torch.autocast(images.device.type, enabled=False):
-            return self._of(images, "groups", lambda known, whole: self._found(self._planes(known)[:, :1], whole))
+            return self._found(self._planes(images)[:, :1], _as_a_whole(images))
 
     @torch.no_grad()
     def forward(self, images: Tensor, found: Tensor | None = None) -> Tensor:
@@ -105,8 +94,10 @@ class Groups(nn.Module):
             whatever the precision is.
         """
         with torch.autocast(images.device.type, enabled=False):
-            groups = self.search(images) if found is None else found
-            return self._of(images, self.strengths, lambda known, whole: self._changes(known, None, groups, whole))
+            if _as_a_whole(images) or len(images) > 1:  # several are of a training, which sees each once
+                return self._changes(images, None, found)
+            with torch.inference_mode(False), torch.no_grad():  # remembered for what learns, too
+                return _KNOWN.of(images, self.strengths, lambda known: self._changes(known, None, found))
 
     @torch.no_grad()
     def again(self, images: Tensor, estimates: Tensor, found: Tensor) -> Tensor:
@@ -121,20 +112,14 @@ class Groups(nn.Module):
             as :meth:`forward`: what each strength changes in the images.
         """
         with torch.autocast(images.device.type, enabled=False):
-            return self._changes(images, estimates, found, _as_a_whole(images))
-
-    def _of(self, images: Tensor, what: Hashable, compute: Callable[[Tensor, bool], Tensor]) -> Tensor:
-        """What is computed of images, as a whole or in strips; of a single one it is remembered."""
-        if _as_a_whole(images) or len(images) > 1:  # several are of a training, which sees each once
-            return compute(images, _as_a_whole(images))
-        with torch.inference_mode(False), torch.no_grad():  # remembered for what learns, too
-            return _KNOWN.of(images, what, lambda known: compute(known, False))
+            return self._changes(images, estimates, found)
 
     def _planes(self, images: Tensor) -> Tensor:
         return torch.einsum("dc,bchw->bdhw", self.colours.float(), images.float())
 
-    def _changes(self, images: Tensor, estimates: Tensor | None, found: Tensor, whole: bool) -> Tensor:
-        planes = self._planes(images)
+    def _changes(self, images: Tensor, estimates: Tensor | None, found: Tensor | None) -> Tensor:
+        planes, whole = self._planes(images), _as_a_whole(images)
+        found = self._found(planes[:, :1], whole) if found is None else found
         guess = None if estimates is None else self._planes(estimates)
         shrunk = (self._shrunk_whole if whole else self._shrunk_in_strips)(planes, guess, found)
         changes = torch.einsum("dc,btdhw->btchw", self.colours.float(), shrunk - planes[:, None])
@@ -143,14 +128,14 @@ class Groups(nn.Module):
     def _found(self, brightness: Tensor, whole: bool) -> Tensor:
         """The groups, (B, N, SIZE), of the brightness of images, (B, 1, H, W)."""
         if whole:
-            return self._similar_everywhere(self._coefficients(brightness)[:, 0]).flatten(1, 2)
+            return similar_everywhere(self._coefficients(brightness)[:, 0]).flatten(1, 2)
         _, _, height, width = brightness.shape
 
         def look(strip: tuple[int, int, int]) -> Tensor:
             image, first, after = strip
             top, last = max(first - REACH, 0), min(after + REACH, height - SIDE + 1)
             blocks = self._transformed(brightness[image, :, top : last + SIDE - 1])
-            return self.similar(blocks, first - top, after - top) + top * (width - SIDE + 1)
+            return similar(blocks, first - top, after - top, self.places) + top * (width - SIDE + 1)
 
         return torch.unflatten(torch.cat(list(_side_by_side(look, _strips(brightness)))), 0, (len(brightness), -1))
 
@@ -212,69 +197,11 @@ class Groups(nn.Module):
         both = torch.kron(self.basis.float(), self.basis.float()).reshape(-1, 1, SIDE, SIDE)
         return torch.unflatten(F.conv2d(planes.flatten(0, 1)[:, None], both), 0, planes.shape[:2])
 
-    def _similar_everywhere(self, blocks: Tensor) -> Tensor:
-        """As :meth:`similar`, of all rows of images at once; (B, 64, h, w) -> (B, rows, columns, SIZE)."""
-        _, _, height, width = blocks.shape
-        on, side = blocks.device, 2 * REACH + 1
-        down, right = (STEP * torch.arange((length + STEP - 1) // STEP, device=on) for length in (height, width))
-        gathering = blocks.index_select(2, down).index_select(3, right)[..., None]
-        padded = F.pad(blocks, (REACH,) * 4)
-        sizes = F.pad(blocks.square().sum(1), (REACH,) * 4, value=_NOWHERE)
-        columns = (right[:, None] + torch.arange(side, device=on)).flatten()
-        distances = []
-        for shift in range(side):
-            there = padded.index_select(2, down + shift).index_select(3, columns)
-            size = sizes.index_select(1, down + shift).index_select(2, columns)
-            products = (torch.unflatten(there, 3, (-1, side)) * gathering).sum(1)
-            distances.append(torch.unflatten(size, 2, (-1, side)) - 2 * products)
-        itself = torch.arange(side**2, device=on) == side**2 // 2
-        least = torch.where(itself, -_NOWHERE, torch.cat(distances, dim=3)).topk(SIZE, dim=3, largest=False)
-        return _moved(least.values, least.indices, width) + (down[:, None] * width + right)[..., None]
-
     def _transformed(self, planes: Tensor) -> Tensor:
         """The DCT of the block at each position; (D, H, W) -> (H - 7, W - 7, D * 64)."""
         blocks = planes.unfold(1, SIDE, 1).unfold(2, SIDE, 1).permute(1, 2, 0, 3, 4)
         both = torch.kron(self.basis.float(), self.basis.float())
         return torch.unflatten(blocks.reshape(-1, SIDE**2) @ both.T, 0, blocks.shape[:3]).flatten(2)
-
-    def similar(self, blocks: Tensor, first: int, last: int) -> Tensor:
-        """The groups of some rows.
-
-        Args:
-            blocks: (h, w, 64): the brightness of the block at each position, or its orthonormal transform.
-            first: row of the first blocks that gather a group; each ``STEP``-th row and column has such blocks.
-            last: the row after which there are none.
-
-        Returns:
-            (N, SIZE): positions row * w + column, the most similar first. Where there are fewer blocks within reach,
-            the block itself stands for those missing.
-        """
-        height, width, _ = blocks.shape
-        down, right = (len(range(*ends, STEP)) for ends in ((first, last), (0, width)))
-        strips, columns = math.ceil(down / _TOGETHER), math.ceil(right / _TOGETHER)
-        blocks = blocks - _grey(blocks)
-        span, pace = _span(), STEP * _TOGETHER
-        after = [pace * (columns - 1) + span - REACH - width, pace * (strips - 1) + span - REACH - height + first]
-        around = (REACH, max(after[0], 0), REACH, max(after[1], 0))
-        padded = F.pad(blocks, (0, 0, *around))
-        sizes = F.pad(blocks.square().sum(-1), around, value=_NOWHERE)
-        own = torch.arange(_TOGETHER, device=blocks.device) * STEP
-        own = (own[:, None] * width + own).flatten()[:, None]
-        middle = (2 * REACH + 1) ** 2 // 2
-        found = []
-        for top in range(first, first + strips * pace, pace):
-            for left in range(0, columns * pace, pace):
-                there = padded[top : top + span, left : left + span]
-                gathering = there[REACH : REACH + pace : STEP, REACH : REACH + pace : STEP].flatten(0, 1)
-                size = sizes[top : top + span, left : left + span].reshape(1, -1)
-                distances = torch.addmm(size, gathering, there.flatten(0, 1).T, alpha=-2)
-                distances = distances.gather(1, self.places)
-                distances[:, middle] = -_NOWHERE  # itself, whatever is as similar
-                least = distances.topk(SIZE, dim=1, largest=False)
-                places = _moved(least.values, least.indices, width) + own + top * width + left
-                inside = (down - (top - first) // STEP, right - left // STEP)  # what lies beyond the last is left out
-                found.append(torch.unflatten(places, 0, (_TOGETHER, -1))[: inside[0], : inside[1]].flatten(0, 1))
-        return torch.cat(found)
 
     def _filtered(
         self, known: Tensor, guessed: Tensor | None, groups: Sequence[Tensor], nothing: Tensor | None = None
@@ -337,15 +264,17 @@ def _as_a_whole(images: Tensor) -> bool:
 def _strips(planes: Tensor) -> list[tuple[int, int, int]]:
     """Of each image (B, D, H, W): its number, and the first row of positions and the one after, strip by strip."""
     height, width = planes.shape[-2:]
-    rows, last = max(STEP * _TOGETHER, _POSITIONS // width // STEP * STEP), height - SIDE + 1
+    rows, last = max(STEP * TOGETHER, _POSITIONS // width // STEP * STEP), height - SIDE + 1
     return [(image, first, min(first + rows, last)) for image in range(len(planes)) for first in range(0, last, rows)]
 
 
-def _side_by_side(measure: Callable[[tuple[int, int, int]], T], strips: Sequence[tuple[int, int, int]]) -> Iterator[T]:
+def _side_by_side(
+    measure: Callable[[tuple[int, int, int]], _T], strips: Sequence[tuple[int, int, int]]
+) -> Iterator[_T]:
     """What is found of each strip, in order. Each core has strips of its own: small products do not share well."""
 
     @torch.no_grad()  # each thread knows for itself whether there are gradients
-    def alone(strip: tuple[int, int, int]) -> T:
+    def alone(strip: tuple[int, int, int]) -> _T:
         if cores > 1:
             torch.set_num_threads(1)
         return measure(strip)
@@ -387,35 +316,3 @@ def hadamard(size: int) -> Tensor:
     while len(signs) < size:
         signs = torch.cat([torch.cat([signs, signs], dim=1), torch.cat([signs, -signs], dim=1)])
     return signs / math.sqrt(size)
-
-
-def _span() -> int:
-    """Side of what blocks that look together look at."""
-    return STEP * (_TOGETHER - 1) + 2 * REACH + 1
-
-
-def _windows() -> Tensor:
-    """For each block that looks, what it sees of what all of them look at; (blocks, (2 * REACH + 1)**2)."""
-    own, seen = STEP * torch.arange(_TOGETHER), torch.arange(2 * REACH + 1)
-    rows, columns = own[:, None, None, None] + seen[:, None], own[:, None, None] + seen
-    return (rows * _span() + columns).reshape(_TOGETHER**2, -1)
-
-
-def _moved(distances: Tensor, windowed: Tensor, width: int) -> Tensor:
-    """How far blocks lie from the one that looks, in positions of rows so wide; 0 for those outside the image.
-
-    Args:
-        distances: to each.
-        windowed: its number in the window that is looked at.
-        width: positions of a row.
-    """
-    side = 2 * REACH + 1
-    moved = (windowed // side - REACH) * width + windowed % side - REACH
-    return torch.where(distances < _NOWHERE / 2, moved, 0)
-
-
-def _grey(blocks: Tensor) -> Tensor:
-    """A flat block of the mean brightness: distances between differences from it are exact to more digits."""
-    grey = torch.zeros_like(blocks[0, 0])
-    grey[0] = blocks[..., 0].mean()
-    return grey
