@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from noiseda.restoration import Chooser, ResidualUNet
+from noiseda.restoration.pilots import colourless, opponent
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -30,7 +31,7 @@ def test_it_sees_how_strong_noise_is_around_a_pixel_and_no_further():
     chooser = Chooser(1, 1)
     changes = torch.zeros(1, 1, 128, 8)
     changes[:, :, 64:72] = 20 / 255
-    seen = chooser._seen(torch.full((1, 1, 128, 8), 0.5), changes[:, :, None])
+    seen = chooser._seen(torch.full((1, 1, 128, 8), 0.5), changes[:, :, None], torch.tensor(False))
     nothing, some = (math.log(mean) / 2 for mean in ((0.25 / 255) ** 2, (20 / 255) ** 2 / 5 + (0.25 / 255) ** 2))
     wanted = torch.full((16,), (nothing + 4) / 1.5)
     wanted[6:11] = (some + 4) / 1.5
@@ -71,13 +72,24 @@ def test_a_network_adds_to_the_mixture(channels):
     torch.testing.assert_close(network(images), wanted)
 
 
-def test_grey_noise_looks_like_white_noise_of_its_brightness():
+def test_grey_noise_looks_like_white_noise_as_strong_in_each_channel():
     draws = torch.Generator().manual_seed(0)
     chooser, images = Chooser(2), torch.full((1, 3, 64, 64), 0.5)
-    brightness = torch.randn(1, 2, 1, 64, 64, generator=draws)
-    colour = torch.randn(1, 2, 2, 64, 64, generator=draws)
-    grey = chooser._seen(images, torch.cat([brightness, 0 * colour], dim=2))
-    torch.testing.assert_close(grey[:, 3:6], grey[:, :3])
-    white, weak = (chooser._seen(images, torch.cat([brightness, share * colour], dim=2)) for share in (1.0, 0.05))
-    torch.testing.assert_close(white[:, 3:6], grey[:, :3], atol=0.1, rtol=0)
-    assert (weak[:, 3:6] < grey[:, :3] - 1).all()  # a little colour is seen as it is
+    white = torch.randn(1, 2, 3, 64, 64, generator=draws)
+    grey = torch.cat([3**0.5 * white[:, :, :1], 0 * white[:, :, 1:]], dim=2)
+    seen, alone = (
+        chooser._seen(images, planes, torch.tensor(is_grey)) for planes, is_grey in ((white, False), (grey, True))
+    )
+    torch.testing.assert_close(alone[:, :3], seen[:, :3])
+    torch.testing.assert_close(alone[:, 3:6], seen[:, 3:6], atol=0.1, rtol=0)
+
+
+def test_an_image_is_grey_as_far_as_its_colours_differ_by_rounding_alone():
+    draws = torch.Generator().manual_seed(0)
+    grey = torch.rand(1, 1, 64, 64, generator=draws).expand(-1, 3, -1, -1)
+    noise = torch.randn(1, 3, 64, 64, generator=draws)
+    planes = torch.einsum(
+        "dc,bchw->bdhw", opponent(3), torch.cat([grey, grey + noise.clamp(-0.5, 0.5) / 255, grey + 3 * noise / 255])
+    )
+    assert colourless(planes).flatten().tolist() == [True, True, False]
+    assert colourless(grey[:, :1]).flatten().tolist() == [False]

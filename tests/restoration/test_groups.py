@@ -76,6 +76,16 @@ def test_again_it_is_the_second_stage_group_by_group(channels, height, width):
         torch.testing.assert_close((images[1] + changes[1, number]).double(), wanted, atol=2e-5, rtol=0)
 
 
+def test_a_grey_image_of_three_channels_is_shrunk_as_one_of_one():
+    grey = torch.rand(2, 1, 24, 40, generator=torch.Generator().manual_seed(0))
+    coloured = torch.rand(1, 3, 24, 40, generator=torch.Generator().manual_seed(1))
+    images = torch.cat([grey.expand(-1, 3, -1, -1), coloured])
+    changes = Groups((10, 60))(images).unflatten(1, (2, 3))
+    alone = Groups((10, 60), 1)(grey)
+    torch.testing.assert_close(changes[:2], alone[:, :, None].expand(-1, -1, 3, -1, -1), atol=1e-5, rtol=0)
+    torch.testing.assert_close(changes[2:], Groups((10, 60))(coloured).unflatten(1, (2, 3)))
+
+
 def test_an_image_in_strips_becomes_what_it_becomes_as_a_whole(monkeypatch):
     image = torch.rand(1, 3, 96, 48, generator=torch.Generator().manual_seed(1))
     whole = Groups()(image)

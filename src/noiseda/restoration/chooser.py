@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from noiseda.restoration.pilots import opponent
+from noiseda.restoration.pilots import colourless, opponent
 
 CELL = 8
 """Side in pixels of the cells in which is measured what pilots take away."""
@@ -15,7 +15,6 @@ AROUND = 5
 """Cells to a side of what is seen of them at once."""
 
 _LEAST = (0.25 / 255) ** 2  # what is weaker than a quarter of a step of 8 bits counts as that
-_NO_COLOUR = 1e-4  # of the energy of brightness: in a grey image, colours differ by rounding alone
 _USUAL, _SPREAD = -4.0, 1.5  # of the logarithm of deviations
 
 
@@ -27,8 +26,8 @@ class Chooser(nn.Module):
     sees, beside the light. Small layers make shares of them: of brightness and of colour, for each pilot. Before it is
     trained, all shares are nothing.
 
-    Noise of a grey image in RGB has no colour. There the chooser sees the noise of brightness twice, as white noise of
-    that strength has it: such noise it knows.
+    Noise of a grey image in RGB has no colour. There the chooser sees brightness and colour of white noise as strong
+    in each channel: such noise it knows.
 
     Of photographs of cameras, constant shares that the truth chose were 0.3 dB better than the best single pilot, and
     1.5 dB on sidd-small, whose photographs have more noise in their colours.
@@ -65,7 +64,8 @@ class Chooser(nn.Module):
         """
         colours = self.colours.to(images.dtype)
         planes = torch.einsum("dc,btchw->btdhw", colours, torch.unflatten(changes, 1, (self.pilots, -1)))
-        seen = F.relu(self.second(F.relu(self.first(self._seen(images, planes)))))
+        grey = colourless(torch.einsum("dc,bchw->bdhw", colours, images))
+        seen = F.relu(self.second(F.relu(self.first(self._seen(images, planes, grey)))))
         shares = F.interpolate(self.last(seen), scale_factor=CELL, mode="bilinear")
         shares = torch.unflatten(shares, 1, (self.pilots, -1))
         mixed = (planes[:, :, :1] * shares[:, :, :1]).sum(1)
@@ -73,22 +73,16 @@ class Chooser(nn.Module):
             mixed = torch.cat([mixed, (planes[:, :, 1:] * shares[:, :, 1:]).sum(1)], dim=1)
         return torch.einsum("dc,bdhw->bchw", colours, mixed)
 
-    def _seen(self, images: Tensor, planes: Tensor) -> Tensor:
+    def _seen(self, images: Tensor, planes: Tensor, grey: Tensor) -> Tensor:
         """What is measured of cells; (B, K, H / CELL, W / CELL)."""
         parts = torch.cat([planes, planes[:, 1:] - planes[:, :-1]], dim=1)
         cells = F.avg_pool2d(parts.float().square().flatten(1, 2), CELL)
         cells = torch.unflatten(cells, 1, (2 * self.pilots - 1, -1))
         kinds = [cells[:, :, 0]]
         if cells.shape[2] > 1:
-            colour = cells[:, :, 1:].mean(2)
-            grey = _energy(colour) <= _NO_COLOUR * _energy(kinds[0])
-            kinds.append(torch.where(grey, kinds[0], colour))
+            alone = kinds[0] / cells.shape[2]  # white noise, alike in all channels, is all brightness
+            kinds = [torch.where(grey, alone, kinds[0]), torch.where(grey, alone, cells[:, :, 1:].mean(2))]
         around = [F.avg_pool2d(kind, AROUND, 1, AROUND // 2, count_include_pad=False) for kind in kinds]
         strengths = ((torch.cat(around, dim=1) + _LEAST).log() / 2 - _USUAL) / _SPREAD
         light = F.avg_pool2d(images.mean(1, keepdim=True), CELL)
         return torch.cat([strengths.to(images.dtype), light], dim=1)
-
-
-def _energy(cells: Tensor) -> Tensor:
-    """Of whole images; (B, K, h, w) -> (B, 1, 1, 1)."""
-    return cells.mean((1, 2, 3), keepdim=True)

@@ -16,6 +16,7 @@ SIDE = 8
 """Side of the blocks in pixels."""
 
 _THRESHOLD = 2.8 / 255  # 2.7 to 3 standard deviations serve alike
+_ROUNDING = (0.5 / 255) ** 2
 _OPPONENT = ((3**-0.5,) * 3, (2**-0.5, 0.0, -(2**-0.5)), (6**-0.5, -2 * 6**-0.5, 6**-0.5))
 _STEPS = (2, 4)  # pixels from one block to the next: of brightness, of colour
 
@@ -91,6 +92,20 @@ class Pilots(nn.Module):
 def opponent(channels: int) -> Tensor:
     """Brightness and two differences of colour, orthonormal; (C, C), a row each. Of one channel, itself."""
     return torch.tensor(_OPPONENT if channels == 3 else ((1.0,),), device="cpu")
+
+
+def colourless(planes: Tensor) -> Tensor:
+    """Whether images are grey: their differences of colour are rounding alone.
+
+    Args:
+        planes: brightness and differences of colour, as :func:`opponent` makes them; (B, C, H, W).
+
+    Returns:
+        (B, 1, 1, 1), of bool; of images of one channel, False.
+    """
+    if planes.shape[1] == 1:
+        return torch.zeros_like(planes[:, :, :1, :1], dtype=torch.bool)
+    return planes[:, 1:].square().mean((1, 2, 3), keepdim=True) < _ROUNDING
 
 
 def cosines(side: int) -> Tensor:
