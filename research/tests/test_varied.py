@@ -7,11 +7,11 @@ from noiseda import UNet, UserError, load, save_weights
 from noiseda.data import generator
 from noiseda.restoration import ResidualUNet
 from noiseda_research.ready import publish
-from noiseda_research.ready.mixture import Coarse, Wide
+from noiseda_research.ready.mixture import Coarse, Speckle, Wide
 from noiseda_research.ready.train import with_groups, with_pilots
 from noiseda_research.ready.varied import Varied
 
-NOTHING = {"swapped": 0.0, "bent": 0.0, "faded": 0.0, "doubled": 0.0, "soft": 0.0}
+NOTHING = {"swapped": 0.0, "bent": 0.0, "faded": 0.0, "doubled": 0.0, "soft": 0.0, "grey": 0.0}
 
 
 class Two:
@@ -69,6 +69,7 @@ def test_patches_become_soft_and_are_sharpened():
 def test_texture_keeps_more_of_a_cameras_noise_than_flat_places_do():
     clean = torch.full((3, 64, 64), 0.5)
     clean[..., 32:] += 0.4 * (torch.rand(1, 64, 32, generator=generator(0, "texture")) - 0.5)
+    clean[0] += 0.01  # not grey
 
     def ratio(textured):
         degrade = Wide(parts=(Coarse(compressed=0.0),), white=0, weaker=0.0, textured=textured, sharpened=0.0)
@@ -84,6 +85,14 @@ def test_colours_fade_to_grey_and_brightness_stays():
     ranges = found.amax(1) - found.amin(1)
     assert ranges.min() < 0.1
     assert 0.5 < ranges.max() <= 0.6
+
+
+def test_some_images_are_grey():
+    found = drawn({"grey": 0.5})
+    grey = (found == found[:, :1]).all(dim=1)
+    assert 10 < grey.sum() < 30
+    torch.testing.assert_close(found[grey].mean(), torch.tensor(1.4 / 3))
+    assert (found[~grey] == torch.tensor([0.8, 0.4, 0.2])).all()
 
 
 def test_two_images_lie_over_each_other():
@@ -152,3 +161,30 @@ def test_the_mean_of_two_networks_is_published(tmp_path):
     assert found.arguments["pilots"] is True
     wanted = (seeing.intro.weight + with_pilots(blind).intro.weight) / 2
     torch.testing.assert_close(found.intro.weight, wanted, atol=2e-3, rtol=0)
+
+
+def test_the_noise_of_a_grey_image_is_grey():
+    clean = torch.rand(1, 48, 48, generator=generator(0, "clean")).expand(3, -1, -1)
+    for speckled in (0.0, 1.0):
+        degrade = Wide(weaker=0.0, speckled=speckled)
+        noisy = torch.stack([degrade(clean, generator(0, n)) for n in range(30)])
+        assert (noisy == noisy[:, :1]).all()
+        assert ((noisy - clean).flatten(1).std(dim=1) > 0).all()
+    coloured = Wide(weaker=0.0)(clean * torch.tensor([1.0, 0.9, 0.8]).view(3, 1, 1), generator(0, 1))
+    assert not torch.equal(coloured[0], coloured[1])
+
+
+def test_speckle_is_added_or_multiplied():
+    clean = torch.full((3, 96, 96), 0.5)
+    clean[..., 48:] = 0.25
+    ratios, deviations = [], []
+    for number in range(20):
+        speckled = Speckle(strength=(10.0, 10.0), compressed=0.0)(clean, generator(0, number))
+        bright, dark = ((speckled - clean)[0, :, half].std() for half in (slice(48), slice(48, None)))
+        ratios.append(float(dark / bright))
+        deviations.append(255 * float(bright))
+    added = [abs(ratio - 1) < 0.15 for ratio in ratios]
+    assert all(one or abs(ratio - 0.5) < 0.1 for one, ratio in zip(added, ratios, strict=True))
+    assert 4 < sum(added) < 16
+    for one, deviation in zip(added, deviations, strict=True):
+        assert abs(deviation - (10 if one else 5)) < 0.5

@@ -269,12 +269,13 @@ def fits(images: Iterable[Tensor], white: int) -> bool:
     return all(FULL * float(image.max()) < white + 0.5 for image in images)
 
 
-def jpeg(pixels: Tensor, quality: int) -> Tensor:
-    """What JPEG leaves of an image, with 4:2:0 chroma subsampling as cameras use.
+def jpeg(pixels: Tensor, quality: int, colours: str = "4:2:0") -> Tensor:
+    """What JPEG leaves of an image.
 
     Args:
         pixels: (C, H, W) in [0, 1], C = 1 or 3.
         quality: From 1 (worst) to 100.
+        colours: chroma subsampling: 4:2:0, as cameras use, or 4:4:4, which is none.
 
     Returns:
         (C, H, W) float32 in [0, 1], on the CPU.
@@ -283,7 +284,7 @@ def jpeg(pixels: Tensor, quality: int) -> Tensor:
     image = PIL.Image.fromarray(samples.permute(1, 2, 0).squeeze(2).numpy())
     encoded = io.BytesIO()
     # Not libvips, whose threads do not survive the fork of a data loader's workers.
-    image.save(encoded, "JPEG", quality=quality, subsampling="4:2:0")
+    image.save(encoded, "JPEG", quality=quality, subsampling=colours)
     decoded = np.array(PIL.Image.open(encoded)).reshape(*samples.shape[1:], -1)
     return from_uint8(torch.from_numpy(decoded).permute(2, 0, 1).contiguous())
 

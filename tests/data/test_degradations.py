@@ -29,6 +29,7 @@ MILD_AND_STRONG = {
     "camera-shake": (4, 20),
     "defocus": (1.5, 6),
     "frame-average": (4, 20),
+    "jpeg": (90, 10),
 }
 
 TASK_DEGRADATIONS = {name: task.degradations for name, task in TASKS.items()}

@@ -1,25 +1,32 @@
 """Photographs for training and testing: degradations of clean ones, folders of pairs, and their check."""
 
 from noiseda.data.batches import DomainBatches, Images, generator
+from noiseda.data.blur import CameraShake, Defocus, FrameAverage
 from noiseda.data.camera import Camera, compress
+from noiseda.data.compression import Jpeg
 from noiseda.data.degradations import DEGRADATIONS, degradation
 from noiseda.data.depth import depth_of
 from noiseda.data.folders import paired_folder, spread
 from noiseda.data.noise import Shot, White
 from noiseda.data.phone import Phone, gaussian
 from noiseda.data.pooled import PooledBatches
-from noiseda.data.rain import Drops
+from noiseda.data.rain import Drops, Streaks
 from noiseda.data.sampling import integer, log_uniform, uniform
 
 __all__ = [
     "DEGRADATIONS",
     "Camera",
+    "CameraShake",
+    "Defocus",
     "DomainBatches",
     "Drops",
+    "FrameAverage",
     "Images",
+    "Jpeg",
     "Phone",
     "PooledBatches",
     "Shot",
+    "Streaks",
     "White",
     "compress",
     "degradation",

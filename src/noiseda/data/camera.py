@@ -127,17 +127,18 @@ class Shrunk(Camera):
     """No JPEG."""
 
 
-def compress(photo: Tensor, qualities: tuple[int, int], generator: torch.Generator) -> Tensor:
+def compress(photo: Tensor, qualities: tuple[int, int], generator: torch.Generator, colours: str = "4:2:0") -> Tensor:
     """JPEG with a block grid of random phase: patches of real photographs lie anywhere on it.
 
     Args:
         photo: (C, H, W) in [0, 1], C = 1 or 3.
         qualities: range of the quality, 1..100.
         generator: source of every draw.
+        colours: chroma subsampling, as of :func:`noiseda.images.jpeg`.
     """
     quality, down, right = (integer(*bounds, generator) for bounds in (qualities, (0, 15), (0, 15)))
     shifted = F.pad(photo[None], (right, 0, down, 0), mode="replicate")[0]
-    return jpeg(shifted, quality)[:, down:, right:]
+    return jpeg(shifted, quality, colours)[:, down:, right:]
 
 
 def linear_from_srgb(srgb: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from noiseda.data.blur import CameraShake, Defocus, FrameAverage
 from noiseda.data.camera import Camera, Shrunk
+from noiseda.data.compression import Jpeg
 from noiseda.data.noise import PoissonGaussian, Shot, White
 from noiseda.data.phone import Phone
 from noiseda.data.rain import Drops, Streaks
@@ -103,6 +104,7 @@ DEGRADATIONS: dict[str, Callable[..., Degradation]] = {
     "camera-shake": CameraShake,
     "defocus": Defocus,
     "frame-average": FrameAverage,
+    "jpeg": Jpeg,
 }
 """Every degradation by name; each class takes its settings, ``strength`` among them, by keyword."""
 
@@ -155,7 +157,7 @@ def degradation(
     ['White', 'Camera']
 
     Args:
-        task: denoise, derain or deblur.
+        task: denoise, derain, deblur or dejpeg.
         kind: a name in the task's row of :data:`noiseda.tasks.TASKS`, or several joined by + for a mixture,
             ``white+3*matched`` where one is to be drawn more often; None for the task's usual one.
         strength: range of its strength in its own unit; None for its own default, which mixtures always have.

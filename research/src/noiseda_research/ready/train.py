@@ -1,6 +1,6 @@
 """Train the ready weights: long, on freely licensed photographs, continued by the same command wherever it was stopped.
 
-    python -m noiseda_research.ready.train PHOTOGRAPHS OUT --network resunet --steps 60000
+    python -m noiseda_research.ready.train PHOTOGRAPHS OUT [--task derain] --steps 60000
     python -m noiseda_research.ready.train PHOTOGRAPHS COOLED --start OUT/snapshots/STEP.safetensors --steps 2000
 
 The first keeps its rate for four fifths of its steps (after a short rise), so that any of its snapshots can be gone on
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,11 +19,11 @@ import torch
 from torch import Tensor, nn
 
 import noiseda
-from noiseda import Batch, RestorerSettings, Terms, UserError
+from noiseda import Batch, Degradation, Restorer, RestorerSettings, Terms, UserError
 from noiseda.data import PooledBatches
 from noiseda.restoration import STRENGTHS, Chooser, ResidualUNet, build_restorer
 from noiseda_research.ready.mixture import Wide
-from noiseda_research.ready.varied import Varied
+from noiseda_research.ready.tasks import LESSONS
 
 RISE = 500
 """Steps in which the rate rises from nothing."""
@@ -37,16 +38,24 @@ COOLDOWN = 0.2
 class Restoration(noiseda.SyntheticOnly):
     """Of each sample, the logarithm of its mean squared error: its PSNR, negative (the loss of NAFNet).
 
-    An absolute error learns most from the noisiest samples. This learns alike from all.
+    An absolute error learns most from the worst samples. This learns alike from all: of blur and JPEG that means from
+    the nearly good ones, where a few decibels are easily had. There the absolute error is taken.
 
     Args:
         restorer: the network to train.
+        absolute: whether it is the mean absolute error.
     """
+
+    def __init__(self, restorer: Restorer, *, absolute: bool = False) -> None:
+        super().__init__(restorer)
+        self.absolute = absolute
 
     def forward(self, batch: Batch, draws: None) -> Terms:
         """Restore the batch."""
         restored = self.restorer(batch.x_syn).float()
-        return Terms({"restoration": negative_psnr(restored, batch.y_syn)}, restored.detach())
+        far = (restored - batch.y_syn).abs().flatten(1).mean(1)
+        loss = far if self.absolute else negative_psnr(restored, batch.y_syn)
+        return Terms({"restoration": loss}, restored.detach())
 
 
 def negative_psnr(restored: Tensor, target: Tensor) -> Tensor:
@@ -124,17 +133,24 @@ def falling(progress: float) -> float:
     return min(10 * progress + 0.01, 1 - progress)
 
 
+def _wide(degraded: Degradation) -> Wide:
+    if not isinstance(degraded, Wide):
+        raise UserError("--weaker is for --task denoise")
+    return degraded
+
+
 def main(arguments: Sequence[str] | None = None) -> noiseda.Summary:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photographs", type=Path, help="what noiseda_research.ready.photographs made, its train/")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--network", default="resunet")
+    parser.add_argument("--task", choices=list(LESSONS), default="denoise")
+    parser.add_argument("--network", default="unet-residual")
     parser.add_argument("--width", type=int)
     parser.add_argument("--blocks", type=int, nargs="+")
     parser.add_argument("--start", type=Path, help="weights to start from, with a rate that falls from the first step")
     parser.add_argument("--pilots", action="store_true", help="let the network of --start see pilots from now on")
-    parser.add_argument("--weaker", type=float, default=Wide.weaker, help="share of images with little noise")
+    parser.add_argument("--weaker", type=float, help="share of images with little noise, for denoise")
     parser.add_argument("--steps", type=int, default=60000)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--patch", type=int, default=64)
@@ -169,11 +185,19 @@ def main(arguments: Sequence[str] | None = None) -> noiseda.Summary:
         picture_every=asked.steps,
         snapshot_every=asked.keep,
     )
-    wide = Wide(weaker=asked.weaker)
-    clean = noiseda.photographs(asked.photographs, degradation=wide, cache=asked.out / "cache").synthetic
-    batches = PooledBatches(Varied(images=clean), wide, size=asked.batch, patch=asked.patch, seed=asked.seed)
+    lesson = LESSONS[asked.task]
+    degraded = lesson.degraded if asked.weaker is None else replace(_wide(lesson.degraded), weaker=asked.weaker)
+    clean = noiseda.photographs(asked.photographs, degradation=degraded, cache=asked.out / "cache").synthetic
+    batches = PooledBatches(lesson.varied(clean), degraded, size=asked.batch, patch=asked.patch, seed=asked.seed)
     return noiseda.fit(
-        model, Restoration(model), batches, out=asked.out, training=training, lr_schedule=schedule, seed=asked.seed
+        model,
+        Restoration(model, absolute=lesson.absolute),
+        batches,
+        out=asked.out,
+        training=training,
+        lr_schedule=schedule,
+        seed=asked.seed,
+        task=asked.task,
     )
 
 

@@ -21,6 +21,7 @@ class Varied:
         swapped: share whose channels change places.
         bent: share that gets another gamma, and less or more light.
         faded: share whose colours become weaker, down to grey.
+        grey: share that is grey: microscopes, films and scanners of eyes show no colours.
         doubled: share that is a mean of two photographs.
         soft: share that is seen through a Gaussian, as through a lens and a demosaicing at full resolution, and then
             sharpened, as a camera does.
@@ -31,6 +32,7 @@ class Varied:
     swapped: float = 0.5
     bent: float = 0.5
     faded: float = 0.3
+    grey: float = 0.2
     doubled: float = 0.12
     soft: float = 0.45
     scales: tuple[float, float] = (0.4, 1.6)
@@ -65,4 +67,6 @@ class Varied:
             clean = light * clean**gamma
         if happens(self.faded):
             clean = torch.lerp(clean.mean(0, keepdim=True), clean, uniform((0.0, 1.0), generator))
+        if happens(self.grey):
+            clean = clean.mean(0, keepdim=True).repeat(channels, 1, 1)
         return names, (clean,)
