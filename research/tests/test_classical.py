@@ -7,13 +7,16 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from noiseda import DegradationSettings, Picture, UserError, read_image, save_weights, to_uint8, write_image
 from noiseda.data import generator
-from noiseda.evaluation import psnr
+from noiseda.evaluation import PROTOCOLS, psnr
+from noiseda.images import jpeg
 from noiseda_research.classical import __main__ as command
-from noiseda_research.classical import measure, optional, pictures, rivals, table
+from noiseda_research.classical import measure, optional, pictures, rivals, scores, table
 from noiseda_research.classical.deviations import by_flat_places, by_wavelets
+from noiseda_research.classical.rivals_others import OTHERS
 from noiseda_research.comparison import runs
 from noiseda_research.comparison.matrix import CompareSettings, SimulatedSettings
 from tests.restoration.networks import SMALL, built
@@ -37,13 +40,25 @@ def needs(*modules):
 NEEDED = {"bm3d": ("bm3d",), "nlm-opencv": ("cv2",), "wavelet": ("pywt",)}
 
 
+def gain(name, strength, degraded, target):
+    """What a rival gains over the input, in dB; it leaves its input as it is."""
+    image = degraded.permute(1, 2, 0).contiguous().numpy()
+    before = image.copy()
+    restored = rivals.RIVALS[name].restore(image, strength)
+    assert restored.shape == image.shape
+    assert restored.dtype == np.float32
+    assert np.array_equal(image, before)
+    found = torch.from_numpy(restored.copy()).permute(2, 0, 1)
+    return (psnr(found[None], target[None]) - psnr(degraded[None], target[None])).item()
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(
     "name",
     [
         pytest.param(name, marks=pytest.mark.slow) if name.startswith("bm3d") else name
         for name in rivals.RIVALS
-        if name != "input"
+        if name != "input" and name not in OTHERS
     ],
 )
 def test_a_rival_removes_noise_from_colour_and_grey(name, channels):
@@ -54,16 +69,38 @@ def test_a_rival_removes_noise_from_colour_and_grey(name, channels):
     degraded = noisy(target, 20)
     rival = rivals.RIVALS[name]
     image = degraded.permute(1, 2, 0).contiguous().numpy()
-    before = image.copy()
     strength = rival.estimate(image) if rival.estimate else 20.0 if rival.tried else 0.0
-    restored = rival.restore(image, strength)
-    assert restored.shape == image.shape
-    assert restored.dtype == np.float32
-    assert np.array_equal(image, before)
-    gain = psnr(torch.from_numpy(restored.copy()).permute(2, 0, 1)[None], target[None]) - psnr(
-        degraded[None], target[None]
-    )
-    assert gain.item() > 3
+    assert gain(name, strength, degraded, target) > 3
+
+
+def edges(channels):
+    """Squares with sharp edges; every channel has other grey levels."""
+    rows = torch.arange(96) // 16 % 2
+    squares = (rows[:, None] ^ rows[None]).float()
+    return torch.stack([0.2 + (0.4 + 0.1 * channel) * squares for channel in range(channels)])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_median_removes_thin_bright_lines(channels):
+    target = clean(96, channels)
+    rainy = target.clone()
+    for column in range(4, 92, 9):
+        rainy[:, 10:80, column] = 0.95
+    assert gain("median", 3.0, rainy, target) > 10
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("name", "strength"), [("unsharp", 10.0), ("richardson-lucy", 16.0)])
+def test_a_blurred_image_becomes_sharper(name, strength, channels):
+    target = edges(channels)
+    blurred = torch.from_numpy(gaussian_filter(target.numpy(), (0, 1.6, 1.6)))
+    assert gain(name, strength, blurred, target) > 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_compressing_again_at_all_shifts_removes_blocks(channels):
+    target = clean(96, channels)
+    assert gain("rejpeg", 10.0, jpeg(target, 10), target) > 1
 
 
 def test_a_missing_package_is_named(monkeypatch):
@@ -128,6 +165,54 @@ def test_sets_are_whole_or_cut_to_their_middle(data):
     assert pictures.known_sigma("polyu") is None
 
 
+def halves(folder, stem, degraded, target):
+    for half, image in {"input": degraded, "target": target}.items():
+        (folder / half).mkdir(parents=True, exist_ok=True)
+        write_image(Picture(image), folder / half / f"{stem}.png")
+
+
+def test_rain_and_blur_are_pairs_but_for_scenes_seen_before(tmp_path):
+    target = clean(40)
+    for stem in ("2", "4", "10", "47", "58"):
+        halves(tmp_path / "deraining/rain100l/test", stem, noisy(target, 15, stem), target)
+    halves(tmp_path / "deblurring/levin/test", "im2_kernel1_img", noisy(target, 15)[:1], target[:1])
+    halves(tmp_path / "deblurring/gopro", "4", noisy(target, 15), target)
+    found = {name: list(pictures.pictures(tmp_path, name)) for name in ("rain100l", "levin", "gopro")}
+    assert sorted(pair.name for pair in found["rain100l"]) == ["10", "2"]
+    assert [(pair.name, len(pair.target)) for pair in found["levin"]] == [("im2_kernel1_img", 1)]
+    assert [(pair.name, len(pair.target)) for pair in found["gopro"]] == [("4", 3)]
+    assert not any(torch.equal(pair.degraded, pair.target) for pairs in found.values() for pair in pairs)
+
+
+def test_clean_photographs_are_compressed_before_they_are_cut(tmp_path):
+    (tmp_path / "jpeg/live1").mkdir(parents=True)
+    write_image(Picture(clean(42)), tmp_path / "jpeg/live1/bikes.png")
+    target = read_image(tmp_path / "jpeg/live1/bikes.png").pixels
+    for quality in (10, 20, 40):
+        (pair,) = pictures.pictures(tmp_path, f"live1-{quality}", 32)
+        assert pair.name == "bikes"
+        assert torch.equal(pair.target, target[:, 5:37, 5:37])
+        assert torch.equal(pair.degraded, jpeg(target, quality)[:, 5:37, 5:37])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_blur_is_scored_at_the_best_shift(tmp_path, channels):
+    target = noisy(edges(channels), 20).clamp(0, 1)
+    moved = noisy(target, 5, "again").clamp(0, 1).roll((3, -2), (1, 2))
+    found = scores.score(moved, target, "deblur")
+    protocol = PROTOCOLS["deblur"]
+    assert found["psnr"] == pytest.approx(protocol.score(moved, target)["psnr_best_shift"])
+    assert found["ssim"] == protocol.score(moved[:, 3:, :-2], target[:, :-3, 2:])["ssim"]
+    assert found["ssim"] > protocol.score(moved, target)["ssim"] + 0.2
+    assert scores.score(target, target, "deblur") == {"psnr": float("inf"), "ssim": 1.0}
+    halves(tmp_path / "deblurring/gopro", "a", moved, target)
+    halves(tmp_path / "deraining/rain100l/test", "a", moved, target)
+    works = measure.plan(["gopro", "rain100l"], ["input"], None)
+    shifted, in_place = measure.measure(tmp_path, tmp_path / "lines.jsonl", works)
+    assert (shifted.psnr, shifted.ssim) == pytest.approx((found["psnr"], found["ssim"]), abs=1e-3)
+    assert in_place.psnr < shifted.psnr - 3
+
+
 def test_measuring_goes_on_where_it_stopped(data, capsys):
     lines = data / "lines.jsonl"
     arguments = [str(data), str(lines), "--sets", "polyu", "kodak-25", "--rivals", "input", "nlm", "--crop", "32"]
@@ -178,6 +263,17 @@ def test_known_noise_is_told_and_else_all_strengths_are_tried():
     assert [work.strength for work in measure.plan(["polyu"], ["bm3d"], 256)] == list(rivals.SIGMAS)
     assert [work.strength for work in measure.plan(["kodak-15"], ["nlm-opencv"], 256)] == list(rivals.STRENGTHS)
     assert [work.strength for work in measure.plan(["polyu"], ["bm3d-flat-sigma"], 256)] == [None]
+
+
+def test_other_tasks_try_what_their_rivals_count(tmp_path):
+    tried = {name: [work.strength for work in measure.plan(["live1-20"], [name], None)] for name in OTHERS}
+    assert tried == {name: list(rival.tried) for name, rival in OTHERS.items()}
+    halves(tmp_path / "deraining/rain100l/test", "2", noisy(clean(40), 15), clean(40))
+    works = measure.plan(["rain100l"], ["input", "median"], 32)
+    lines = list(measure.measure(tmp_path, tmp_path / "lines.jsonl", works))
+    found = table.cells(lines)
+    assert found["median", table.EACH_ITS_OWN]["rain100l", 32].mean > found["input", ""]["rain100l", 32].mean
+    assert "rain100l, 32 (1)" in table.markdown(lines)
 
 
 def test_other_lines_are_refused(tmp_path):

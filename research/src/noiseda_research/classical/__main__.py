@@ -3,10 +3,14 @@
     OMP_NUM_THREADS=1 python -m noiseda_research.classical DATA LINES [--sets NAME...] [--rivals NAME...]
         [--crop SIDE] [--strengths S...]
 
-DATA is a folder with ``denoising/polyu/test``, ``denoising/sidd-small/test``, ``denoising/oct/test`` and
-``clean/kodak24``. LINES is a file of JSON, one line an image. The same command goes on where it was stopped.
-A rival NAME=PATH is a network of noiseda, by its weights. ``python -m noiseda_research.classical.table LINES`` prints
-the table.
+DATA is a folder with what the sets need: ``denoising/polyu/test``, ``denoising/sidd-small/test``,
+``denoising/oct/test`` and ``clean/kodak24`` for noise, ``deraining/rain100l/test`` for rain, ``deblurring/levin/test``
+and ``deblurring/gopro`` for blur, ``jpeg/live1`` for JPEG. LINES is a file of JSON, one line an image. The same command
+goes on where it was stopped. ``python -m noiseda_research.classical.table LINES`` prints the table.
+
+A rival NAME=PATH is a network of noiseda, by its weights. Of the others, median is for rain, unsharp and
+richardson-lucy are for blur, rejpeg is for JPEG. Those for noise serve for JPEG too. Blur is scored at the best whole
+shift.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--rivals", nargs="+", default=list(RIVALS), metavar="NAME", help=f"{', '.join(RIVALS)}, or NAME=PATH"
     )
     parser.add_argument("--crop", type=int, help="side in pixels of the middle of each image; whole images by default")
-    parser.add_argument("--strengths", nargs="+", type=float, default=[], help="strengths that are tried, of 255")
+    parser.add_argument("--strengths", nargs="+", type=float, default=[], help="those tried, as the rival counts them")
     asked = parser.parse_args(arguments)
     torch.set_num_threads(1)
     for line in measure(asked.data, asked.lines, plan(asked.sets, asked.rivals, asked.crop, asked.strengths)):

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from noiseda import UserError, load
-from noiseda.evaluation import PROTOCOLS
 from noiseda.suggestions import nearest
-from noiseda_research.classical.pictures import Pair, known_sigma, pictures
-from noiseda_research.classical.rivals import RIVALS, Rival
+from noiseda_research.classical.pictures import Pair, known_sigma, pictures, protocol_of
+from noiseda_research.classical.rival import Rival
+from noiseda_research.classical.rivals import RIVALS
+from noiseda_research.classical.scores import score
 from noiseda_research.comparison.scores import restore_whole
 from noiseda_research.ready.measure import Restore
 
@@ -31,11 +32,13 @@ class Line:
     picture: str
     rival: str
     parameter: float | None
-    """The strength, of 255; None where the rival has none to be told."""
+    """The strength, as the rival counts it (noise: of 255); None where it has none to be told."""
     told: bool
     """Whether the strength was told from outside, not found in the image."""
     psnr: float
+    """Of a blurred image at the best whole shift."""
     ssim: float
+    """Of a blurred image at that same shift."""
     seconds: float
     """Of processor time, the estimate of the strength among them."""
     megapixels: float
@@ -98,7 +101,7 @@ def measure(data: Path, lines: Path, works: Sequence[Work]) -> Iterator[Line]:
     """Carry out what no line is of yet; a line is added as soon as an image is done.
 
     Args:
-        data: folder with ``denoising`` and ``clean``.
+        data: folder of the sets, as :func:`noiseda_research.classical.pictures.pictures` reads it.
         lines: file of the lines, made where it does not stand; one process at a time writes to it.
         works: what is to be measured.
 
@@ -159,7 +162,7 @@ def _line(work: Work, pair: Pair, network: Restore | None) -> Line:
     with torch.no_grad():
         restored, strength = _restored(work, pair.degraded) if network is None else (network(pair.degraded), None)
     seconds = time.process_time() - began
-    score = PROTOCOLS["rgb"].score(restored, pair.target)
+    found = score(restored, pair.target, protocol_of(work.set))
     return Line(
         set=work.set,
         crop=work.crop,
@@ -167,8 +170,8 @@ def _line(work: Work, pair: Pair, network: Restore | None) -> Line:
         rival=work.rival,
         parameter=strength,
         told=work.strength is not None,
-        psnr=score["psnr"],
-        ssim=score["ssim"],
+        psnr=found["psnr"],
+        ssim=found["ssim"],
         seconds=seconds,
         megapixels=pair.target[0].numel() / 1e6,
     )

@@ -1,19 +1,19 @@
-"""The rivals, each a function of an image and a strength: one table of them by name."""
+"""The rivals, each a function of an image and a strength: one table of them by name.
+
+Those for noise are here, those for rain, blur and JPEG in :mod:`noiseda_research.classical.rivals_others`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from skimage.restoration import calibrate_denoiser, denoise_nl_means, denoise_wavelet
 
 from noiseda_research.classical.deviations import by_flat_places, by_wavelets
 from noiseda_research.classical.optional import optional
-
-Image = NDArray[np.float32]
-"""(H, W, C), C = 1 or 3, usually in [0, 1]; white noise that is not clipped goes beyond."""
+from noiseda_research.classical.rival import Image, Rival
+from noiseda_research.classical.rivals_others import OTHERS
 
 _Calibrated = tuple[Callable[[Image], Image], tuple[list[dict[str, float]], list[float]]]
 # The J-invariant function, and what was tried with its losses.
@@ -23,26 +23,6 @@ SIGMAS = (2, 4, 6, 8, 10, 12, 15, 18, 21, 25, 28, 32, 40, 50, 60)
 
 STRENGTHS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50)
 """Strengths ``h`` of OpenCV's non-local means that are tried, of 255."""
-
-
-@dataclass(frozen=True)
-class Rival:
-    """A way to restore an image that learns from no other one."""
-
-    restore: Callable[[Image, float], Image]
-    """Image and strength, as its authors count it, of 255 -> restored image of the same shape."""
-
-    source: str
-    """Where it is published, and with which settings it is run."""
-
-    tried: tuple[int, ...] = ()
-    """Strengths that are tried; none where it finds its own."""
-
-    estimate: Callable[[Image], float] | None = None
-    """Finds the strength from the image alone."""
-
-    told_sigma: bool = False
-    """Whether the strength is the deviation of the noise: where that is known, no other is tried."""
 
 
 def unchanged(image: Image, strength: float) -> Image:
@@ -156,5 +136,6 @@ RIVALS: Mapping[str, Rival] = {
     "wavelet-own-sigma": Rival(wavelet, f"{_WAVELET}; sigma of each channel by itself"),
     "wavelet-calibrated": Rival(wavelet, f"{_INVARIANT}; sigma only", estimate=least_self_supervised),
     "wavelet-j-invariant": Rival(wavelet_invariant, f"{_INVARIANT}; the J-invariant function itself"),
+    **OTHERS,
 }
 """Every rival by the name that the command line and the lines of JSON have for it."""
