@@ -56,7 +56,7 @@ CASES = [
     ("noiseda adapt --max-", {"--max-megapixels"}, {"--out"}),
     ("noiseda adapt --help", {"--help", "--help-all"}, {"--out"}),
     ("noiseda adapt --help mean", {"mean-teacher"}, {"noise-space"}),
-    ("noiseda adapt --task de", {"denoise", "derain", "deblur"}, {"auto"}),
+    ("noiseda adapt --task de", {"denoise", "derain", "deblur", "dejpeg"}, {"auto"}),
     ("noiseda adapt --strategy ", {"auto", "noise-space", "score"}, {"training", "photo.png"}),
     ("noiseda adapt --network kb", {"kbnet"}, {"unet"}),
     ("noiseda adapt --config de", {"denoise-small", "deblur-realblur", "denoise-mine.yaml"}, {"derain-small.yaml"}),
@@ -103,7 +103,7 @@ def test_bash_takes_a_flag_with_an_equals_sign_apart(scripts, place):
             ["bash", "--norc", "-c", BASH, str(scripts["bash"]), "noiseda", "adapt", *words],
             capture_output=True, text=True, cwd=place, check=True,
         )  # fmt: skip
-        assert found.stdout.split() == ["denoise", "derain", "deblur"]
+        assert found.stdout.split() == ["denoise", "derain", "deblur", "dejpeg"]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from noiseda import extensions
 from noiseda.address import Location, location
-from noiseda.choices import choices_of
+from noiseda.choices import choices_of, flag_of
 from noiseda.errors import UserError
 from noiseda.limits import (
     Levels,
@@ -113,7 +113,8 @@ class DegradationSettings:
     """Name of the degradation, or several joined by +. One of them is drawn for each image (white+3*matched: matched
     three times as often as white; with --pairs, pairs+streaks: their own inputs, and streaks anew). By default the
     task's own (denoise: white+matched, which looks at --real, without it white+camera; derain: streaks, with --pairs
-    pairs+streaks; deblur: camera-shake+matched, with the kernels found in --real, without it camera-shake)."""
+    pairs+streaks; deblur: camera-shake+matched, with the kernels found in --real, without it camera-shake; dejpeg:
+    jpeg+matched, with the qualities of --real, without it jpeg)."""
 
     strength: tuple[float, float] | None = None
     """Range of the degradation's strength, in its own unit. That of white is sigma in 1/255. By default the
@@ -281,7 +282,7 @@ class AdaptSettings(StrategySections):
     strategy: StrategyChoice = "auto"
     """How to learn from the real photographs. noise-space lets a diffusion model judge; synthetic trains on synthetic
     pairs alone; the others are other ways of adapting (docs/reference/strategies.md). auto: noise-space with
-    --reference, else mean-teacher for rain and blur, neighbor2neighbor for noise that is matched to --real, and
+    --reference, else mean-teacher for rain, blur and JPEG, neighbor2neighbor for noise that is matched to --real, and
     noise-space for other noise."""
 
     also: list[StrategyName] = field(default_factory=list)
@@ -362,7 +363,7 @@ class AdaptSettings(StrategySections):
         for flag, (value, choices) in choices_of(self).items():
             if value not in choices:
                 why = extensions.why_no_strategy(str(value)) if flag in ("strategy", "also") else ""
-                raise UserError(f"--{flag} must be one of {', '.join(map(str, choices))}, not {value}{why}")
+                raise UserError(f"{flag_of(flag)} must be one of {', '.join(map(str, choices))}, not {value}{why}")
         if len({self.strategy, *self.also}) < 1 + len(self.also):
             raise UserError(f"--also names each strategy once, and not --strategy {self.strategy} again: {self.also}")
         if self.real is None and self.looks:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from noiseda.choices import flag_of
 from noiseda.errors import UserError
 from noiseda.limits import PositiveInt
 
@@ -47,9 +48,9 @@ class RestorerSettings:
     """The restoration network, image -> image; noiseda networks lists those there are."""
 
     network: NetworkChoice = "auto"
-    """Which network; noiseda networks lists them. --network for short. auto: that of --weights. Without, for noise, the
-    ready weights denoise; where sizes, grey channels or --restorer.start are given, unet-residual from random weights.
-    For rain and blur, and where a depth is given, unet."""
+    """Which network; noiseda networks lists them. --network for short. auto: that of --weights. Without, the task's
+    ready weights; where sizes, grey channels or --restorer.start are given, random weights: of unet-residual for noise
+    and JPEG, of unet for rain and blur, and where a depth is given."""
 
     width: PositiveInt | None = None
     """Channels of its first stage; by default the network's own (unet: 24; the paper: 64)."""
@@ -68,7 +69,7 @@ class RestorerSettings:
 
     weights: Path | None = None
     """Weights file of any network, to start from. noiseda or spandrel must know it (.safetensors, .pth). The network is
-    the file's own. denoise: the ready weights that come with noiseda. --weights for short."""
+    the file's own. denoise, derain, deblur, dejpeg: ready weights that come with noiseda. --weights for short."""
 
     freeze: list[str] = field(default_factory=list)
     """Patterns (such as encoders.*) of the names of weights that stay as they are."""
@@ -132,7 +133,8 @@ class RestorerSettings:
         if self.weights is not None:
             also = ["start"] * (self.start is not None) + ["network"] * (self.network != "auto") + given
             if also:
-                raise UserError(f"--weights brings its own network: give it without --restorer.{also[0]}")
+                other = flag_of(f"restorer.{also[0]}")
+                raise UserError(f"--weights brings its own network: give it without {other}")
             return
         network = self.named(usual)
         sizes = SIZES[network]

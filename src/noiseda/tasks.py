@@ -7,7 +7,7 @@ from typing import Literal
 
 __all__ = ["INCLUDED", "MATCHED", "PAIRS", "TASKS", "Retention", "Task", "TaskName"]
 
-TaskName = Literal["denoise", "derain", "deblur"]
+TaskName = Literal["denoise", "derain", "deblur", "dejpeg"]
 
 MATCHED = "matched"
 """The name of a degradation that is found from the user's photographs."""
@@ -43,7 +43,7 @@ class Task:
         degradations: names of the degradations that make sense (:data:`noiseda.data.degradations.DEGRADATIONS`).
         usual: the degradation, or the mixture, where none is asked for and no photographs can be matched.
         strategy: what trains where nothing is asked for (docs/results.md has what was measured).
-        estimator: what is looked for in the photographs: their noise, their blur, or nothing.
+        estimator: what is looked for in the photographs: their noise, their blur, their JPEG quality, or nothing.
         learning_rate: from random weights, where none is asked for.
         network: the network where none is asked for, as far as it has the sizes that are.
         ready: the ready weights that a run starts from where nothing is said of the network; none where empty.
@@ -59,7 +59,7 @@ class Task:
     degradations: tuple[str, ...]
     usual: str
     strategy: str
-    estimator: Literal["noise", "blur"] | None = None
+    estimator: Literal["noise", "blur", "jpeg"] | None = None
     learning_rate: float = 1e-3
     network: str = "unet"
     ready: str = ""
@@ -92,15 +92,29 @@ TASKS: dict[TaskName, Task] = {
         degradations=("streaks", "drops"),
         usual="streaks",
         strategy="mean-teacher",
+        ready="derain",
         paired=f"{PAIRS}+streaks",  # a network for rain that knows two renderings does better on a third
+        retention=Retention(general="streaks+drops"),
     ),
     "deblur": Task(
         degradations=("camera-shake", "defocus", "frame-average", MATCHED),
         usual="camera-shake",
         strategy="mean-teacher",
         estimator="blur",
+        ready="deblur",
         strategy_matched="mean-teacher",
         beside_matched="camera-shake",
-        retention=Retention(pairs=128, at_best_shift=True),
+        retention=Retention(pairs=128, at_best_shift=True, general="camera-shake+defocus"),
+    ),
+    "dejpeg": Task(
+        degradations=("jpeg", MATCHED),
+        usual="jpeg",
+        strategy="mean-teacher",
+        estimator="jpeg",
+        strategy_matched="mean-teacher",
+        beside_matched="jpeg",
+        network="unet-residual",
+        ready="dejpeg",
+        retention=Retention(general="jpeg"),
     ),
 }

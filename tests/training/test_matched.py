@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import pytest
 
 from noiseda.config import AdaptSettings, DegradationSettings, RestorerSettings, Task
@@ -154,6 +155,28 @@ def test_blur_is_matched_by_kernels(noisy: Path, kind: str, capfd: pytest.Captur
     by_hand = replace(settings, strategy="auto", degradation=DegradationSettings())
     assert strategy(by_hand) == "mean-teacher", "Neighbor2Neighbor is for noise"
     assert by_hand.matches
+
+
+@pytest.mark.slow
+def test_jpeg_is_matched_by_the_tables_of_the_files(
+    noisy: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    for index, path in enumerate(sorted((noisy / "real").iterdir())):
+        with PIL.Image.open(path) as image:
+            image.convert("RGB").save(path.with_suffix(".jpg"), quality=20 + 10 * index)
+        path.unlink()
+    settings = small(noisy, task="dejpeg", strategy="auto", degradation=DegradationSettings(), proxy_pairs=4)
+    assert settings.matches
+    assert strategy(settings) == "mean-teacher"
+    summary = adapt(settings)
+    assert "the photographs look like JPEG of quality 20 to 30 (median 25, of 2 found)" in capfd.readouterr().err
+    assert summary.images["real"] == 2
+    for path in (noisy / "real").glob("*.jpg"):
+        with PIL.Image.open(path) as image:
+            image.save(path.with_suffix(".png"))
+        path.unlink()
+    adapt(replace(settings, out=noisy / "unknown"))
+    assert "none is a JPEG file; the clean photographs get jpeg instead" in caplog.text
 
 
 @pytest.mark.parametrize("task", ["derain", "deblur"])

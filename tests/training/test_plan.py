@@ -108,8 +108,12 @@ def test_trees_and_settings_are_each_others_inverse():
         ("denoise", {"blocks": [1, 1, 2, 1, 1, 1, 1]}, "unet-residual"),
         ("denoise", {"depth": 2}, "unet"),  # which alone has one
         ("denoise", {"network": "unet"}, "unet"),
-        ("derain", {}, "unet"),
+        ("derain", {}, "auto"),
+        ("deblur", {}, "auto"),
+        ("dejpeg", {}, "auto"),
+        ("derain", {"channels": 1}, "unet"),
         ("deblur", {"width": 8}, "unet"),
+        ("dejpeg", {"width": 8}, "unet-residual"),
     ],
 )
 def test_the_network_is_the_tasks_where_none_is_asked_for(task, given, network):

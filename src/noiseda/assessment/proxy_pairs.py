@@ -16,6 +16,7 @@ from noiseda.data.degradations import Degradation, degradation, prepared
 from noiseda.data.depth import EIGHT_BITS, Depth
 from noiseda.data.sampling import integer
 from noiseda.estimation.blur_kernel import matched_blur
+from noiseda.estimation.jpeg_quality import matched_jpeg
 from noiseda.estimation.noise import matched
 from noiseda.tasks import TASKS
 
@@ -26,7 +27,7 @@ SIDE = 128
 def look_of(
     task: Task, real: Sequence[Path], clean: Sequence[Path], kept: Path, seed: int, depth: Depth = EIGHT_BITS
 ) -> Degradation:
-    """What makes look-alikes: noise or blur as the user's photographs have; rain, which is not matched, of our own.
+    """What makes look-alikes: noise, blur or JPEG as the user's photographs have; rain, which is not matched, our own.
 
     Args:
         task: what is to be restored.
@@ -42,6 +43,8 @@ def look_of(
     estimator = TASKS[task].estimator
     if estimator == "noise":
         return matched(real, clean, kept, seed=seed, depth=depth)
+    if estimator == "jpeg":
+        return matched_jpeg(real)
     return matched_blur(real, kept, depth.white) if estimator == "blur" else degradation(task)
 
 

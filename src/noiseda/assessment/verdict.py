@@ -35,6 +35,7 @@ from noiseda.data.batches import generator
 from noiseda.data.degradations import Degradation, degradation
 from noiseda.data.depth import EIGHT_BITS, Depth
 from noiseda.estimation.blur_kernel import MatchedBlur
+from noiseda.estimation.jpeg_quality import MatchedJpeg
 from noiseda.estimation.noise import Matched, middles
 from noiseda.evaluation.metrics import psnr
 from noiseda.inference import restore_tensor
@@ -199,7 +200,7 @@ def trial_of(
     least = max(SMALLEST, 2 * like.margin + SMALLEST // 2)
     large = [image for image in middles(clean, 2 * count, deep.white) if min(image.shape[-2:]) >= least]
     made = proxy_pairs(like, large, 2 * count, generator(seed, "look-alikes"), deep.levels) if large else []
-    if isinstance(like, Matched | MatchedBlur):
+    if isinstance(like, Matched | MatchedBlur | MatchedJpeg):
         return Trial(made[::2], made[1::2], "clean photographs degraded as yours look", witness, deep)
     return Trial([], made[1::2], "clean photographs under rain of our own", witness, deep)
 

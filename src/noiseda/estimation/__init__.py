@@ -2,6 +2,7 @@
 
 from noiseda.estimation.blur_kernel import MatchedBlur, matched_blur
 from noiseda.estimation.empirical_bayes import nearest, occurring
+from noiseda.estimation.jpeg_quality import MatchedJpeg, matched_jpeg
 from noiseda.estimation.noise import (
     CANDIDATES,
     Matched,
@@ -22,6 +23,7 @@ __all__ = [
     "CANDIDATES",
     "Matched",
     "MatchedBlur",
+    "MatchedJpeg",
     "NoiseBank",
     "NoiseLevels",
     "Picks",
@@ -29,6 +31,7 @@ __all__ = [
     "brightness",
     "matched",
     "matched_blur",
+    "matched_jpeg",
     "middle",
     "middles",
     "nearest",

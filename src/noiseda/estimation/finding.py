@@ -10,6 +10,7 @@ from torch import Tensor
 
 from noiseda.data.degradations import Degradation
 from noiseda.estimation.blur_kernel import MatchedBlur, extent
+from noiseda.estimation.jpeg_quality import MatchedJpeg
 from noiseda.estimation.noise import Matched
 from noiseda.report import Chart, Finding, Line, Pane
 
@@ -41,7 +42,7 @@ def finding(like: Degradation | None, generator: torch.Generator) -> Finding | N
         generator: source of the noise that is measured.
 
     Returns:
-        None of anything but noise and blur, which alone are looked for.
+        None of anything but noise, blur and JPEG, which alone are looked for.
     """
     if isinstance(like, Matched):
         return Finding(_noise_words(like), noise_chart(like, generator))
@@ -51,6 +52,8 @@ def finding(like: Degradation | None, generator: torch.Generator) -> Finding | N
         chosen = [widest[index * (len(widest) - 1) // max(1, count - 1)] for index in range(count)]
         words = f"They were blurred. What was found is a {like}. Each kernel below shows how a point was smeared."
         return Finding(words, pictures=[_kernel(kernel) for kernel in chosen])
+    if isinstance(like, MatchedJpeg):
+        return Finding(f"They were compressed. What their files tell is {like}.")
     return None
 
 

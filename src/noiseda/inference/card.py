@@ -11,7 +11,7 @@ from noiseda.precision import FULL
 from noiseda.restoration import Restorer, read_metadata
 from noiseda.restoration.catalogue import NETWORKS, parameters
 
-NAMES = {"denoise": "Denoising", "derain": "Deraining", "deblur": "Deblurring"}
+NAMES = {"denoise": "Denoising", "derain": "Deraining", "deblur": "Deblurring", "dejpeg": "JPEG artifact removal"}
 
 
 def card(weights: Path, model: Restorer, path: Path, size: tuple[int, int] | None, half: bool = False) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from noiseda.tasks import INCLUDED
+from noiseda.tasks import INCLUDED, TASKS
 
 FOLDER = Path(__file__).resolve().parent.parent / "ready"
 
-READY = {"denoise": FOLDER / "denoise.safetensors"}
+READY = {task.ready: FOLDER / f"{task.ready}.safetensors" for task in TASKS.values() if task.ready}
 """Names that may stand for a weights file -> the file."""
 
 

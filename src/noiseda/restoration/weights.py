@@ -33,7 +33,7 @@ VALUE_RANGE = "0..1"
 
 
 def save_weights(
-    path: Path,
+    path: str | Path,
     state: Mapping[str, Tensor],
     *,
     architecture: str,
@@ -48,7 +48,7 @@ def save_weights(
         state: the network's state dict.
         architecture: a name of :data:`noiseda.restoration.own.OWN`, or one that spandrel knows.
         arguments: the keyword arguments that rebuild the network; none for what spandrel knows.
-        task: denoise, derain or deblur.
+        task: denoise, derain, deblur or dejpeg.
         notes: more text for the metadata (how it was trained, say).
 
     Raises:
@@ -57,7 +57,7 @@ def save_weights(
     metadata = {**_description(architecture, arguments), "task": task, **(notes or {})}
     tensors = {name: _kept(tensor.detach()).cpu().clone().contiguous() for name, tensor in state.items()}
     try:
-        with atomic(path) as file:
+        with atomic(Path(path)) as file:
             file.write(laid_out(tensors, metadata))
     except OSError as error:
         raise WeightsError(f"cannot write the weights file {path}: {error.strerror or error}") from error

@@ -25,6 +25,7 @@ from noiseda.data.shards import ShardSet, find_shards
 from noiseda.data.stream import ShardStream
 from noiseda.errors import UserError
 from noiseda.estimation.blur_kernel import matched_blur
+from noiseda.estimation.jpeg_quality import matched_jpeg
 from noiseda.estimation.noise import Matched, matched
 from noiseda.images import SUFFIXES, find_images
 from noiseda.restoration import load
@@ -112,6 +113,8 @@ def look(settings: AdaptSettings, groups: Listed, cache: Path, deep: Depth = EIG
         return None
     try:
         real = _files("real", groups["real"])
+        if task.estimator == "jpeg":
+            return matched_jpeg(real)
         of = hashlib.sha256(f"{fingerprint(groups)} {settings.seed}".encode()).hexdigest()[:16]
         kept = cache / f"matched-{of}.json"
         if not kept.exists():

@@ -35,7 +35,7 @@ class Summary:
         weights: the network to use.
         shipped: ``trained``; or ``start``, where the network that the run started from is the better one by the
             verdict: then the weights are those, and the trained ones lie beside them (:func:`trained_weights`).
-        task: denoise, derain or deblur.
+        task: denoise, derain, deblur or dejpeg.
         strategy: how it was trained.
         steps: number of optimiser steps.
         seed: the run's seed.

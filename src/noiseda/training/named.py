@@ -14,4 +14,4 @@ def naming(flag: str) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise UserError(f"--{flag} {error}") from error
+        raise UserError(f"--{flag} {str(error).removeprefix('weights file ')}") from error
