@@ -40,9 +40,9 @@ def get(url: str, host: str | None = None) -> str:
         return answer.read().decode()
 
 
-def restored(client: Client, *paths: Path) -> tuple:
+def restored(client: Client, *paths: Path, what: str = "Noise") -> tuple:
     sent = [handle_file(str(path)) for path in paths]
-    return client.predict(sent, 1.0, False, api_name="/restore")
+    return client.predict(sent, 1.0, False, what, api_name="/restore")
 
 
 def test_a_photograph_comes_back_as_the_command_writes_it(user, tmp_path: Path) -> None:
@@ -56,6 +56,15 @@ def test_a_photograph_comes_back_as_the_command_writes_it(user, tmp_path: Path) 
     assert raster.read(made).bits == 16
     before, after = slider["value"] if isinstance(slider, dict) else slider
     assert Path(before).read_bytes()[:8] == Path(after).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.parametrize(("what", "weights"), [("Rain", "derain"), ("Blur", "deblur"), ("JPEG blocks", "dejpeg")])
+def test_what_is_chosen_is_taken_away(user, tmp_path: Path, what: str, weights: str) -> None:
+    source = photograph(tmp_path / "street.png")
+    *_, download = restored(user(), source, what=what)
+    restore_files(Path(weights), str(source), tmp_path / "command")
+    made = Path(download["value"] if isinstance(download, dict) else download)
+    assert made.read_bytes() == (tmp_path / "command/street.png").read_bytes()
 
 
 def test_several_and_a_zip_come_back_as_one_zip(user, tmp_path: Path) -> None:
@@ -103,7 +112,7 @@ def test_two_users_have_nothing_of_one_another(user, page: Served, tmp_path: Pat
     photograph(own)
     for path, said in ((own, "1 photograph restored"), (theirs, "There is no photograph yet")):
         sent = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
-        assert said in called(page, "restore", [sent], 1.0, False)
+        assert said in called(page, "restore", [sent], 1.0, False, "Noise")
     assert theirs.exists()
     for name in ("", "config", "gradio_api/info"):
         assert theirs.parent.parent.name not in get(page.url + name)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from noiseda.report.logged import Line, read_log
 from noiseda.settings_file import read_settings
+from noiseda.tasks import TaskName
 
 EVERY = 50
 """Steps between weights that are written for a preview; only the last of them is kept."""
@@ -54,12 +55,21 @@ class Adaptation:
         minutes: that it may take.
         out: the folder of the run.
         settings: a file of settings, or a preset; None: the usual ones.
+        task: what is taken away; None: what the settings say.
     """
 
-    def __init__(self, photographs: Path, minutes: float, out: Path, settings: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        photographs: Path,
+        minutes: float,
+        out: Path,
+        settings: str | Path | None = None,
+        task: TaskName | None = None,
+    ) -> None:
         self.out, self._photographs, self._began = out, photographs, time.monotonic()
         out.parent.mkdir(parents=True, exist_ok=True)
         words: list[str | int | Path] = ["adapt", *([] if settings is None else ["--config", settings])]
+        words += [] if task is None else ["--task", task]
         words += ["--real", photographs, "--minutes", f"{minutes:g}", "--out", out]
         words += ["--training.snapshot_every", f"{EVERY}", "--training.log_every", "10"]
         self._said = out.with_name(f"{out.name}.txt")

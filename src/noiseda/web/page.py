@@ -30,6 +30,17 @@ _PHOTOGRAPHS = sorted({*SUFFIXES, ".zip"})
 _EVERY = 1.5  # seconds between two looks at an adaptation
 _PREVIEW = 12.0  # seconds between two previews, at least
 
+_READABLE = {
+    "button_primary_background_fill": "*primary_700",
+    "button_primary_background_fill_dark": "*primary_700",
+    "button_primary_background_fill_hover": "*primary_800",
+    "button_primary_background_fill_hover_dark": "*primary_800",
+    "body_text_color_subdued": "*neutral_600",
+    "body_text_color_subdued_dark": "*neutral_400",
+    "color_accent": "*primary_700",
+}
+"""Colours whose text stands out by 4.5 to 1, as WCAG 2 asks for."""
+
 Updates = tuple[Any, ...]
 """New values of the components that an event writes to."""
 
@@ -82,7 +93,7 @@ class Page:
                 neutral_hue="gray",
                 font=[Font("system-ui"), Font("sans-serif")],
                 font_mono=[Font("ui-monospace"), Font("monospace")],
-            ).set(button_primary_background_fill="*primary_700", button_primary_background_fill_hover="*primary_800"),
+            ).set(**_READABLE),
             css=_asset("page.css"),
             head=f"<script>{_asset('page.js')}</script>",
         )
@@ -126,6 +137,7 @@ class Page:
             with gr.Column(scale=2, min_width=300):
                 sent = _drop("Photographs, or a zip of them", "restore-photographs")
                 taken = gr.HTML(padding=False)
+                task = _tasks()
                 strength = gr.Slider(0, 1.5, 1, step=0.05, label="Strength", info="0 changes nothing, 1 is usual")
                 ensemble = gr.Checkbox(label="Mean of eight orientations", info="a little better, 8 times as slow")
                 with gr.Accordion("Other weights", open=False):
@@ -143,7 +155,7 @@ class Page:
         weights.clear(self.ready, None, about, api_name="ready")
         button.click(
             self.restore,
-            [sent, strength, ensemble],
+            [sent, strength, ensemble, task],
             results,
             api_name="restore",
             concurrency_limit=1,
@@ -168,18 +180,18 @@ class Page:
             about = check_weights(path)
         except UserError as error:
             session.fresh("weights")
-            session.weights = Path("denoise")
+            session.weights = None
             return None, words.said(f"{error}\n{words.READY}", bad=True)
         session.weights = path
-        return str(path), words.said(about)
+        return str(path), words.said(f"{about}\n{words.OTHER}")
 
     def ready(self, request: gr.Request) -> str:
         """Go back to the ready weights."""
-        self.of(request).weights = Path("denoise")
+        self.of(request).weights = None
         return words.said(words.READY)
 
     def restore(
-        self, sent: list[str] | None, strength: float, self_ensemble: bool, request: gr.Request
+        self, sent: list[str] | None, strength: float, self_ensemble: bool, task: str, request: gr.Request
     ) -> Iterator[Updates]:
         """Restore the photographs; what is new of the page is given again and again."""
         session = self.of(request)
@@ -190,7 +202,7 @@ class Page:
         out, refused, session.pairs = session.fresh("restored"), [], []
         yield words.progress(0, len(session.photographs), "restored"), *_hidden(3)
         work = restore_each(
-            session.weights,
+            session.weights or Path(words.TASKS[task]),
             session.photographs,
             session.folder / "photographs",
             out,
@@ -247,6 +259,7 @@ class Page:
             with gr.Column(scale=2, min_width=300):
                 sent = _drop("About twenty photographs, or a zip", "adapt-photographs")
                 taken = gr.HTML(padding=False)
+                task = _tasks(shown=self.settings is None)
                 minutes = gr.Slider(1, most, min(10, most), step=1, label="Minutes")
                 with gr.Row():
                     start = gr.Button("Adapt", variant="primary", elem_id="adapt")
@@ -267,7 +280,7 @@ class Page:
         sent.upload(self.examples, sent, [sent, taken], api_name="examples", show_progress="minimal")
         start.click(self.announce, None, said, api_visibility="private", queue=False).then(
             self.adapt,
-            [sent, minutes],
+            [sent, minutes, task],
             [said, slider, curves, *downloads],
             api_name="adapt",
             concurrency_limit=1,
@@ -286,7 +299,7 @@ class Page:
         """Say that one has to wait, where that is so."""
         return words.said(words.QUEUED if self.sessions.adapting() else words.STARTING)
 
-    def adapt(self, sent: list[str] | None, minutes: float, request: gr.Request) -> Iterator[Updates]:
+    def adapt(self, sent: list[str] | None, minutes: float, task: str, request: gr.Request) -> Iterator[Updates]:
         """Adapt to the photographs, and show how it goes."""
         session = self.of(request)
         session.examples, taken = self.receive(sent, session.examples, session.folder / "examples")
@@ -297,16 +310,18 @@ class Page:
         for path in session.examples:
             uploads.free(photographs / path.name).symlink_to(path)
         minutes = min(max(float(minutes), 1.0), float(self.limits.minutes))
-        session.adaptation = run = Adaptation(photographs, minutes, session.fresh("runs") / "adapted", self.settings)
+        out, kind = session.fresh("runs") / "adapted", words.TASKS[task]
+        asked = kind if self.settings is None else None
+        session.adaptation = run = Adaptation(photographs, minutes, out, self.settings, asked)
         try:
-            yield from self._watched(session, run)
+            yield from self._watched(session, run, Path(kind))
         finally:
             run.kill()  # where the page was closed meanwhile
         yield from self._adapted(session, run)
 
-    def _watched(self, session: Session, run: Adaptation) -> Iterator[Updates]:
-        """What to show while it runs."""
-        pictures, shown, due = session.fresh("preview"), Path("denoise"), 0.0
+    def _watched(self, session: Session, run: Adaptation, start: Path) -> Iterator[Updates]:
+        """What to show while it runs; first what the weights that it starts from make of a photograph."""
+        pictures, shown, due = session.fresh("preview"), start, 0.0
         look = partial(preview, source=session.examples[0], into=pictures, side=SIDE, megapixels=self.limits.megapixels)
         slider: Any = gr.ImageSlider(_texts(look(shown)), visible=True)
         while run.running:
@@ -348,6 +363,11 @@ class Page:
         run = self.of(request).adaptation
         if run is not None and run.running:
             gr.Info(words.KEEPING if run.keep() else words.TOO_EARLY)
+
+
+def _tasks(*, shown: bool = True) -> gr.Radio:
+    """What is to be taken away."""
+    return gr.Radio(list(words.TASKS), value=next(iter(words.TASKS)), label="What to take away", visible=shown)
 
 
 def _drop(label: str, name: str) -> gr.File:

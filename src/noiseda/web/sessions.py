@@ -25,7 +25,7 @@ class Session:
 
     Attributes:
         folder: where all of it lies; its name cannot be guessed.
-        weights: a weights file, or the name of ready ones.
+        weights: a file of theirs; None: the ready ones.
         photographs: those to restore.
         pairs: (input, output) of what was restored.
         examples: photographs to adapt to.
@@ -34,7 +34,7 @@ class Session:
     """
 
     folder: Path
-    weights: Path = Path("denoise")
+    weights: Path | None = None
     photographs: list[Path] = field(default_factory=list)
     pairs: list[tuple[Path, Path]] = field(default_factory=list)
     examples: list[Path] = field(default_factory=list)

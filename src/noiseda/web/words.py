@@ -8,14 +8,18 @@ from pathlib import Path
 
 from noiseda.report import curves as drawing
 from noiseda.report.logged import Line, charts
+from noiseda.tasks import TaskName
 from noiseda.web.adapting import Progress
 from noiseda.web.limits import Limits
 
 HEAD = (
-    '<header class="noiseda-head"><h1>noiseda</h1><p>Takes the noise out of photographs. '
-    "It can learn the noise of yours.</p></header>"
+    '<header class="noiseda-head"><h1>noiseda</h1><p>Takes noise, rain, blur and JPEG blocks out of photographs. '
+    "It can learn those of yours.</p></header>"
 )
-READY = "The ready weights are used: they know noise of all kinds."
+TASKS: dict[str, TaskName] = {"Noise": "denoise", "Rain": "derain", "Blur": "deblur", "JPEG blocks": "dejpeg"}
+"""What may be taken away, as the page calls it -> the task, whose ready weights are called the same."""
+READY = "The ready weights are used, those for what is chosen above."
+OTHER = "Yours are used, whatever is chosen above."
 WAITING = "The restored photographs will be here."
 NOTHING = "There is no photograph yet: drop some into the box first."
 ADAPTING = (
