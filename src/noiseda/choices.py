@@ -5,6 +5,18 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal, get_args, get_origin, get_type_hints
 
+SHORT = {"restorer.network": "--network", "restorer.weights": "--weights"}
+"""Settings that have a short flag."""
+
+
+def flag_of(setting: str) -> str:
+    """The flag of a setting, as one writes it.
+
+    >>> flag_of("restorer.network"), flag_of("restorer.width")
+    ('--network', '--restorer.width')
+    """
+    return SHORT.get(setting, f"--{setting}")
+
 
 def choices_of(settings: object, prefix: str = "") -> dict[str, tuple[object, tuple[object, ...]]]:
     """Name, value and choices of every setting of a tree of dataclasses that has choices."""

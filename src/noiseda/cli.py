@@ -134,8 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after ``noiseda``; by default those of this process.
 
     Returns:
-        The exit status: 0 done, 1 a check failed, 2 something the user can put right, 130 stopped by Ctrl-C, 141 the
-        output is a pipe that nobody reads any more.
+        The exit status: 0 done, 1 a check failed or an image was skipped, 2 something the user can put right, 130
+        stopped by Ctrl-C, 141 the output is a pipe that nobody reads any more.
     """
     # Before torch is loaded: threads that wait spin briefly, then sleep. On two idle cores that is as fast as spinning
     # (60 samples/s; always sleeping: 32), and beside a busy process about 10 times faster.
@@ -151,6 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _carried_out(words: list[str]) -> int:
+    command = ""
     try:
         command, given = parse(words)
         result = _call(command, given)
@@ -162,9 +163,10 @@ def _carried_out(words: list[str]) -> int:
     except Interrupted as stopped:
         return 128 + stopped.signal_number
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+        print("stopped" + _GOES_ON * (command in ("adapt", "restore")), file=sys.stderr)
         return 128 + signal.SIGINT
-    if isinstance(result, str) and os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
+    of_several = os.environ.get("RANK", "0") != "0"  # processes, of which one speaks
+    if (isinstance(result, str) or command in PRINTED) and not of_several:
         print(result)
     return 0 if getattr(result, "ok", True) else 1
 
@@ -190,6 +192,11 @@ def _broken_off(error: BaseException) -> int:
         print(streams.plain(f"noiseda: error: {said}"), file=sys.stderr)
     return 2
 
+
+PRINTED = ("restore", "export", "networks", "hub pull", "data pack")
+"""Commands whose result is printed."""
+
+_GOES_ON = "; the same command goes on with what is done"
 
 _NOBODY_READS = 128 + 13
 """Exit status where the output was a pipe that was closed (``noiseda ... | head``): what a shell says of SIGPIPE."""
@@ -335,8 +342,7 @@ def _call(command: str, arguments: dict[str, Any]) -> object:
         return _adapted(AdaptSettings(**arguments))
     if (settings := _settings_of(command)) is not None:
         return COMMANDS[command]()(settings(**arguments))
-    result = COMMANDS[command]()(**arguments)
-    return str(result) if command in ("restore", "export", "networks", "hub pull", "data pack") else result
+    return COMMANDS[command]()(**arguments)
 
 
 def _adapted(settings: AdaptSettings) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from noiseda.as_written import shortened
+from noiseda.choices import SHORT
 from noiseda.config import AdaptSettings
 from noiseda.errors import UserError
 from noiseda.help_text import Help, Parser
@@ -40,9 +41,6 @@ COMMON = (
     )),
 )  # fmt: skip
 """The flags that people use, as ``noiseda adapt --help`` lists them."""
-
-SHORT = {"restorer.network": "--network", "restorer.weights": "--weights"}
-"""Settings that have a short name too."""
 
 _WIDTH = 100
 

@@ -20,6 +20,7 @@ import yaml
 from noiseda import plain_yaml
 from noiseda.address import Url
 from noiseda.as_written import is_path, shortened, take
+from noiseda.choices import SHORT
 from noiseda.errors import UserError
 from noiseda.old_names import settings_by_todays_names
 from noiseda.signatures import summary
@@ -307,7 +308,9 @@ def _displayed(flag: str) -> str:
 
 
 def _shown(action: argparse.Action) -> str:
-    """The name of a flag or argument."""
+    """The name of a flag, the short one where there is one, or of an argument."""
+    if action.dest in SHORT:
+        return SHORT[action.dest]
     return _displayed(action.option_strings[0]) if action.option_strings else action.dest.upper()
 
 

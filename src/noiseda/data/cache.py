@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from noiseda.bars import bar
-from noiseda.errors import ImageError, UserError
+from noiseda.errors import ImageError, UserError, none_usable
 from noiseda.images import from_integers, from_uint8, read, read_bits, to_uint8, to_uint16
 from noiseda.precision import FULL
 from noiseda.storage import atomic
@@ -157,8 +157,7 @@ def decode(
     except OSError as error:
         raise UserError(f"--cache {folder} cannot be written: {error.strerror or error}") from error
     if not kept:
-        reasons = "; ".join(s.reason for s in skipped[:3])
-        raise UserError(f"{flag}: none of its {len(groups)} images can be used ({reasons})")
+        raise UserError(f"{flag}: {none_usable(len(groups), 'image', (one.reason for one in skipped))}")
     return ImageStore(kept, decoded, white), skipped
 
 

@@ -16,7 +16,7 @@ from noiseda.bars import bar
 from noiseda.data.cache import Skipped, read_pixels
 from noiseda.data.folders import find_halves, paired_folder
 from noiseda.data.shards import HALVES, INDEX, PATTERN, Kind, Sample, Shard, ShardSet, index_of
-from noiseda.errors import ImageError, UserError
+from noiseda.errors import ImageError, UserError, none_usable
 from noiseda.images import SUFFIXES, find_images, list_folder
 from noiseda.storage import atomic
 
@@ -93,8 +93,7 @@ def pack(
             for place, (_, members) in enumerate(together)
         ]
         if not shards:
-            reasons = "; ".join(image.reason for image in left_out[:3])
-            raise UserError(f"{source}: none of its {len(groups)} images can be used ({reasons})")
+            raise UserError(f"{source}: {none_usable(len(groups), 'image', (one.reason for one in left_out))}")
         found = ShardSet(out, kind, tuple(shards))
         for path in out.glob(PATTERN):
             if path.name not in {shard.name for shard in shards}:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from noiseda.data.cache import Drawn, Pixels, cut, read_pixels, white_of
 from noiseda.data.download import Stopped
 from noiseda.data.shards import INDEX, Kind, Packed, read_samples
-from noiseda.errors import ImageError, UserError
+from noiseda.errors import ImageError, UserError, none_usable
 from noiseda.precision import FULL
 from noiseda.storage import atomic
 
@@ -143,7 +143,7 @@ def unpack(
         if len(table) + len(left_out) != samples:
             raise UserError(f"holds {len(table) + len(left_out)} samples, but {INDEX} says {samples}")
         if not table:
-            raise UserError(f"none of its {len(left_out)} samples can be used ({'; '.join(left_out[:3])})")
+            raise UserError(none_usable(len(left_out), "sample", left_out))
         deep = _may_be_deep(table)
         content = json.dumps(table if deep else [[place[:5] for place in sample] for sample in table]).encode()
         if len(content) > _LARGEST_TABLE:

@@ -12,7 +12,7 @@ from noiseda.config import AdaptSettings
 from noiseda.data.cache import Skipped
 from noiseda.data.depth import shown
 from noiseda.data.shards import ShardSet
-from noiseda.errors import ImageError, UserError
+from noiseda.errors import ImageError, UserError, none_usable
 from noiseda.images import read
 from noiseda.precision import FULL
 
@@ -45,6 +45,6 @@ def load_validation(
         x, y = torch.broadcast_tensors(x, y)  # type: ignore[no-untyped-call]
         pairs.append((x, y))
     if groups and not pairs:
-        reasons = "; ".join(image.reason for image in skipped[:3])
-        raise UserError(f"--validation {settings.validation}: none of its {len(groups)} pairs can be used ({reasons})")
+        why = none_usable(len(groups), "pair", (one.reason for one in skipped))
+        raise UserError(f"--validation {settings.validation}: {why}")
     return pairs, skipped

@@ -53,6 +53,11 @@ class RestoreReport:
     megapixels: float = 0.0
     """Size of all restored images together."""
 
+    @property
+    def ok(self) -> bool:
+        """Whether no image was skipped."""
+        return not self.skipped
+
     def __str__(self) -> str:
         """One line, one more for every skipped file, and what was not taken.
 
