@@ -131,7 +131,7 @@ def test_a_network_that_enlarges_is_not_adapted(where: Path, tmp_path: Path, cap
     ("restorer", "words"),
     [
         ({"weights": "w.pth", "start": "s.pth"}, ["--weights", "--restorer.start"]),
-        ({"weights": "w.pth", "network": "nafnet"}, ["--weights", "--restorer.network"]),
+        ({"weights": "w.pth", "network": "nafnet"}, ["--weights", "--network"]),
         ({"weights": "w.pth", "width": 8}, ["--weights", "--restorer.width"]),
     ],
 )
@@ -200,7 +200,7 @@ def test_no_weights_leave_the_network_of_a_config(weights: list[str]) -> None:
 @pytest.mark.parametrize("words", [["--network", "nafnet"], ["--network.width", "8"]])
 def test_weights_and_another_network_are_not_both_taken_from_a_command_line(words: list[str]) -> None:
     _, given = cli.parse(["adapt", "--weights", "a.pth", *words])
-    with pytest.raises(UserError, match=r"--weights brings its own network: .*--restorer\.(network|width)"):
+    with pytest.raises(UserError, match=r"--weights brings its own network: .*--(network|restorer\.width)"):
         AdaptSettings(**given).restorer.check()
 
 

@@ -38,7 +38,9 @@ class Served:
 
     def kept(self) -> list[str]:
         """Names of the files that are there, but for empty ones of gradio."""
-        return sorted(path.name for path in self.root.rglob("*") if path.is_file() and path.stat().st_size)
+        while True:
+            with contextlib.suppress(FileNotFoundError):  # a folder was removed between two looks
+                return sorted(path.name for path in self.root.rglob("*") if path.is_file() and path.stat().st_size)
 
 
 @contextlib.contextmanager
