@@ -166,7 +166,7 @@ def _carried_out(words: list[str]) -> int:
         print("stopped" + _GOES_ON * (command in ("adapt", "restore")), file=sys.stderr)
         return 128 + signal.SIGINT
     of_several = os.environ.get("RANK", "0") != "0"  # processes, of which one speaks
-    if (isinstance(result, str) or command in PRINTED) and not of_several:
+    if (isinstance(result, str) or command in _PRINTED) and not of_several:
         print(result)
     return 0 if getattr(result, "ok", True) else 1
 
@@ -193,7 +193,7 @@ def _broken_off(error: BaseException) -> int:
     return 2
 
 
-PRINTED = ("restore", "export", "networks", "hub pull", "data pack")
+_PRINTED = ("restore", "export", "networks", "hub pull", "data pack")
 """Commands whose result is printed."""
 
 _GOES_ON = "; the same command goes on with what is done"

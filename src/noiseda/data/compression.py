@@ -36,11 +36,9 @@ class Jpeg:
 
     def __post_init__(self) -> None:
         check_strength(self.strength, "JPEG quality")
-        if not 1 <= self.strength[0] <= self.strength[1] <= 100:
-            raise UserError(
-                "--degradation.strength of jpeg is its quality, between 1 and 100, not "
-                f"[{self.strength[0]:g}, {self.strength[1]:g}]"
-            )
+        low, high = self.strength
+        if low < 1 or high > 100:
+            raise UserError(f"--degradation.strength of jpeg is its quality, 1 to 100, not [{low:g}, {high:g}]")
 
     @one_thread()
     def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:

@@ -10,7 +10,7 @@ from noiseda.errors import UserError
 
 @contextmanager
 def naming(flag: str) -> Iterator[None]:
-    """Let an error say which flag named the folder."""
+    """Let an error say which flag named the folder, or the file: the flag of weights says that they are weights."""
     try:
         yield
     except UserError as error:

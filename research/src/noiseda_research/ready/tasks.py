@@ -55,7 +55,7 @@ class AsAFile:
 
 
 def rain() -> AsAFile:
-    """Both renderers, one of them thin and long as in Rain100L's kind of pictures, weak to strong."""
+    """Both renderers, weak to strong: with haze, thin and nearly without, and streaks that are added."""
     return AsAFile(
         parts=(
             Streaks(),
