@@ -76,8 +76,9 @@ def test_the_ready_weights_compute_the_same_in_onnx_but_for_near_equals(tmp_path
     assert "on average" in str(made)
     smooth = torch.nn.functional.interpolate(torch.rand(1, 3, 6, 8), (61, 90), mode="bicubic").clamp(0, 1)
     apart = (by_onnxruntime(made.path, smooth) - expected(ready, smooth)).abs()
-    assert float(apart.max()) < 2 / 255
-    assert float(apart.mean()) < 1e-4
+    # Of blocks that are nearly equally alike, another one may be taken; which, differs from processor to processor.
+    assert float((apart > 2 / 255).float().mean()) < 0.01
+    assert float(apart.mean()) < 1e-3
 
 
 @pytest.mark.slow
