@@ -71,7 +71,7 @@ def test_a_signal_that_could_not_be_measured_ranks_nothing():
     assert f"| {NAMES[-1]} | +nan, nan, +nan, - |" in markdown({"rain": found})
 
 
-def test_look_alikes_of_rain_are_what_the_usual_degradation_makes(tmp_path):
+def test_look_alikes_of_rain_are_rained_on(tmp_path):
     for name, photograph in (("clean", skimage.data.astronaut()), ("real", skimage.data.chelsea())):
         (tmp_path / name).mkdir()
         pixels = torch.from_numpy(photograph[:256, :256].copy()).permute(2, 0, 1) / 255
@@ -86,4 +86,3 @@ def test_look_alikes_of_rain_are_what_the_usual_degradation_makes(tmp_path):
     assert len(seen) == PAIRS
     assert -35 < found < -15, "rain, of which nothing is taken away"
     assert measure(torch.zeros_like)["look-alikes"] > found + 3, "black is worse"
-    assert not [*tmp_path.glob("matched-*")], "nothing was matched"

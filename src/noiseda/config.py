@@ -112,9 +112,9 @@ class DegradationSettings:
     kind: str | None = None
     """Name of the degradation, or several joined by +. One of them is drawn for each image (white+3*matched: matched
     three times as often as white; with --pairs, pairs+streaks: their own inputs, and streaks anew). By default the
-    task's own (denoise: white+matched, which looks at --real, without it white+camera; derain: streaks, with --pairs
-    pairs+streaks; deblur: camera-shake+matched, with the kernels found in --real, without it camera-shake; dejpeg:
-    jpeg+matched, with the qualities of --real, without it jpeg)."""
+    task's own, and matched, which looks for what --real went through (denoise: white+matched, without --real
+    white+camera; derain: rain; deblur: camera-shake; dejpeg: jpeg; with --pairs, what the pairs have, for rain
+    pairs+streaks)."""
 
     strength: tuple[float, float] | None = None
     """Range of the degradation's strength, in its own unit. That of white is sigma in 1/255. By default the
@@ -259,8 +259,8 @@ class AdaptSettings(StrategySections):
 
     proxy_pairs: NonNegativeInt = 32
     """How many look-alikes to score the run on; 0: none. A look-alike is a clean photograph degraded as yours look.
-    They are used where there is no --validation, and as many others for the verdict; for rain, under rain of our own,
-    for the verdict alone. With none, the last weights are shipped."""
+    They are used where there is no --validation, and as many others for the verdict. With none, the last weights are
+    shipped."""
 
     white_level: Annotated[int, Limits(least=1, most=65535)] | None = None
     """Value that is white in your files of 16 bits. It is 4095 for those that hold the numbers of a 12-bit sensor:
@@ -338,7 +338,7 @@ class AdaptSettings(StrategySections):
 
     @property
     def matches(self) -> bool:
-        """Whether the degradation is found from the real photographs: noise and blur, unless another is asked for."""
+        """Whether the degradation is found from the real photographs, unless another is asked for."""
         usual = self.degradation.usual and TASKS[self.task].estimator is not None
         asked = "matched" in re.split(r"[+*]", self.degradation.kind or "")
         return asked or (usual and None not in (self.photographs, self.real))

@@ -43,7 +43,7 @@ class Task:
         degradations: names of the degradations that make sense (:data:`noiseda.data.degradations.DEGRADATIONS`).
         usual: the degradation, or the mixture, where none is asked for and no photographs can be matched.
         strategy: what trains where nothing is asked for (docs/results.md has what was measured).
-        estimator: what is looked for in the photographs: their noise, their blur, their JPEG quality, or nothing.
+        estimator: what is looked for in the photographs: their noise, rain, blur or JPEG quality, or nothing.
         learning_rate: from random weights, where none is asked for.
         network: the network where none is asked for, as far as it has the sizes that are.
         ready: the ready weights that a run starts from where nothing is said of the network; none where empty.
@@ -59,7 +59,7 @@ class Task:
     degradations: tuple[str, ...]
     usual: str
     strategy: str
-    estimator: Literal["noise", "blur", "jpeg"] | None = None
+    estimator: Literal["noise", "rain", "blur", "jpeg"] | None = None
     learning_rate: float = 1e-3
     network: str = "unet"
     ready: str = ""
@@ -89,12 +89,15 @@ TASKS: dict[TaskName, Task] = {
         retention=Retention(general="white+shot+camera+phone"),
     ),
     "derain": Task(
-        degradations=("streaks", "drops"),
-        usual="streaks",
+        degradations=("rain", "streaks", "drops", MATCHED),
+        usual="rain",
         strategy="mean-teacher",
+        estimator="rain",
         ready="derain",
+        strategy_matched="mean-teacher",
+        beside_matched="rain",
         paired=f"{PAIRS}+streaks",  # a network for rain that knows two renderings does better on a third
-        retention=Retention(general="streaks+drops"),
+        retention=Retention(general="rain"),
     ),
     "deblur": Task(
         degradations=("camera-shake", "defocus", "frame-average", MATCHED),

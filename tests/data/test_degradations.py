@@ -24,6 +24,7 @@ MILD_AND_STRONG = {
     "camera": (500, 10000),
     "shrunk": (500, 10000),
     "phone": (500, 10000),
+    "rain": (2, 20),
     "streaks": (2, 20),
     "drops": (2, 20),
     "camera-shake": (4, 20),
@@ -156,7 +157,7 @@ def test_a_misspelt_kind_is_named_with_the_nearest_right_one() -> None:
 
 
 def test_a_kind_of_another_task_is_refused() -> None:
-    with pytest.raises(UserError, match="--task derain must be one of streaks, drops, not 'white'"):
+    with pytest.raises(UserError, match="--task derain must be one of rain, streaks, drops, matched, not 'white'"):
         degradation("derain", "white")
 
 

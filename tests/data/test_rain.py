@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from noiseda.data.rain import Drops, Streaks, capsules, haze, soft_lines
+from noiseda.data.rain import Drops, Rain, Streaks, capsules, haze, soft_lines
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -112,3 +112,28 @@ def test_rain_falls_within_the_asked_slant() -> None:
     assert down > across + 0.1
     drops = Drops(strength=(10, 10), slant=0, jitter=0, veil=(0, 0))(black, seeded())[0]
     assert (drops[1:] - drops[:-1]).square().mean() < 0.2 * (drops[:, 1:] - drops[:, :-1]).square().mean()
+
+
+def test_rain_of_every_kind_is_drawn_within_the_asked_coverage() -> None:
+    rain, generator = Rain(strength=(5.0, 20.0)), seeded(3)
+    kinds = [rain.kind(generator) for _ in range(200)]
+    covered = sorted(kind.strength[0] for kind in kinds)
+    assert 5.0 <= covered[0] < 5.5
+    assert 18.0 < covered[-1] <= 20.0
+    assert 9.0 < covered[100] < 11.0  # by octaves: the middle is the geometric mean
+    assert all(low == high for low, high in (kind.strength for kind in kinds))
+    layered = [kind for kind in kinds if isinstance(kind, Streaks)]
+    assert 70 < len(layered) < 130
+    assert {kind.blend for kind in layered} == {"screen", "additive"}
+    assert {kind.layers[0] for kind in layered} == {1, 2, 3, 4}
+    clear = sum(kind.veil == (0.0, 0.0) for kind in kinds)
+    assert 40 < clear < 120
+
+
+def test_one_state_of_the_generator_gives_one_rain() -> None:
+    clean = torch.full((3, 64, 64), 0.4)
+    one, same, other = (Rain()(clean, seeded(seed)) for seed in (4, 4, 5))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert one.min() >= 0
+    assert one.max() <= 1

@@ -205,7 +205,7 @@ def test_pairs_may_be_mixed_with_inputs_made_anew_of_their_targets(where: Path) 
     for kind, strength, said in (
         ("streaks", None, r"--degradation\.kind pairs\+streaks"),
         ("pairs+streaks", (1.0, 2.0), r"has no --degradation\.strength"),
-        ("pairs+white", None, "--task derain must be one of streaks, drops, not 'white'"),
+        ("pairs+white", None, "--task derain must be one of rain, streaks, drops, matched, not 'white'"),
     ):
         with pytest.raises(UserError, match=said):
             describe(replace(both, out=where / "no", degradation=DegradationSettings(kind=kind, strength=strength)))

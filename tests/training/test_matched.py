@@ -122,8 +122,6 @@ def test_it_needs_photographs_in_a_folder_and_no_strength(noisy: Path) -> None:
         adapt(small(noisy, strategy="synthetic", real=None, degradation=MATCHED))
     with pytest.raises(UserError, match=r"--degradation\.strength cannot be given for matched"):
         describe(small(noisy, degradation=DegradationSettings(kind="matched", strength=(1.0, 2.0))))
-    with pytest.raises(UserError, match="--task derain must be one of streaks, drops, not 'matched'"):
-        describe(small(noisy, task="derain", degradation=DegradationSettings(kind="matched")))
     described = describe(small(noisy, degradation=MATCHED))
     assert described.images["real"] == 2
     assert not (noisy / "out").exists()

@@ -6,6 +6,7 @@ How well a score on them goes along with the truth is measured by ``noiseda comp
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,23 +19,31 @@ from noiseda.data.sampling import integer
 from noiseda.estimation.blur_kernel import matched_blur
 from noiseda.estimation.jpeg_quality import matched_jpeg
 from noiseda.estimation.noise import matched
+from noiseda.estimation.rain import matched_rain
+from noiseda.inference import restore_tensor
+from noiseda.restoration.as_trained import load_as_trained
+from noiseda.restoration.ready import READY
 from noiseda.tasks import TASKS
 
 SIDE = 128
 """Side of the pairs, in pixels, where the photographs are as large."""
 
 
+SIMULATED = ("noise", "rain")
+"""What is found by degrading clean photographs, and holding them against the user's."""
+
+
 def look_of(
     task: Task, real: Sequence[Path], clean: Sequence[Path], kept: Path, seed: int, depth: Depth = EIGHT_BITS
 ) -> Degradation:
-    """What makes look-alikes: noise, blur or JPEG as the user's photographs have; rain, which is not matched, our own.
+    """What the user's photographs went through: noise, rain, blur or JPEG as they have; else what is usual.
 
     Args:
         task: what is to be restored.
         real: files of the user's photographs.
-        clean: files of clean ones.
+        clean: files of clean ones; asked for what is :data:`SIMULATED` alone.
         kept: file for what is found.
-        seed: seed of the noise that is simulated to find it.
+        seed: seed of what is simulated to find it.
         depth: of the user's photographs.
 
     Raises:
@@ -43,6 +52,9 @@ def look_of(
     estimator = TASKS[task].estimator
     if estimator == "noise":
         return matched(real, clean, kept, seed=seed, depth=depth)
+    if estimator == "rain":
+        takes_away = partial(restore_tensor, load_as_trained(READY[TASKS[task].ready]))
+        return matched_rain(real, clean, kept, takes_away, seed=seed, depth=depth)
     if estimator == "jpeg":
         return matched_jpeg(real)
     return matched_blur(real, kept, depth.white) if estimator == "blur" else degradation(task)

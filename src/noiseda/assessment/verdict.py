@@ -3,7 +3,7 @@
 Two witnesses, each blind where the other sees (docs/results.md has how often they were right):
 
 - *look-alikes*: clean photographs degraded as the user's look. Their truth is known; but their scenes are others. Rain
-  has this witness alone, and is not made to look like the user's: it is the streaks of :mod:`noiseda.data.rain`.
+  and JPEG have this witness alone.
 - *the user's own photographs*, whose scenes are right. For noise it is Stein's estimate of the error
   (:mod:`noiseda.assessment.sure`), which takes noise to average to zero, and must not judge a network that learnt from
   it. For blur it is how well they match themselves, restored and blurred again
@@ -37,6 +37,7 @@ from noiseda.data.depth import EIGHT_BITS, Depth
 from noiseda.estimation.blur_kernel import MatchedBlur
 from noiseda.estimation.jpeg_quality import MatchedJpeg
 from noiseda.estimation.noise import Matched, middles
+from noiseda.estimation.rain import MatchedRain
 from noiseda.evaluation.metrics import psnr
 from noiseda.inference import restore_tensor
 from noiseda.restoration.as_trained import load_as_trained
@@ -194,15 +195,15 @@ def trial_of(
 ) -> Trial:
     """Look-alikes for choosing, as many others for judging, and perhaps the user's own photographs.
 
-    Rain of our own, which does not look like the user's, chooses nothing: by it, weights that have not learnt from the
-    photographs are best.
+    What is not made to look like the user's chooses nothing: by it, weights that have not learnt from the photographs
+    are best.
     """
     least = max(SMALLEST, 2 * like.margin + SMALLEST // 2)
     large = [image for image in middles(clean, 2 * count, deep.white) if min(image.shape[-2:]) >= least]
     made = proxy_pairs(like, large, 2 * count, generator(seed, "look-alikes"), deep.levels) if large else []
-    if isinstance(like, Matched | MatchedBlur | MatchedJpeg):
+    if isinstance(like, Matched | MatchedBlur | MatchedJpeg | MatchedRain):
         return Trial(made[::2], made[1::2], "clean photographs degraded as yours look", witness, deep)
-    return Trial([], made[1::2], "clean photographs under rain of our own", witness, deep)
+    return Trial([], made[1::2], "clean photographs, degraded as is usual", witness, deep)
 
 
 def baseline_of(settings: AdaptSettings) -> Path | None:

@@ -10,7 +10,7 @@ from noiseda.data.folders import paired_folder, spread
 from noiseda.data.noise import Shot, White
 from noiseda.data.phone import Phone, gaussian
 from noiseda.data.pooled import PooledBatches
-from noiseda.data.rain import Drops, Streaks
+from noiseda.data.rain import Drops, Rain, Streaks
 from noiseda.data.sampling import integer, log_uniform, uniform
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Jpeg",
     "Phone",
     "PooledBatches",
+    "Rain",
     "Shot",
     "Streaks",
     "White",

@@ -19,7 +19,7 @@ from noiseda.data.camera import Camera, Shrunk
 from noiseda.data.compression import Jpeg
 from noiseda.data.noise import PoissonGaussian, Shot, White
 from noiseda.data.phone import Phone
-from noiseda.data.rain import Drops, Streaks
+from noiseda.data.rain import Drops, Rain, Streaks
 from noiseda.data.sampling import Range, integer
 from noiseda.errors import UserError
 from noiseda.tasks import MATCHED, TASKS
@@ -99,6 +99,7 @@ DEGRADATIONS: dict[str, Callable[..., Degradation]] = {
     "camera": Camera,
     "shrunk": Shrunk,
     "phone": Phone,
+    "rain": Rain,
     "streaks": Streaks,
     "drops": Drops,
     "camera-shake": CameraShake,

@@ -1,4 +1,4 @@
-"""Rain: two renderers with nothing in common but the haze, so that one can play the real domain of the other."""
+"""Rain: two renderers with nothing in common but the haze, so that one can play the other's real domain; and both."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from noiseda.data.sampling import Range, check_strength, integer, one_thread, uniform
+from noiseda.data.sampling import Range, check_strength, integer, log_uniform, one_thread, uniform
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +159,47 @@ class Drops:
         light = (planes[1] / weight.clamp(min=1e-9))[:-1].reshape(rows, columns)
         through = planes[0, :-1].exp().reshape(rows, columns)
         return through * hazy + (1 - through) * torch.maximum(hazy, light)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rain:
+    """Rain of every kind: of each image, one kind of :class:`Streaks` or :class:`Drops`, with or without haze.
+
+    From a few long streaks to dense fine rain: coverage and length are drawn by octaves, what else makes a kind of rain
+    evenly. The ranges are those of photographs of rain, looked at by eye.
+    """
+
+    strength: Range = (0.7, 60.0)
+    """Coverage: streak area (length x width, overlaps counted twice) in percent of the image, drawn by octaves."""
+
+    margin: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        check_strength(self.strength, "percent of the image under streaks", positive=True)
+
+    def kind(self, generator: torch.Generator) -> Streaks | Drops:
+        """Draw what makes a kind of rain; single streaks and their angle still differ from image to image."""
+        covered, layered = log_uniform(self.strength, generator), uniform((0.0, 1.0), generator) < 0.5
+        foggy = max(0.0, uniform((-0.1, 0.15 if layered else 0.2), generator))
+        length = log_uniform((8.0, 80.0 if layered else 120.0), generator)
+        if layered:
+            width, bright = uniform((1.0, 2.5), generator), uniform((0.15, 0.9), generator)
+            layers = integer(1, 4, generator)
+            return Streaks(
+                strength=(covered, covered), length=(length, length), width=(width, width), slant=45.0,
+                brightness=(bright, bright), layers=(layers, layers), veil=(foggy, foggy),
+                blend="screen" if uniform((0.0, 1.0), generator) < 0.6 else "additive",
+            )  # fmt: skip
+        width, opaque = log_uniform((0.6, 5.0), generator), uniform((0.1, 0.6), generator)
+        return Drops(
+            strength=(covered, covered), length=(0.5 * length, 1.3 * length), width=(0.6 * width, 1.4 * width),
+            slant=40.0, jitter=uniform((0.5, 6.0), generator), opacity=(0.6 * opaque, 1.4 * opaque),
+            veil=(foggy, foggy),
+        )  # fmt: skip
+
+    def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:
+        """Degrade one image (C, H, W) in [0, 1]."""
+        return self.kind(generator)(clean, generator)
 
 
 def haze(clean: Tensor, veil: Range, generator: torch.Generator) -> Tensor:

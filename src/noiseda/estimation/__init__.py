@@ -1,4 +1,4 @@
-"""What did these photographs go through? Their noise, or their blur, found from them alone."""
+"""What did these photographs go through? Noise, rain, blur or JPEG, found from them alone."""
 
 from noiseda.estimation.blur_kernel import MatchedBlur, matched_blur
 from noiseda.estimation.empirical_bayes import nearest, occurring
@@ -16,6 +16,7 @@ from noiseda.estimation.noise import (
 )
 from noiseda.estimation.noise_bank import NoiseBank
 from noiseda.estimation.noise_levels import NoiseLevels
+from noiseda.estimation.rain import MatchedRain, matched_rain
 from noiseda.estimation.real_noise import Picks, RealNoise, brightness, power
 from noiseda.estimation.softness import softness
 
@@ -24,6 +25,7 @@ __all__ = [
     "Matched",
     "MatchedBlur",
     "MatchedJpeg",
+    "MatchedRain",
     "NoiseBank",
     "NoiseLevels",
     "Picks",
@@ -32,6 +34,7 @@ __all__ = [
     "matched",
     "matched_blur",
     "matched_jpeg",
+    "matched_rain",
     "middle",
     "middles",
     "nearest",

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -55,6 +56,8 @@ FAR = 1e6
 Known = list[tuple[str, float]]
 """Candidates and their strengths."""
 
+Kind = TypeVar("Kind")
+
 
 @one_thread()
 def occurring(looks: Tensor, known: Tensor, simulated: Known, ranges: Mapping[str, Range]) -> tuple[Known, bool]:
@@ -87,13 +90,16 @@ def occurring(looks: Tensor, known: Tensor, simulated: Known, ranges: Mapping[st
     return empirical_bayes(logs, cells), True
 
 
-def nearest(looks: Tensor, known: Tensor, simulated: Known) -> Known:
+def nearest(looks: Tensor, known: Tensor, simulated: Sequence[Kind]) -> list[Kind]:
     """The ``DRAWS`` simulated photographs nearest to each real one.
 
     Args:
         looks: of real photographs, (M, D); what cannot be measured of one is not a number, and does not count.
         known: of simulated photographs, (N, D), in units of their spread.
-        simulated: their candidates and strengths, N.
+        simulated: what they went through, N.
+
+    Returns:
+        What those went through, ``DRAWS`` for each real one.
     """
     apart = (looks[:, None] - known).nan_to_num(0.0).square().sum(dim=2)
     return [simulated[index] for index in apart.argsort(dim=1)[:, :DRAWS].flatten().tolist()]

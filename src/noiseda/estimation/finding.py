@@ -12,6 +12,7 @@ from noiseda.data.degradations import Degradation
 from noiseda.estimation.blur_kernel import MatchedBlur, extent
 from noiseda.estimation.jpeg_quality import MatchedJpeg
 from noiseda.estimation.noise import Matched
+from noiseda.estimation.rain import MatchedRain
 from noiseda.report import Chart, Finding, Line, Pane
 
 KINDS = {
@@ -31,6 +32,9 @@ DRAWS = 16
 KERNELS = 6
 """Kernels that are shown, at most."""
 
+EXAMPLES, RAINY = 6, 128
+"""Pictures of rain that are shown, and their side in pixels."""
+
 _SIDE, _BORDER = 32, 8  # of a patch of one brightness; what its neighbours reach into
 
 
@@ -42,7 +46,7 @@ def finding(like: Degradation | None, generator: torch.Generator) -> Finding | N
         generator: source of the noise that is measured.
 
     Returns:
-        None of anything but noise, blur and JPEG, which alone are looked for.
+        None of anything but noise, rain, blur and JPEG, which alone are looked for.
     """
     if isinstance(like, Matched):
         return Finding(_noise_words(like), noise_chart(like, generator))
@@ -52,6 +56,10 @@ def finding(like: Degradation | None, generator: torch.Generator) -> Finding | N
         chosen = [widest[index * (len(widest) - 1) // max(1, count - 1)] for index in range(count)]
         words = f"They were blurred. What was found is a {like}. Each kernel below shows how a point was smeared."
         return Finding(words, pictures=[_kernel(kernel) for kernel in chosen])
+    if isinstance(like, MatchedRain):
+        grey = torch.full((3, RAINY, RAINY), 0.3)
+        drawn = [Pane(f"example {number + 1}", like(grey, generator)) for number in range(EXAMPLES)]
+        return Finding(f"They were taken in rain. What looks most like theirs is {like}.", pictures=drawn)
     if isinstance(like, MatchedJpeg):
         return Finding(f"They were compressed. What their files tell is {like}.")
     return None

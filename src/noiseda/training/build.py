@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from noiseda.adaptation import Objective, build
 from noiseda.address import Location, Url
+from noiseda.assessment.proxy_pairs import SIMULATED, look_of
 from noiseda.config import AdaptSettings, TrainingSettings
 from noiseda.data.batches import Domains, Images
 from noiseda.data.cache import Skipped, decode
@@ -24,9 +25,7 @@ from noiseda.data.folders import paired_folder
 from noiseda.data.shards import ShardSet, find_shards
 from noiseda.data.stream import ShardStream
 from noiseda.errors import UserError
-from noiseda.estimation.blur_kernel import matched_blur
-from noiseda.estimation.jpeg_quality import matched_jpeg
-from noiseda.estimation.noise import Matched, matched
+from noiseda.estimation.noise import Matched
 from noiseda.images import SUFFIXES, find_images
 from noiseda.restoration import load
 from noiseda.restoration.as_trained import check_keeps_size
@@ -113,18 +112,14 @@ def look(settings: AdaptSettings, groups: Listed, cache: Path, deep: Depth = EIG
         return None
     try:
         real = _files("real", groups["real"])
-        if task.estimator == "jpeg":
-            return matched_jpeg(real)
+        flag = "clean" if "clean" in groups else "pairs"
+        clean = _files(flag, groups[flag]) if task.estimator in SIMULATED else []
         of = hashlib.sha256(f"{fingerprint(groups)} {settings.seed}".encode()).hexdigest()[:16]
         kept = cache / f"matched-{of}.json"
-        if not kept.exists():
+        if task.estimator != "jpeg" and not kept.exists():
             say("looking for what your photographs went through: half a minute")
-        if task.estimator == "blur":
-            return matched_blur(real, kept, deep.white)
-        flag = "clean" if "clean" in groups else "pairs"
-        clean = _files(flag, groups[flag])
-        like = matched(real, clean, kept, seed=settings.seed, depth=deep)
-        return replace(like, smoothed=settings.degradation.smoothed)
+        like = look_of(settings.task, real, clean, kept, settings.seed, deep)
+        return replace(like, smoothed=settings.degradation.smoothed) if isinstance(like, Matched) else like
     except UserError as error:
         if settings.matches and settings.degradation.kind is not None:
             raise

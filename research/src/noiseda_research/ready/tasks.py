@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from noiseda import Degradation
-from noiseda.data import CameraShake, Defocus, Drops, FrameAverage, Images, Jpeg, Streaks, compress, integer, uniform
+from noiseda.data import CameraShake, Defocus, FrameAverage, Images, Jpeg, Rain, compress, integer, uniform
 from noiseda.tasks import TaskName
 from noiseda_research.ready.mixture import Wide
 from noiseda_research.ready.varied import Varied
@@ -55,16 +55,8 @@ class AsAFile:
 
 
 def rain() -> AsAFile:
-    """Both renderers, weak to strong: with haze, thin and nearly without, and streaks that are added."""
-    return AsAFile(
-        parts=(
-            Streaks(),
-            Streaks(strength=(1.0, 12.0), length=(15.0, 60.0), layers=(1, 2), slant=45.0, veil=(0.0, 0.03)),
-            Streaks(blend="additive", slant=45.0),
-            Drops(),
-            Drops(strength=(1.0, 12.0), veil=(0.0, 0.05)),
-        )
-    )
+    """Rain of every kind."""
+    return AsAFile(parts=(Rain(),))
 
 
 def blur() -> AsAFile:
