@@ -72,6 +72,7 @@ UNUSUAL = AdaptSettings(
         weight=1e-5, ramp=0.0, conditions="real", shuffle="off", contrast=False, margin=0.0, detach_negative=True,
         schedule="cosine", levels=(100, 900),
     ),
+    loss="psnr",
     degradation=DegradationSettings(kind="streaks", strength=(0.1, 1.0), smoothed=1.5),
     training=TrainingSettings(
         steps=10, batch=3, patch=32, learning_rate=1e-6, predictor_learning_rate=3e-4, lr_schedule="constant",

@@ -288,6 +288,10 @@ class AdaptSettings(StrategySections):
     also: list[StrategyName] = field(default_factory=list)
     """Strategies to add to --strategy. Their losses are summed, the restorer is one."""
 
+    loss: Literal["auto", "charbonnier", "psnr"] = "auto"
+    """Error of restored synthetic images (and of a student, against its teacher): Charbonnier's, or PSNR. auto: PSNR
+    for rain, unless the strategy is noise-space; else Charbonnier's, as the paper."""
+
     minutes: PositiveFloat | None = None
     """How long the run may take, in place of --training.steps. The machine is measured for
     some seconds, and as many steps as fit are chosen, once."""

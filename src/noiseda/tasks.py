@@ -49,6 +49,7 @@ class Task:
         ready: the ready weights that a run starts from where nothing is said of the network; none where empty.
         strategy_matched: what trains where the degradation is matched to the photographs.
         beside_matched: what every other image gets then, so that a network remains good at it.
+        loss: the error that images are restored by, unless the strategy is the paper's.
         paired: what the inputs of the user's own pairs are mixed with where nothing is asked for.
         proxies_from_pairs: whether the targets of pairs serve as clean photographs, from which proxy pairs are made.
         estimates_risk: whether the squared error on real photographs can be estimated from them (SURE: noise alone).
@@ -65,6 +66,7 @@ class Task:
     ready: str = ""
     strategy_matched: str = ""
     beside_matched: str = ""
+    loss: Literal["charbonnier", "psnr"] = "charbonnier"
     paired: str = PAIRS
     proxies_from_pairs: bool = True
     estimates_risk: bool = False
@@ -96,6 +98,7 @@ TASKS: dict[TaskName, Task] = {
         ready="derain",
         strategy_matched="mean-teacher",
         beside_matched="rain",
+        loss="psnr",
         paired=f"{PAIRS}+streaks",  # a network for rain that knows two renderings does better on a third
         retention=Retention(general="rain"),
     ),

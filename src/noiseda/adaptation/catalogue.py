@@ -11,7 +11,7 @@ from noiseda.adaptation.combined import Combined
 from noiseda.adaptation.mean_teacher import MeanTeacher
 from noiseda.adaptation.neighbor2neighbor import Neighbor2Neighbor
 from noiseda.adaptation.noise_space import NoiseSpace
-from noiseda.adaptation.objective import Objective
+from noiseda.adaptation.objective import DISTANCES, Distance, Objective, charbonnier
 from noiseda.adaptation.stages import Stages
 from noiseda.adaptation.synthetic import SyntheticOnly
 from noiseda.config import AdaptSettings
@@ -23,26 +23,32 @@ Builder = Callable[[Restorer, AdaptSettings, float], Objective[Any]]
 
 
 def _synthetic(restorer: Restorer, settings: AdaptSettings, levels: float) -> SyntheticOnly:
-    return SyntheticOnly(restorer)
+    return SyntheticOnly(restorer, distance=_distance(settings))
 
 
 def _noise_space(restorer: Restorer, settings: AdaptSettings, levels: float) -> NoiseSpace:
     denoiser = Denoiser(build_predictor(settings, conditions=2 if settings.objective.conditions == "both" else 1))
-    return NoiseSpace(restorer, denoiser, settings.objective, reference=settings.reference is not None)
+    return NoiseSpace(
+        restorer, denoiser, settings.objective, reference=settings.reference is not None, distance=_distance(settings)
+    )
 
 
 def _neighbor2neighbor(restorer: Restorer, settings: AdaptSettings, levels: float) -> Objective[Any]:
     own = settings.neighbor2neighbor
-    return late(own.start if own.synthetic else 0.0, Neighbor2Neighbor(restorer, own))
+    return late(
+        own.start if own.synthetic else 0.0,
+        Neighbor2Neighbor(restorer, own, distance=_distance(settings)),
+        _distance(settings),
+    )
 
 
 def _mean_teacher(restorer: Restorer, settings: AdaptSettings, levels: float) -> Objective[Any]:
     own = settings.mean_teacher
-    return late(own.start, MeanTeacher(restorer, own))
+    return late(own.start, MeanTeacher(restorer, own, distance=_distance(settings)), _distance(settings))
 
 
 def _source_free(restorer: Restorer, settings: AdaptSettings, levels: float) -> MeanTeacher:
-    return MeanTeacher(restorer, settings.mean_teacher, synthetic=False)
+    return MeanTeacher(restorer, settings.mean_teacher, synthetic=False, distance=_distance(settings))
 
 
 STRATEGIES: dict[str, Builder] = {
@@ -71,9 +77,15 @@ def build(restorer: Restorer, settings: AdaptSettings, levels: float = 255.0) ->
     return Combined(parts) if len(parts) > 1 else parts[settings.strategy]
 
 
-def late(start: float, objective: Objective[Any]) -> Objective[Any]:
+def late(start: float, objective: Objective[Any], distance: Distance = charbonnier) -> Objective[Any]:
     """Synthetic pairs alone for a share of the run, then an objective."""
-    return Stages([(0.0, SyntheticOnly(objective.restorer)), (start, objective)]) if start > 0 else objective
+    alone = SyntheticOnly(objective.restorer, distance=distance)
+    return Stages([(0.0, alone), (start, objective)]) if start > 0 else objective
+
+
+def _distance(settings: AdaptSettings) -> Distance:
+    """What ``--loss`` names; what was left open is Charbonnier's."""
+    return DISTANCES.get(settings.loss, charbonnier)
 
 
 def build_predictor(settings: AdaptSettings, *, conditions: int) -> NoisePredictor:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from noiseda.adaptation.objective import Objective, Terms, Weights, charbonnier, detached
+from noiseda.adaptation.objective import Distance, Objective, Terms, Weights, charbonnier, detached
 from noiseda.adaptation.ramp import ramp
 from noiseda.adaptation.teacher import Teacher
 from noiseda.data.batches import Batch
@@ -41,17 +41,26 @@ class MeanTeacher(Objective[Perturbation]):
         restorer: the network to adapt.
         settings: weight and ramp, the teacher, the perturbation.
         synthetic: learn from synthetic pairs too; without, the run is source-free.
+        distance: the error of what it restores, against targets and against the teacher's labels.
     """
 
     wants_real = True
     by_sample = True
 
-    def __init__(self, restorer: Restorer, settings: MeanTeacherSettings, *, synthetic: bool = True) -> None:
+    def __init__(
+        self,
+        restorer: Restorer,
+        settings: MeanTeacherSettings,
+        *,
+        synthetic: bool = True,
+        distance: Distance = charbonnier,
+    ) -> None:
         super().__init__()
         self.restorer = restorer
         self.teacher = Teacher(restorer, decay=settings.decay, views=settings.views)
         self.settings = settings
         self.synthetic = synthetic
+        self.distance = distance
 
     def draw(self, y_syn: Tensor, generator: torch.Generator) -> Perturbation:
         """Draw noise of sigma ~ U(0, settings.sigma) / 255 and an orientation for each image."""
@@ -66,7 +75,7 @@ class MeanTeacher(Objective[Perturbation]):
         """Restore the perturbed real images, and compare with what the teacher makes of them unperturbed.
 
         Returns:
-            Errors ``teacher``, the Charbonnier error against the teacher's label; and ``restoration``, where synthetic
+            Errors ``teacher``, that against the teacher's label; and ``restoration``, where synthetic
             pairs are learnt from.
         """
         x_real = batch.x_real
@@ -76,10 +85,10 @@ class MeanTeacher(Objective[Perturbation]):
         errors = {}
         if self.synthetic:
             restored_syn, student = self.restorer.restore_jointly(batch.x_syn, perturbed)
-            errors["restoration"] = charbonnier(restored_syn, batch.y_syn)
+            errors["restoration"] = self.distance(restored_syn, batch.y_syn)
         else:
             restored_syn, student = None, self.restorer(perturbed).float()
-        errors["teacher"] = charbonnier(student, turn_each(label, draws.orientation))
+        errors["teacher"] = self.distance(student, turn_each(label, draws.orientation))
         return Terms(errors, detached(restored_syn), label)
 
     def weights(self, progress: float) -> Weights:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from noiseda.adaptation.objective import Objective, Sum, Terms, Weights, charbonnier, detached
+from noiseda.adaptation.objective import Distance, Objective, Sum, Terms, Weights, charbonnier, detached
 from noiseda.data.batches import Batch
 from noiseda.restoration import Restorer
 from noiseda.strategies import Neighbor2NeighborSettings
@@ -40,15 +40,19 @@ class Neighbor2Neighbor(Objective[Neighbors]):
     Args:
         restorer: the network to adapt.
         settings: weights of the terms, and whether synthetic pairs are learnt from too.
+        distance: the error of restored synthetic images.
     """
 
     wants_real = True
     by_sample = True
 
-    def __init__(self, restorer: Restorer, settings: Neighbor2NeighborSettings) -> None:
+    def __init__(
+        self, restorer: Restorer, settings: Neighbor2NeighborSettings, *, distance: Distance = charbonnier
+    ) -> None:
         super().__init__()
         self.restorer = restorer
         self.settings = settings
+        self.distance = distance
 
     def draw(self, y_syn: Tensor, generator: torch.Generator) -> Neighbors:
         """Draw a pixel of each cell, and one that shares an edge with it: all eight ordered pairs are equally likely.
@@ -82,7 +86,7 @@ class Neighbor2Neighbor(Objective[Neighbors]):
         restored_syn = None
         if self.settings.synthetic:
             restored_syn = self.restorer(batch.x_syn).float()
-            errors["restoration"] = charbonnier(restored_syn, batch.y_syn)
+            errors["restoration"] = self.distance(restored_syn, batch.y_syn)
         return Terms(errors, detached(restored_syn), restored_real)
 
     def weights(self, progress: float) -> Weights:

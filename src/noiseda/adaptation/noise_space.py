@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from noiseda.adaptation.objective import Objective, Sum, Terms, Weights, charbonnier
+from noiseda.adaptation.objective import Distance, Objective, Sum, Terms, Weights, charbonnier
 from noiseda.adaptation.permutation import draw_order, shuffle
 from noiseda.adaptation.ramp import ramp
 from noiseda.config import ObjectiveSettings
@@ -47,17 +47,25 @@ class NoiseSpace(Objective[NoiseDraws]):
         denoiser: the noise predictor, of two conditions (or of one, with one alone); thrown away after training.
         settings: weight and ramp, shuffling, contrast, schedule.
         reference: noise an unpaired clean image instead of the synthetic target ("Ours-Ex"); no contrastive term.
+        distance: the error of restored synthetic images.
     """
 
     wants_real = True
 
     def __init__(
-        self, restorer: Restorer, denoiser: Denoiser, settings: ObjectiveSettings, *, reference: bool = False
+        self,
+        restorer: Restorer,
+        denoiser: Denoiser,
+        settings: ObjectiveSettings,
+        *,
+        reference: bool = False,
+        distance: Distance = charbonnier,
     ) -> None:
         super().__init__()
         self.restorer = restorer
         self.denoiser = denoiser
         self.settings = settings
+        self.distance = distance
         self.schedule = Schedule(settings.schedule, settings.levels)
         self.paired = settings.conditions == "both"
         self.contrast = settings.contrast and self.paired and not reference
@@ -99,7 +107,7 @@ class NoiseSpace(Objective[NoiseDraws]):
         else:  # an ablation of the paper
             positives = (restored_syn if self.settings.conditions == "synthetic" else restored_real,)
         noise = self.denoiser.error(y_ref, positives, draws.eps, draws.alpha_bar)
-        errors = {"restoration": charbonnier(restored_syn, y_syn), "noise": noise}
+        errors = {"restoration": self.distance(restored_syn, y_syn), "noise": noise}
         if self.contrast:
             # Negatives: each image with the other domain's residual. Same y_t, alpha_bar and eps.
             residual_syn, residual_real = restored_syn - x_syn, restored_real - x_real

@@ -78,10 +78,13 @@ def settled(asked: AdaptSettings) -> AdaptSettings:
     training, task = asked.training, TASKS[asked.task]
     restorer = asked.restorer.settled(task.network, task.ready)
     random = restorer.origin is None
+    strategy = _usual(asked) if asked.strategy == "auto" else asked.strategy
+    loss = "charbonnier" if strategy == "noise-space" else task.loss
     usual: LrScheduleName = "cosine" if random or restorer.is_ready(task.ready) else "cooldown"
     return replace(
         asked,
-        strategy=_usual(asked) if asked.strategy == "auto" else asked.strategy,
+        strategy=strategy,
+        loss=loss if asked.loss == "auto" else asked.loss,
         clean=asked.photographs,
         restorer=restorer,
         training=replace(
