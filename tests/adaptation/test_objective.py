@@ -47,7 +47,7 @@ def test_decibels_are_psnr_of_each_sample_and_pull_about_as_charbonnier_does():
     target = 0.3 + 0.4 * torch.rand(3, 3, 16, 16, generator=generator)
     restored = target + 10 ** (-30 / 20) * torch.randn(target.shape, generator=generator)
     wanted = torch.stack([psnr(restored[i : i + 1], target[i : i + 1]).squeeze() for i in range(3)])
-    torch.testing.assert_close(decibels(restored, target), -0.003 * wanted, atol=2e-4, rtol=0)
+    torch.testing.assert_close(decibels(restored, target), -0.003 * wanted.float(), atol=2e-4, rtol=0)
     assert decibels(target, target).tolist() == pytest.approx([0.03 * math.log10(2e-6)] * 3)
     lengths = []
     for distance in (decibels, charbonnier):
