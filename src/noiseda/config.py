@@ -145,8 +145,8 @@ class TrainingSettings:
     """Side of the square training patches, in pixels."""
 
     learning_rate: PositiveFloat | None = None
-    """Learning rate; by default 1e-3, for noise from scratch 2e-3. It is Adam's, for the restorer. The paper: 1e-4 for
-    denoising, else 5e-5."""
+    """Learning rate; by default 1e-3, for noise from scratch 2e-3, for rain from the ready weights 3e-4. It is Adam's,
+    for the restorer. The paper: 1e-4 for denoising, else 5e-5."""
 
     predictor_learning_rate: PositiveFloat | None = None
     """Adam's learning rate for the noise predictor; by default the restorer's."""

@@ -45,6 +45,7 @@ class Task:
         strategy: what trains where nothing is asked for (docs/results.md has what was measured).
         estimator: what is looked for in the photographs: their noise, rain, blur or JPEG quality, or nothing.
         learning_rate: from random weights, where none is asked for.
+        gentle_rate: from the ready weights, where none is asked for.
         network: the network where none is asked for, as far as it has the sizes that are.
         ready: the ready weights that a run starts from where nothing is said of the network; none where empty.
         strategy_matched: what trains where the degradation is matched to the photographs.
@@ -62,6 +63,7 @@ class Task:
     strategy: str
     estimator: Literal["noise", "rain", "blur", "jpeg"] | None = None
     learning_rate: float = 1e-3
+    gentle_rate: float = 1e-3
     network: str = "unet"
     ready: str = ""
     strategy_matched: str = ""
@@ -98,6 +100,7 @@ TASKS: dict[TaskName, Task] = {
         ready="derain",
         strategy_matched="mean-teacher",
         beside_matched="rain",
+        gentle_rate=3e-4,  # at 1e-3 half of what adapting gains is lost
         loss="psnr",
         paired=f"{PAIRS}+streaks",  # a network for rain that knows two renderings does better on a third
         retention=Retention(general="rain"),

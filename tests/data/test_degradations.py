@@ -11,7 +11,7 @@ from skimage import data
 from torch import Tensor
 
 from noiseda.config import Task
-from noiseda.data.degradations import DEGRADATIONS, degradation, degraded
+from noiseda.data.degradations import DEGRADATIONS, Grey, degradation, degraded, prepared, without_colour
 from noiseda.data.noise import White
 from noiseda.errors import UserError
 from noiseda.tasks import MATCHED, TASKS
@@ -224,3 +224,20 @@ def test_one_that_changes_the_size_is_named_with_both_sizes() -> None:
     with pytest.raises(UserError, match="degradation listed made a list of"):
         degraded(listed, clean, generator)
     assert degraded(White(), clean, generator).shape == clean.shape
+
+
+def test_grey_photographs_lose_their_colour_first_and_their_noise_has_none() -> None:
+    clean, greyed = photo(), Grey(White(strength=(20.0, 20.0)))
+    target = prepared(greyed, clean, seeded())
+    weights = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+    torch.testing.assert_close(target, (weights * clean).sum(0, keepdim=True).expand(3, -1, -1))
+    noisy = greyed(target, seeded())
+    assert noisy.shape == clean.shape
+    assert torch.equal(noisy[0], noisy[1])
+    assert torch.equal(noisy[0], noisy[2])
+    assert float((noisy - target).std()) * 255 == pytest.approx(20, rel=0.05)
+    torch.testing.assert_close(greyed(clean, seeded()), noisy)  # of an image with colour, its brightness
+    one = photo(channels=1)
+    assert torch.equal(without_colour(one), one)
+    assert greyed(one, seeded()).shape == one.shape
+    assert Grey(degradation("denoise", "camera")).margin == degradation("denoise", "camera").margin

@@ -15,6 +15,7 @@ from noiseda.errors import UserError
 from noiseda.estimation import noise as matching
 from noiseda.estimation.empirical_bayes import DRAWS, occurring
 from noiseda.estimation.noise import Matched, matched, noise_statistics, simulate
+from noiseda.images import Picture, write
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -103,6 +104,29 @@ def test_what_was_found_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(matching.RULES, "prior", 0.0)
     with pytest.raises(UserError, match="there is nothing to match"):  # found by another rule: looked for again
         matched([], [], tmp_path / "cache/matched.json", seed=0)
+
+
+def test_photographs_without_colour_are_matched_by_clean_ones_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matching.simulate, "__defaults__", (20,))
+    shown = torch.nn.functional.interpolate(torch.rand(1, 1, 6, 6, generator=seeded()), 320, mode="bicubic")[0]
+    shown = 0.3 + 0.4 * shown
+    clean = [save(tmp_path / "clean/0.png", shown.expand(3, -1, -1))]
+    noisy = [(shown + 20 / 255 * torch.randn(1, 320, 320, generator=seeded(n))).clamp(0, 1) for n in (0, 1)]
+    kept = tmp_path / "grey.json"
+    (tmp_path / "real").mkdir()
+    for number, image in enumerate(noisy):
+        write(Picture(image), tmp_path / f"real/{number}.png")
+    grey = matched(sorted((tmp_path / "real").iterdir()), clean, kept, seed=0)
+    assert grey.grey
+    assert matched([], [], kept, seed=0) == grey, "read again"
+    assert "grey, as they are" in str(grey)
+    three = [save(tmp_path / f"three/{n}.png", image.expand(3, -1, -1)) for n, image in enumerate(noisy)]
+    assert matched(three, clean, tmp_path / "three.json", seed=0) == grey, "in three equal channels likewise"
+    coloured = torch.cat([noisy[0], noisy[1], noisy[0]])
+    mixed = [save(tmp_path / "mixed/0.png", coloured), *three]
+    assert not matched(mixed, clean, tmp_path / "mixed.json", seed=0).grey
 
 
 def test_photographs_without_noise_are_refused(tmp_path: Path) -> None:

@@ -142,6 +142,38 @@ class Mixture:
         return self.parts[integer(0, len(self.parts) - 1, generator)](clean, generator)
 
 
+def without_colour(image: Tensor) -> Tensor:
+    """The brightness of an image (C, H, W), C = 1 or 3, in all of its channels (BT.601)."""
+    if len(image) == 1:
+        return image
+    weights = torch.tensor([0.299, 0.587, 0.114]).to(image)
+    return torch.tensordot(weights, image, dims=1).expand_as(image).contiguous()
+
+
+@dataclass(frozen=True)
+class Grey:
+    """A degradation of grey photographs: clean ones lose their colour first, and noise has none.
+
+    Attributes:
+        of: what is done to them, as to images of one channel.
+    """
+
+    of: Degradation
+
+    @property
+    def margin(self) -> int:
+        """That of what is done."""
+        return self.of.margin
+
+    def prepare(self, clean: Tensor, generator: torch.Generator) -> Tensor:
+        """What is to be degraded, (C, H, W), without colour."""
+        return without_colour(prepared(self.of, clean, generator))
+
+    def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:
+        """Degrade one image (C, H, W) in [0, 1]; of one that has colour, its brightness."""
+        return self.of(without_colour(clean)[:1].contiguous(), generator).expand_as(clean).contiguous()
+
+
 def degradation(
     task: Task,
     kind: str | None = None,

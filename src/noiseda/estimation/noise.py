@@ -23,7 +23,7 @@ from torch import Tensor
 from noiseda.bars import bar
 from noiseda.config import DegradationSettings
 from noiseda.data.batches import generator as keyed
-from noiseda.data.degradations import DEGRADATIONS, Degradation, Prepare, uncompressed
+from noiseda.data.degradations import DEGRADATIONS, Degradation, Prepare, uncompressed, without_colour
 from noiseda.data.depth import EIGHT_BITS, Depth, shown
 from noiseda.data.phone import gaussian
 from noiseda.data.sampling import Range, integer, log_uniform, one_thread, uniform
@@ -84,6 +84,8 @@ class Matched:
         alike: whether the photographs look like what is found; else it is the nearest that is simulated.
         soft: how soft they are, in pixels, each as likely as the others (:func:`~noiseda.estimation.softness`).
         levels: steps from black to white that their files have; those of more than 8 bits were no JPEGs.
+        grey: whether all of them are grey. Then what is degraded is to be so too
+            (:class:`~noiseda.data.degradations.Grey`).
     """
 
     found: tuple[tuple[str, float], ...]
@@ -91,6 +93,7 @@ class Matched:
     alike: bool = True
     soft: tuple[float, ...] = ()
     levels: float = 255.0
+    grey: bool = False
 
     @property
     def prepare(self) -> Prepare | None:
@@ -138,6 +141,7 @@ class Matched:
             parts.append(f"{kind} {100 * count / len(self.found):.0f}% (strength {low} to {high}, median {middle})")
         up_to = f"; up to {_short(self.smoothed)} times as strong where there is texture"
         text = ", ".join(parts) + (up_to if self.smoothed > 1 and counts.keys() & set(PROCESSED) else "")
+        text += "; grey, as they are" if self.grey else ""
         text += "" if self.alike else "; nothing simulated quite resembles them"
         return text + ("" if self.prepare is None else f"; their edges are {median(self.soft):.1f} pixels soft")
 
@@ -212,7 +216,8 @@ def matched(
     Raises:
         UserError: where no photograph of either has flat places to look at.
     """
-    rules: dict[str, object] = {"candidates": CANDIDATES, "simulations": SIMULATIONS, "rules": RULES, "soft": 1}
+    rules: dict[str, object] = {"candidates": CANDIDATES, "simulations": SIMULATIONS, "rules": RULES}
+    rules |= {"soft": 1, "grey": 1}
     if depth != EIGHT_BITS:
         rules["depth"] = [depth.levels, depth.white]
     asked = json.loads(json.dumps(rules))
@@ -220,25 +225,33 @@ def matched(
         document = json.loads(kept.read_text())
         if document["asked"] == asked:
             found = tuple((kind, strength) for kind, strength in document["found"])
-            return Matched(found, alike=document["alike"], soft=tuple(document["soft"]), levels=depth.levels)
+            soft = tuple(document["soft"])
+            return Matched(found, alike=document["alike"], soft=soft, levels=depth.levels, grey=document["grey"])
     photographs = middles(real, PHOTOGRAPHS, depth.white)
+    colourless = all(bool((image - image[:1]).abs().max() < 0.5 / depth.levels) for image in photographs)
     looks = [look for image in photographs if (look := noise_statistics(image, depth.levels)) is not None]
     if not looks:
         raise UserError(
             "--degradation.kind matched: no photograph of --real has flat places with noise, of 32 x 32 pixels and "
             "more: there is nothing to match"
         )
-    simulated, known = simulate(clean, seed, depth=depth)
+    simulated, known = simulate(clean, seed, depth=depth, colourless=colourless)
     likeliest, alike = occurring(torch.stack(looks), known, simulated, CANDIDATES)
     soft = [width for image in photographs if (width := softness(image)) is not None]
     kept.parent.mkdir(parents=True, exist_ok=True)
     with atomic(kept) as file:
-        file.write(json.dumps({"asked": asked, "found": likeliest, "alike": alike, "soft": soft}, indent=1).encode())
-    return Matched(tuple(likeliest), alike=alike, soft=tuple(soft), levels=depth.levels)
+        document = {"asked": asked, "found": likeliest, "alike": alike, "soft": soft, "grey": colourless}
+        file.write(json.dumps(document, indent=1).encode())
+    return Matched(tuple(likeliest), alike=alike, soft=tuple(soft), levels=depth.levels, grey=colourless)
 
 
 def simulate(
-    clean: Sequence[Path], seed: int, count: int = SIMULATIONS, *, depth: Depth = EIGHT_BITS
+    clean: Sequence[Path],
+    seed: int,
+    count: int = SIMULATIONS,
+    *,
+    depth: Depth = EIGHT_BITS,
+    colourless: bool = False,
 ) -> tuple[list[tuple[str, float]], Tensor]:
     """Degrade clean photographs by every candidate.
 
@@ -247,6 +260,7 @@ def simulate(
         seed: seed of all draws.
         count: how many of each candidate.
         depth: of the files that they are to look like.
+        colourless: whether they are to be grey.
 
     Returns:
         Candidate and strength of each simulated photograph, and its statistics (N, 11).
@@ -260,8 +274,9 @@ def simulate(
     for index in bar(range(count), "looking"):
         for kind, bounds in CANDIDATES.items():
             strength = log_uniform(bounds, generator)
-            photograph = sources[index % len(sources)]
-            degraded = _degrade(kind, strength, depth.deep)(middle(photograph, _SIMULATED), generator)
+            photograph = middle(sources[index % len(sources)], _SIMULATED)
+            photograph = without_colour(photograph)[:1].contiguous() if colourless else photograph
+            degraded = _degrade(kind, strength, depth.deep)(photograph, generator)
             look = noise_statistics((degraded.clamp(0, 1) * depth.levels).round() / depth.levels, depth.levels)
             if look is not None:
                 rows.append((kind, strength))

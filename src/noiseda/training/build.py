@@ -18,7 +18,7 @@ from noiseda.assessment.proxy_pairs import SIMULATED, look_of
 from noiseda.config import AdaptSettings, TrainingSettings
 from noiseda.data.batches import Domains, Images
 from noiseda.data.cache import Skipped, decode
-from noiseda.data.degradations import Degradation, degradation, kinds
+from noiseda.data.degradations import Degradation, Grey, degradation, kinds
 from noiseda.data.depth import EIGHT_BITS, Depth, depth_of
 from noiseda.data.fetch import ShardCache
 from noiseda.data.folders import paired_folder
@@ -206,7 +206,8 @@ def load_domains(
     skipped: list[Skipped] = []
     shard_cache = ShardCache(cache, gigabytes=settings.cache_gigabytes, max_megapixels=settings.max_megapixels)
     check_degradation(settings)
-    for flag in ("clean", "pairs", *(("real", "reference") if settings.adapts else ())):
+    # The user's own first: where none of them can be used, nothing else has been written.
+    for flag in (*(("real", "reference") if settings.adapts else ()), "clean", "pairs"):
         found = groups.get(flag)
         if isinstance(found, ShardSet):
             purpose = "synthetic" if flag in ("clean", "pairs") else flag
@@ -221,6 +222,8 @@ def load_domains(
     synthetic = stores["clean"] if "clean" in stores else stores["pairs"]
     like = look(settings, without(groups, skipped), cache, deep)
     degrade, share = training_degradation(settings, like, deep)
+    if degrade is not None and isinstance(like, Matched) and like.grey:
+        degrade = Grey(degrade)
     return Domains(synthetic, degrade, stores.get("real"), stores.get("reference"), share), skipped, like
 
 

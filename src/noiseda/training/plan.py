@@ -80,7 +80,9 @@ def settled(asked: AdaptSettings) -> AdaptSettings:
     random = restorer.origin is None
     strategy = _usual(asked) if asked.strategy == "auto" else asked.strategy
     loss = "charbonnier" if strategy == "noise-space" else task.loss
-    usual: LrScheduleName = "cosine" if random or restorer.is_ready(task.ready) else "cooldown"
+    ready = restorer.is_ready(task.ready)
+    rate = task.learning_rate if random else task.gentle_rate if ready else training.rate
+    usual: LrScheduleName = "cosine" if random or ready else "cooldown"
     return replace(
         asked,
         strategy=strategy,
@@ -90,7 +92,7 @@ def settled(asked: AdaptSettings) -> AdaptSettings:
         training=replace(
             training,
             lr_schedule=usual if training.lr_schedule == "auto" else training.lr_schedule,
-            learning_rate=training.learning_rate or (task.learning_rate if random else training.rate),
+            learning_rate=training.learning_rate or rate,
         ),
     )
 
