@@ -145,8 +145,8 @@ class TrainingSettings:
     """Side of the square training patches, in pixels."""
 
     learning_rate: PositiveFloat | None = None
-    """Learning rate; by default 1e-3, for noise from scratch 2e-3, for rain from the ready weights 3e-4. It is Adam's,
-    for the restorer. The paper: 1e-4 for denoising, else 5e-5."""
+    """Learning rate; by default 1e-3, for noise from scratch 2e-3. For rain it is 3e-4 from the ready weights. It is
+    Adam's, for the restorer. The paper: 1e-4 for denoising, else 5e-5."""
 
     predictor_learning_rate: PositiveFloat | None = None
     """Adam's learning rate for the noise predictor; by default the restorer's."""
@@ -290,7 +290,8 @@ class AdaptSettings(StrategySections):
 
     loss: Literal["auto", "charbonnier", "psnr"] = "auto"
     """Error of restored synthetic images (and of a student, against its teacher): Charbonnier's, or PSNR. auto: PSNR
-    for rain, unless the strategy is noise-space; else Charbonnier's, as the paper."""
+    for noise and rain from the ready weights, which learnt by it; else, and for noise-space, the paper's
+    Charbonnier."""
 
     minutes: PositiveFloat | None = None
     """How long the run may take, in place of --training.steps. The machine is measured for

@@ -55,14 +55,16 @@ def test_the_task_decides_the_strategy_where_none_is_asked_for():
     assert BASE.strategy == "auto"
 
 
-def test_rain_is_held_to_psnr_unless_the_paper_s_strategy_or_another_loss_is_asked_for():
+def test_from_ready_weights_that_learnt_by_psnr_a_run_goes_on_with_it():
     rain = replace(BASE, task="derain")
+    assert resolve(replace(rain, restorer=RestorerSettings(network="unet"))).settings.loss == "charbonnier"
     assert resolve(rain).settings.loss == "psnr"
     assert resolve(replace(rain, strategy="synthetic")).settings.loss == "psnr"
     assert resolve(replace(rain, strategy="noise-space")).settings.loss == "charbonnier"
     assert resolve(replace(rain, strategy="noise-space", loss="psnr")).settings.loss == "psnr"
     assert resolve(replace(rain, loss="charbonnier")).settings.loss == "charbonnier"
-    assert resolve(BASE).settings.loss == "charbonnier"
+    assert resolve(BASE).settings.loss == "psnr"
+    assert resolve(replace(BASE, task="deblur")).settings.loss == "charbonnier"
 
 
 def test_nothing_is_left_open_and_what_was_asked_is_kept():

@@ -79,8 +79,8 @@ def settled(asked: AdaptSettings) -> AdaptSettings:
     restorer = asked.restorer.settled(task.network, task.ready)
     random = restorer.origin is None
     strategy = _usual(asked) if asked.strategy == "auto" else asked.strategy
-    loss = "charbonnier" if strategy == "noise-space" else task.loss
     ready = restorer.is_ready(task.ready)
+    loss = task.loss if ready and strategy != "noise-space" else "charbonnier"
     rate = task.learning_rate if random else task.gentle_rate if ready else training.rate
     usual: LrScheduleName = "cosine" if random or ready else "cooldown"
     return replace(
