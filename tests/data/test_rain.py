@@ -126,6 +126,7 @@ def test_rain_of_every_kind_is_drawn_within_the_asked_coverage() -> None:
     assert 70 < len(layered) < 130
     assert {kind.blend for kind in layered} == {"screen", "additive"}
     assert {kind.layers[0] for kind in layered} == {1, 2, 3, 4}
+    assert all(sum(kind.length) > 3 * sum(kind.width) for kind in kinds if isinstance(kind, Drops))
     clear = sum(kind.veil == (0.0, 0.0) for kind in kinds)
     assert 40 < clear < 120
 

@@ -102,7 +102,7 @@ def test_it_is_said_and_drawn_in_the_report() -> None:
     found = finding(MatchedRain((FEW, MANY)), seeded())
     assert found is not None
     assert "They were taken in rain" in found.words
-    assert len(found.pictures) == 6
+    assert len(found.pictures) == 5
 
 
 @pytest.mark.slow

@@ -191,6 +191,7 @@ class Rain:
                 blend="screen" if uniform((0.0, 1.0), generator) < 0.6 else "additive",
             )  # fmt: skip
         width, opaque = log_uniform((0.6, 5.0), generator), uniform((0.1, 0.6), generator)
+        width = min(width, length / 4)  # wider ones are no streaks
         return Drops(
             strength=(covered, covered), length=(0.5 * length, 1.3 * length), width=(0.6 * width, 1.4 * width),
             slant=40.0, jitter=uniform((0.5, 6.0), generator), opacity=(0.6 * opaque, 1.4 * opaque),

@@ -32,7 +32,7 @@ DRAWS = 16
 KERNELS = 6
 """Kernels that are shown, at most."""
 
-EXAMPLES, RAINY = 6, 128
+EXAMPLES, RAINY = 5, 128
 """Pictures of rain that are shown, and their side in pixels."""
 
 _SIDE, _BORDER = 32, 8  # of a patch of one brightness; what its neighbours reach into
