@@ -156,7 +156,7 @@ def test_later_flags_win_over_the_file():
     _, arguments = cli.parse(["adapt", "--config", "denoise-small", "--training.batch", "3"])
     settings = AdaptSettings(**arguments)
     assert settings.training.batch == 3
-    assert settings.training.patch == 48
+    assert settings.training.side == 48
 
 
 def test_a_preset_is_a_name_but_a_file_comes_first(tmp_path, monkeypatch):

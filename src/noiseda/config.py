@@ -141,8 +141,8 @@ class TrainingSettings:
     """Samples of each domain in a batch, per process. A step has batch x gradient_accumulation x processes of them, and
     a run that is continued must keep that product."""
 
-    patch: int = 48
-    """Side of the square training patches, in pixels."""
+    patch: int | None = None
+    """Side of the square training patches, in pixels; by default 48. For rain it is 96 from the ready weights."""
 
     learning_rate: PositiveFloat | None = None
     """Learning rate; by default 1e-3, for noise from scratch 2e-3. For rain it is 3e-4 from the ready weights. It is
@@ -214,6 +214,11 @@ class TrainingSettings:
 
     device: str = "auto"
     """Where to train: auto, cpu, cuda, mps."""
+
+    @property
+    def side(self) -> int:
+        """The side of the patches; 48 where none was asked for, and no task has settled it."""
+        return 48 if self.patch is None else self.patch
 
     @property
     def rate(self) -> float:
@@ -405,10 +410,10 @@ class AdaptSettings(StrategySections):
         if restorer.network.startswith("unet"):
             depth = restorer.depth or len(restorer.blocks or [1]) // 2 + 1
             shrink = math.lcm(shrink, 2 ** (depth - 1))
-        if self.training.patch < 16 or self.training.patch % shrink:
+        if self.training.side < 16 or self.training.side % shrink:
             why = "--predictor.patch_size x 2 per further level, and 2 per further --restorer.depth"
             least = f"at least 16 and a multiple of {shrink} ({why})"
-            raise UserError(f"--training.patch must be {least}, not {self.training.patch}")
+            raise UserError(f"--training.patch must be {least}, not {self.training.side}")
 
 
 extensions.check_free(AdaptSettings.__annotations__)

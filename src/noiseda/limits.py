@@ -83,9 +83,15 @@ class Ordered:
 
 @dataclass(frozen=True)
 class HalfOf:
-    """The limit of a number that must be at most half of another setting, given by its dotted name."""
+    """The limit of a number that must be at most half of another setting.
+
+    Attributes:
+        other: the other one's flag.
+        value: the dotted name of its value, which may be settled where the flag leaves it open.
+    """
 
     other: str
+    value: str
 
     def refusal(self, value: float, whole: float) -> str | None:
         """What a value must be instead; None where it is right.
@@ -108,7 +114,7 @@ Levels = Annotated[tuple[int, int], Ordered(Limits(least=1, most=999))]
 """A lowest and a highest diffusion step."""
 Factors = Annotated[tuple[float, float], Ordered(Limits(above=0))]
 """A lowest and a highest factor."""
-HalfOfPatch = Annotated[int, Limits(above=0), HalfOf("training.patch")]
+HalfOfPatch = Annotated[int, Limits(above=0), HalfOf("training.patch", "training.side")]
 
 
 def check_limits(settings: object) -> None:
@@ -122,7 +128,7 @@ def check_limits(settings: object) -> None:
     """
     for flag, limit, value in _limited(settings, ""):
         refusal = (
-            limit.refusal(value, attrgetter(limit.other)(settings))
+            limit.refusal(value, attrgetter(limit.value)(settings))
             if isinstance(limit, HalfOf)
             else limit.refusal(value)
         )

@@ -46,6 +46,7 @@ class Task:
         estimator: what is looked for in the photographs: their noise, rain, blur or JPEG quality, or nothing.
         learning_rate: from random weights, where none is asked for.
         gentle_rate: from the ready weights, where none is asked for.
+        gentle_patch: side of the patches then, in pixels.
         network: the network where none is asked for, as far as it has the sizes that are.
         ready: the ready weights that a run starts from where nothing is said of the network; none where empty.
         strategy_matched: what trains where the degradation is matched to the photographs.
@@ -64,6 +65,7 @@ class Task:
     estimator: Literal["noise", "rain", "blur", "jpeg"] | None = None
     learning_rate: float = 1e-3
     gentle_rate: float = 1e-3
+    gentle_patch: int = 48
     network: str = "unet"
     ready: str = ""
     strategy_matched: str = ""
@@ -102,6 +104,7 @@ TASKS: dict[TaskName, Task] = {
         strategy_matched="mean-teacher",
         beside_matched="rain",
         gentle_rate=3e-4,  # at 1e-3 half of what adapting gains is lost
+        gentle_patch=96,  # in 48 pixels streaks have no ends, and adapting gains nothing
         loss="psnr",
         paired=f"{PAIRS}+streaks",  # a network for rain that knows two renderings does better on a third
         retention=Retention(general="rain"),

@@ -147,7 +147,8 @@ def without_colour(image: Tensor) -> Tensor:
     if len(image) == 1:
         return image
     weights = torch.tensor([0.299, 0.587, 0.114]).to(image)
-    return torch.tensordot(weights, image, dims=1).expand_as(image).contiguous()
+    brightness: Tensor = torch.tensordot(weights, image, dims=1)
+    return brightness.expand_as(image).contiguous()
 
 
 @dataclass(frozen=True)

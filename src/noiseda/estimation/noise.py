@@ -225,8 +225,8 @@ def matched(
         document = json.loads(kept.read_text())
         if document["asked"] == asked:
             found = tuple((kind, strength) for kind, strength in document["found"])
-            soft = tuple(document["soft"])
-            return Matched(found, alike=document["alike"], soft=soft, levels=depth.levels, grey=document["grey"])
+            alike, colourless, widths = document["alike"], document["grey"], tuple(document["soft"])
+            return Matched(found, alike=alike, soft=widths, levels=depth.levels, grey=colourless)
     photographs = middles(real, PHOTOGRAPHS, depth.white)
     colourless = all(bool((image - image[:1]).abs().max() < 0.5 / depth.levels) for image in photographs)
     looks = [look for image in photographs if (look := noise_statistics(image, depth.levels)) is not None]

@@ -68,7 +68,7 @@ class Description:
             **{"" if index else "beside": line for index, line in enumerate(self.others)},
             "restorer": f"{self.parameters['restorer']:,} parameters",
             "thrown away": f"{self.parameters['thrown_away']:,} parameters",
-            "forward": f"{self.forward_gmac:.3g} GMAC a sample ({training.patch} x {training.patch} pixels)",
+            "forward": f"{self.forward_gmac:.3g} GMAC a sample ({training.side} x {training.side} pixels)",
             "step": f"{self.samples} samples a process, {self.samples * self.sample_tflop:.3g} TFLOP with backward",
             "run": f"{training.steps} steps, {self.run_pflop:.3g} PFLOP a process{self._time}"
             if self.settings.minutes is None
@@ -111,7 +111,7 @@ def describe(settings: AdaptSettings, *, timed: bool = False) -> Description:
     with nullcontext() if real else FakeTensorMode():
         objective = build_objective(replace(settings, restorer=replace(settings.restorer, start=None)))
     with FakeTensorMode(allow_non_fake_inputs=True), FlopCounterMode(display=False) as counter:
-        images = torch.rand(1, channels, training.patch, training.patch)
+        images = torch.rand(1, channels, training.side, training.side)
         draws = objective.draw(images, torch.Generator())
         totals = [0]
         for progress in (0.0, 1.0) if objective.real_from else (1.0,):  # before it learns from real images, and after
@@ -144,7 +144,7 @@ def seconds_a_step(settings: AdaptSettings) -> float:
     Args:
         settings: of the run, with nothing left open.
     """
-    training, shape = settings.training, (4, settings.restorer.channels, *(settings.training.patch,) * 2)
+    training, shape = settings.training, (4, settings.restorer.channels, *(settings.training.side,) * 2)
     quiet = TIMED + 1
     brief = replace(
         training, steps=TIMED, log_every=quiet, checkpoint_every=quiet, picture_every=quiet, snapshot_every=0, workers=0

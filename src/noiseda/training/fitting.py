@@ -218,7 +218,7 @@ def batches_of(data: Data, training: TrainingSettings, seed: int, channels: int,
         "gradient_accumulation": training.gradient_accumulation,
     }
     if isinstance(data, Domains):
-        return DomainBatches(data, patch=training.patch, channels=channels, **share)
+        return DomainBatches(data, patch=training.side, channels=channels, **share)
     return DrawnBatches(data, **share) if callable(data) else data
 
 

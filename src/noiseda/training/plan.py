@@ -93,6 +93,7 @@ def settled(asked: AdaptSettings) -> AdaptSettings:
             training,
             lr_schedule=usual if training.lr_schedule == "auto" else training.lr_schedule,
             learning_rate=training.learning_rate or rate,
+            patch=task.gentle_patch if ready and training.patch is None else training.side,
         ),
     )
 

@@ -46,12 +46,12 @@ def check_room(settings: AdaptSettings) -> None:
     """
     there, place = memory_of(settings.training.device)
     training, restorer = settings.training, settings.restorer
-    pixels = training.batch * training.patch**2
+    pixels = training.batch * training.side**2
     maps = _IMAGES * restorer.channels + (restorer.width or 0)
     _compare(
         4 * pixels * maps,
         there,
-        f"a batch of {training.batch} patches of {training.patch} x {training.patch} pixels",
+        f"a batch of {training.batch} patches of {training.side} x {training.side} pixels",
         place,
         "a smaller --training.batch (with a larger --training.gradient_accumulation) or --training.patch needs less",
     )

@@ -222,9 +222,9 @@ def _say(plan: Plan, found: Found) -> None:
         log.warning("left out: %s", image.reason)
     sources = (domains.synthetic, domains.real, domains.reference)
     stores = [images for images in sources if isinstance(images, ImageStore)]
-    small = [str(path) for store in stores for path in store.smaller_than(settings.training.patch)]
+    small = [str(path) for store in stores for path in store.smaller_than(settings.training.side)]
     if small:
         named = ", ".join(small[:3]) + (f", … ({len(small)} in all)" if len(small) > 3 else "")
-        log.warning("smaller than --training.patch %d and continued by reflection: %s", settings.training.patch, named)
+        log.warning("smaller than --training.patch %d and continued by reflection: %s", settings.training.side, named)
     for reason in plan.because:
         say(reason)

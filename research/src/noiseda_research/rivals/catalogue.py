@@ -42,12 +42,12 @@ def _blind_spot(restorer: Restorer, settings: AdaptSettings, levels: float) -> B
 
 
 def _flat_noise(restorer: Restorer, settings: AdaptSettings, levels: float) -> FlatNoise:
-    trained, patch = settings.restorer.origin is not None, settings.training.patch
+    trained, patch = settings.restorer.origin is not None, settings.training.side
     return FlatNoise(restorer, settings.section(FlatNoiseSettings), patch=patch, trained=trained, levels=levels)
 
 
 def _sure(restorer: Restorer, settings: AdaptSettings, levels: float) -> Sure:
-    trained, patch = settings.restorer.origin is not None, settings.training.patch
+    trained, patch = settings.restorer.origin is not None, settings.training.side
     return Sure(restorer, settings.section(SureSettings), patch=patch, trained=trained, levels=levels)
 
 

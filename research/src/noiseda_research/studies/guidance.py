@@ -65,7 +65,7 @@ def measure(folder: Path) -> None:
     settings = settings_from(read_settings(folder / "settings.yaml"), str(folder / "settings.yaml"))
     domains, _, _ = load_domains(settings, list_images(settings), settings.cache or folder / "cache")
     training = settings.training
-    batches = DomainBatches(domains, size=training.batch, patch=training.patch, channels=3, seed=settings.seed)
+    batches = DomainBatches(domains, size=training.batch, patch=training.side, channels=3, seed=settings.seed)
     strategy, state = build_objective(settings), latest_checkpoint(folder / "checkpoints")
     assert isinstance(strategy, NoiseSpace), f"{folder} is no run of --strategy noise-space alone"
     assert state is not None, f"{folder} has no checkpoint"

@@ -45,8 +45,8 @@ def run(
 
     def draw(generator: torch.Generator) -> Sample:
         index = int(torch.randint(len(learnt), (1,), generator=generator))
-        top, left = torch.randint(SIDE - training.patch + 1, (2,), generator=generator).tolist()
-        clean = learnt[index, :, top : top + training.patch, left : left + training.patch]
+        top, left = torch.randint(SIDE - training.side + 1, (2,), generator=generator).tolist()
+        clean = learnt[index, :, top : top + training.side, left : left + training.side]
         return Sample(noisy(clean, generator), clean)
 
     torch.manual_seed(seed)
