@@ -102,6 +102,16 @@ def test_the_photographs_decide_what_learns_from_them_late():
     assert resolve(BASE, Evidence()).because == ()
 
 
+def test_the_ready_weights_go_on_without_neighbor2neighbor_where_neighbours_do_not_share_their_noise():
+    white = Evidence(Matched((("shot", 20.0),)))
+    plan = resolve(BASE, white)
+    assert plan.settings.strategy == "synthetic"
+    assert "the ready weights lose by Neighbor2Neighbor" in plan.because[0]
+    random = replace(BASE, restorer=RestorerSettings(network="unet-residual"))
+    assert resolve(random, white).settings.strategy == "neighbor2neighbor"
+    assert resolve(replace(BASE, strategy="mean-teacher"), white).settings.strategy == "mean-teacher"
+
+
 def test_trees_and_settings_are_each_others_inverse():
     assert from_tree(to_tree(UNUSUAL)) == UNUSUAL
     assert from_tree({"mean_teacher": {"start": 0.5}}).mean_teacher == MeanTeacherSettings(start=0.5)

@@ -12,6 +12,9 @@ from noiseda.strategies import StrategyName
 from noiseda.tasks import TASKS
 from noiseda.training.pace import timed
 
+GENTLY = "so pairs made to look like them are all that is learnt from: the ready weights lose by Neighbor2Neighbor"
+"""What a run from the ready weights says where neighbours do not share their noise."""
+
 CHOSEN = {
     "mean-teacher": "so a mean teacher learns from them, in place of Neighbor2Neighbor",
     "synthetic": "so pairs made to look like them are all that is learnt from, and not, by Neighbor2Neighbor, what "
@@ -62,7 +65,10 @@ def resolve(asked: AdaptSettings, evidence: Evidence | None = None) -> Plan:
     """
     usual, evidence = settled(asked), evidence or Evidence()
     found = _select_strategy(usual, evidence.degradation)
-    because = [CHOSEN[found.strategy]] if found.strategy != usual.strategy else []
+    because = []
+    if found.strategy != usual.strategy:
+        shared = isinstance(evidence.degradation, Matched) and evidence.degradation.processed
+        because.append(CHOSEN[found.strategy] if shared or found.strategy != "synthetic" else GENTLY)
     if asked.minutes is not None and evidence.steps is not None:
         found = timed(found, evidence.steps(found))
         because.append(f"{found.training.steps} steps, by --minutes {asked.minutes:g}")
@@ -112,13 +118,16 @@ def _select_strategy(settings: AdaptSettings, degradation: Degradation | None) -
     That is for late Neighbor2Neighbor (``--neighbor2neighbor.start``) alone, which makes up for what synthetic pairs
     leave as far as neighbours do not share their noise. Where they share it, and it is simulated well, it does harm;
     where they share it, and it is not, a mean teacher makes up for more (docs/results.md, "The default for noise"). A
-    teacher begins as late.
+    teacher begins as late. The ready weights lose by it in any case (research/results/2026-11-29-rain.md).
     """
     late = settings.neighbor2neighbor
     is_late = settings.strategy == "neighbor2neighbor" and late.synthetic and late.start > 0 and not settings.also
     if not (is_late and settings.matches and isinstance(degradation, Matched)):
         return settings
-    chosen = late.shared if degradation.alike else late.unlike
-    if not degradation.processed or chosen == settings.strategy:
+    chosen: StrategyName = late.shared if degradation.alike else late.unlike
+    if not degradation.processed:
+        ready = settings.restorer.is_ready(TASKS[settings.task].ready)
+        chosen = "synthetic" if ready else settings.strategy
+    if chosen == settings.strategy:
         return settings
     return replace(settings, strategy=chosen, mean_teacher=replace(settings.mean_teacher, start=late.start))
