@@ -295,8 +295,7 @@ class AdaptSettings(StrategySections):
 
     loss: Literal["auto", "charbonnier", "psnr"] = "auto"
     """Error of restored synthetic images (and of a student, against its teacher): Charbonnier's, or PSNR. auto: PSNR
-    for noise and rain from the ready weights, which learnt by it; else, and for noise-space, the paper's
-    Charbonnier."""
+    for rain from the ready weights; else, and for noise-space, the paper's Charbonnier."""
 
     minutes: PositiveFloat | None = None
     """How long the run may take, in place of --training.steps. The machine is measured for

@@ -51,7 +51,7 @@ class Task:
         ready: the ready weights that a run starts from where nothing is said of the network; none where empty.
         strategy_matched: what trains where the degradation is matched to the photographs.
         beside_matched: what every other image gets then, so that a network remains good at it.
-        loss: the error that the ready weights have learnt by, and go on with unless the strategy is the paper's.
+        loss: the error that a run from the ready weights lowers, unless the strategy is the paper's.
         paired: what the inputs of the user's own pairs are mixed with where nothing is asked for.
         proxies_from_pairs: whether the targets of pairs serve as clean photographs, from which proxy pairs are made.
         estimates_risk: whether the squared error on real photographs can be estimated from them (SURE: noise alone).
@@ -89,7 +89,6 @@ TASKS: dict[TaskName, Task] = {
         ready="denoise",
         strategy_matched="neighbor2neighbor",
         beside_matched="white",
-        loss="psnr",
         proxies_from_pairs=False,
         estimates_risk=True,
         has_depth=True,

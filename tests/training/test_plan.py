@@ -55,7 +55,7 @@ def test_the_task_decides_the_strategy_where_none_is_asked_for():
     assert BASE.strategy == "auto"
 
 
-def test_from_ready_weights_that_learnt_by_psnr_a_run_goes_on_with_it():
+def test_rain_from_the_ready_weights_is_held_to_psnr():
     rain = replace(BASE, task="derain")
     assert resolve(replace(rain, restorer=RestorerSettings(network="unet"))).settings.loss == "charbonnier"
     assert resolve(rain).settings.loss == "psnr"
@@ -63,7 +63,7 @@ def test_from_ready_weights_that_learnt_by_psnr_a_run_goes_on_with_it():
     assert resolve(replace(rain, strategy="noise-space")).settings.loss == "charbonnier"
     assert resolve(replace(rain, strategy="noise-space", loss="psnr")).settings.loss == "psnr"
     assert resolve(replace(rain, loss="charbonnier")).settings.loss == "charbonnier"
-    assert resolve(BASE).settings.loss == "psnr"
+    assert resolve(BASE).settings.loss == "charbonnier"
     assert resolve(replace(BASE, task="deblur")).settings.loss == "charbonnier"
 
 
