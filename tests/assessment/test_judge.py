@@ -127,7 +127,7 @@ def test_networks_for_rain_and_blur_are_judged_as_a_run_does(task, place, tmp_pa
     told = judge(*weights, tmp_path / "photos", clean=tmp_path / "clean")
     assert told.word == "better"
     assert ("blurred again" in told.because) == (task == "deblur")
-    assert ("under rain of our own" in told.because) == (task == "derain")
+    assert "degraded as yours look" in told.because
 
 
 @pytest.mark.slow

@@ -106,7 +106,7 @@ def test_it_is_said_and_drawn_in_the_report() -> None:
 
 
 @pytest.mark.slow
-def test_with_the_ready_weights_coverage_is_found_within_a_factor_of_two(tmp_path: Path) -> None:
+def test_with_the_ready_weights_coverage_is_found_within_a_factor_of_four(tmp_path: Path) -> None:
     restore = partial(restore_tensor, load(READY["derain"]))
     generator = seeded(7)
     kinds = [Rain(strength=(covered, covered)).kind(generator) for covered in (1.0, 30.0) for _ in range(6)]
@@ -117,4 +117,4 @@ def test_with_the_ready_weights_coverage_is_found_within_a_factor_of_two(tmp_pat
             write(Picture(kind(read(CLEAN[number]).pixels[:, :160, :160], generator)), folder / f"{number}.png")
         like = matched_rain(sorted(folder.iterdir()), CLEAN, tmp_path / f"{covered}.json", restore, seed=0)
         middle = sorted(kind.strength[0] for kind in like.found)[len(like.found) // 2]
-        assert covered / 2 < middle < 2 * covered
+        assert covered / 4 < middle < 4 * covered
