@@ -75,8 +75,8 @@ class MeanTeacher(Objective[Perturbation]):
         """Restore the perturbed real images, and compare with what the teacher makes of them unperturbed.
 
         Returns:
-            Errors ``teacher``, that against the teacher's label; and ``restoration``, where synthetic
-            pairs are learnt from.
+            Errors ``teacher``, that against the teacher's label; and ``restoration``, where synthetic pairs are learnt
+            from.
         """
         x_real = batch.x_real
         assert x_real is not None, "a mean teacher needs real images in the batch"

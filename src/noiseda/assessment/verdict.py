@@ -32,11 +32,11 @@ from noiseda.assessment.witness import PHOTOGRAPHS, Witness, estimate, witness_o
 from noiseda.bars import bar
 from noiseda.config import AdaptSettings, Precision
 from noiseda.data.batches import generator
-from noiseda.data.degradations import Degradation, Grey, degradation
+from noiseda.data.degradations import Degradation, degradation
 from noiseda.data.depth import EIGHT_BITS, Depth
 from noiseda.estimation.blur_kernel import MatchedBlur
 from noiseda.estimation.jpeg_quality import MatchedJpeg
-from noiseda.estimation.noise import Matched, middles
+from noiseda.estimation.noise import Matched, as_grey, middles
 from noiseda.estimation.rain import MatchedRain
 from noiseda.evaluation.metrics import psnr
 from noiseda.inference import restore_tensor
@@ -200,8 +200,9 @@ def trial_of(
     """
     least = max(SMALLEST, 2 * like.margin + SMALLEST // 2)
     large = [image for image in middles(clean, 2 * count, deep.white) if min(image.shape[-2:]) >= least]
-    alike = Grey(like) if isinstance(like, Matched) and like.grey else like
-    made = proxy_pairs(alike, large, 2 * count, generator(seed, "look-alikes"), deep.levels) if large else []
+    made = (
+        proxy_pairs(as_grey(like, like), large, 2 * count, generator(seed, "look-alikes"), deep.levels) if large else []
+    )
     if isinstance(like, Matched | MatchedBlur | MatchedJpeg | MatchedRain):
         return Trial(made[::2], made[1::2], "clean photographs degraded as yours look", witness, deep)
     return Trial([], made[1::2], "clean photographs, degraded as is usual", witness, deep)

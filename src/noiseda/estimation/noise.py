@@ -23,7 +23,7 @@ from torch import Tensor
 from noiseda.bars import bar
 from noiseda.config import DegradationSettings
 from noiseda.data.batches import generator as keyed
-from noiseda.data.degradations import DEGRADATIONS, Degradation, Prepare, uncompressed, without_colour
+from noiseda.data.degradations import DEGRADATIONS, Degradation, Grey, Prepare, uncompressed, without_colour
 from noiseda.data.depth import EIGHT_BITS, Depth, shown
 from noiseda.data.phone import gaussian
 from noiseda.data.sampling import Range, integer, log_uniform, one_thread, uniform
@@ -190,6 +190,16 @@ def sharpened(image: Tensor, generator: torch.Generator) -> Tensor:
     """
     amount, scale = uniform(SHARPENING, generator), uniform(RADIUS, generator)
     return image + amount * (image - gaussian(image, scale))
+
+
+def as_grey(degrade: Degradation, like: Degradation | None) -> Degradation:
+    """A degradation, of grey photographs where those that were matched are grey.
+
+    Args:
+        degrade: what clean photographs go through.
+        like: what was found from the user's.
+    """
+    return Grey(degrade) if isinstance(like, Matched) and like.grey else degrade
 
 
 def _short(number: float) -> str:

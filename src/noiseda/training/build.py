@@ -18,14 +18,14 @@ from noiseda.assessment.proxy_pairs import SIMULATED, look_of
 from noiseda.config import AdaptSettings, TrainingSettings
 from noiseda.data.batches import Domains, Images
 from noiseda.data.cache import Skipped, decode
-from noiseda.data.degradations import Degradation, Grey, degradation, kinds
+from noiseda.data.degradations import Degradation, degradation, kinds
 from noiseda.data.depth import EIGHT_BITS, Depth, depth_of
 from noiseda.data.fetch import ShardCache
 from noiseda.data.folders import paired_folder
 from noiseda.data.shards import ShardSet, find_shards
 from noiseda.data.stream import ShardStream
 from noiseda.errors import UserError
-from noiseda.estimation.noise import Matched
+from noiseda.estimation.noise import Matched, as_grey
 from noiseda.images import SUFFIXES, find_images
 from noiseda.restoration import load
 from noiseda.restoration.as_trained import check_keeps_size
@@ -222,8 +222,7 @@ def load_domains(
     synthetic = stores["clean"] if "clean" in stores else stores["pairs"]
     like = look(settings, without(groups, skipped), cache, deep)
     degrade, share = training_degradation(settings, like, deep)
-    if degrade is not None and isinstance(like, Matched) and like.grey:
-        degrade = Grey(degrade)
+    degrade = None if degrade is None else as_grey(degrade, like)
     return Domains(synthetic, degrade, stores.get("real"), stores.get("reference"), share), skipped, like
 
 
