@@ -200,9 +200,8 @@ def trial_of(
     """
     least = max(SMALLEST, 2 * like.margin + SMALLEST // 2)
     large = [image for image in middles(clean, 2 * count, deep.white) if min(image.shape[-2:]) >= least]
-    made = (
-        proxy_pairs(as_grey(like, like), large, 2 * count, generator(seed, "look-alikes"), deep.levels) if large else []
-    )
+    draws = generator(seed, "look-alikes")
+    made = proxy_pairs(as_grey(like, like), large, 2 * count, draws, deep.levels) if large else []
     if isinstance(like, Matched | MatchedBlur | MatchedJpeg | MatchedRain):
         return Trial(made[::2], made[1::2], "clean photographs degraded as yours look", witness, deep)
     return Trial([], made[1::2], "clean photographs, degraded as is usual", witness, deep)
