@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from noiseda import cli, config, restorer_settings, strategies
+from noiseda import cli, config, diffusion_settings, restorer_settings, strategies
 from noiseda.address import Url
 from noiseda.config import (
     AdaptSettings,
@@ -135,7 +135,9 @@ def parse(*words):
 
 def test_every_setting_is_explained():
     """A string stands below every field, which is where ``--help`` finds it; a section is explained by its class."""
-    sources = [inspect.getsource(module) for module in (config, restorer_settings, strategies, rivals)]
+    sources = [
+        inspect.getsource(module) for module in (config, diffusion_settings, restorer_settings, strategies, rivals)
+    ]
     classes = [n for source in sources for n in ast.parse(source).body if isinstance(n, ast.ClassDef)]
     assert {section.name for section in classes} == {
         "AdaptSettings",

@@ -15,9 +15,9 @@ from torch import Tensor
 from noiseda.adaptation.objective import Distance, Objective, Sum, Terms, Weights, charbonnier
 from noiseda.adaptation.permutation import draw_order, shuffle
 from noiseda.adaptation.ramp import ramp
-from noiseda.config import ObjectiveSettings
 from noiseda.data.batches import Batch
 from noiseda.diffusion import Denoiser, Schedule
+from noiseda.diffusion_settings import ObjectiveSettings
 from noiseda.processes import mean_of_all
 from noiseda.restoration import Restorer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from noiseda.config import Shuffle
+from noiseda.diffusion_settings import Shuffle
 from noiseda.dims import append_dims
 
 

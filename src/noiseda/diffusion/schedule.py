@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from noiseda.config import ScheduleName
+from noiseda.diffusion_settings import ScheduleName
 
 STEPS = 1000
 BETA_FIRST, BETA_LAST = 1e-6, 1e-2
