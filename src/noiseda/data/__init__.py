@@ -9,7 +9,7 @@ from noiseda.data.depth import depth_of
 from noiseda.data.folders import paired_folder, spread
 from noiseda.data.noise import Shot, White
 from noiseda.data.phone import Phone, gaussian
-from noiseda.data.pooled import PooledBatches
+from noiseda.data.pooled import Crops, PooledBatches
 from noiseda.data.rain import Drops, Rain, Streaks
 from noiseda.data.sampling import integer, log_uniform, uniform
 
@@ -17,6 +17,7 @@ __all__ = [
     "DEGRADATIONS",
     "Camera",
     "CameraShake",
+    "Crops",
     "Defocus",
     "DomainBatches",
     "Drops",

@@ -7,11 +7,16 @@ it is as varied as others are.
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
+
 import torch
 from torch import Tensor
 
 from noiseda.data.batches import Batch, Images, generator
 from noiseda.data.degradations import Degrade, degraded, prepared
+
+Crops = tuple[Tensor, Tensor, list[str]]
+"""Degraded and clean crops, (crops, C, crop, crop) each, and the names of the files that they were cut from."""
 
 
 class PooledBatches:
@@ -28,6 +33,7 @@ class PooledBatches:
         channels: 1 or 3.
         rank: number of this process among those that train together; each draws its own crops.
         gradient_accumulation: batches of a process in an optimiser step.
+        ahead: whether a thread makes the next block while batches are drawn from the last.
 
     Raises:
         ValueError: a crop is smaller than a patch, or a block has fewer crops than a batch has samples.
@@ -46,6 +52,7 @@ class PooledBatches:
         channels: int = 3,
         rank: int = 0,
         gradient_accumulation: int = 1,
+        ahead: bool = False,
     ) -> None:
         if crop < patch or crops < size:
             raise ValueError(f"{crops} crops of {crop} pixels are too few or small for {size} patches of {patch}")
@@ -54,7 +61,9 @@ class PooledBatches:
         self.crop, self.crops, self.channels, self.rank = crop, crops, channels, rank
         # A block gives as many pixels as it has.
         self.stretch = max(crops * crop**2 // (size * patch**2), 1)
-        self._block: tuple[int, Tensor, Tensor, list[str]] | None = None
+        self._block: tuple[int, Crops] | None = None
+        self._next: tuple[int, Future[Crops]] | None = None
+        self._thread = ThreadPoolExecutor(1, "block") if ahead else None
 
     def __getitem__(self, number: int) -> Batch:
         """Batch ``number``."""
@@ -75,19 +84,26 @@ class PooledBatches:
         """A generator for each sample of batch ``number``, of its own for each purpose."""
         return [generator(self.seed, purpose, self.rank, number, sample) for sample in range(self.size)]
 
-    def _crops(self, block: int) -> tuple[Tensor, Tensor, list[str]]:
-        """The degraded and the clean crops of a block, (crops, C, crop, crop), and the names of their files."""
+    def _crops(self, block: int) -> Crops:
+        """Those of a block, kept until another is asked for."""
         if self._block is None or self._block[0] != block:
-            margin = getattr(self.degrade, "margin", 0)
-            inner = slice(margin, margin + self.crop)
-            x, y = torch.empty(2, self.crops, self.channels, self.crop, self.crop)
-            names = []
-            for index in range(self.crops):
-                draw = generator(self.seed, "crop", self.rank, block, index)
-                found, (clean,) = self.images.draw(index, self.crop + 2 * margin, draw, self.channels)
-                names.append(found[0])
-                clean = prepared(self.degrade, clean, draw)
-                x[index] = degraded(self.degrade, clean, draw)[:, inner, inner]
-                y[index] = clean[:, inner, inner]
-            self._block = (block, x, y, names)
-        return self._block[1:]
+            waited_for = self._next is not None and self._next[0] == block
+            self._block = (block, self._next[1].result() if self._next and waited_for else self.make(block))
+            if self._thread is not None:
+                self._next = (block + 1, self._thread.submit(self.make, block + 1))
+        return self._block[1]
+
+    def make(self, block: int) -> Crops:
+        """Make a block."""
+        margin = getattr(self.degrade, "margin", 0)
+        inner = slice(margin, margin + self.crop)
+        x, y = torch.empty(2, self.crops, self.channels, self.crop, self.crop)
+        names = []
+        for index in range(self.crops):
+            draw = generator(self.seed, "crop", self.rank, block, index)
+            found, (clean,) = self.images.draw(index, self.crop + 2 * margin, draw, self.channels)
+            names.append(found[0])
+            clean = prepared(self.degrade, clean, draw)
+            x[index] = degraded(self.degrade, clean, draw)[:, inner, inner]
+            y[index] = clean[:, inner, inner]
+        return x, y, names

@@ -151,9 +151,18 @@ class ResidualUNet(Restorer):
 
     def restore(self, images: Tensor) -> Tensor:
         """Restore images whose sides are multiples of ``multiple_of``; (B, C, H, W) -> the same."""
+        return self.restore_by(images, None if self.pilots is None else self.pilots(images))
+
+    def restore_by(self, images: Tensor, changes: Tensor | None) -> Tensor:
+        """As :meth:`restore`, by pilots that are known.
+
+        Args:
+            images: (B, C, H, W).
+            changes: what its pilots change, (B, T * C, H, W); None of a network that sees none.
+        """
         seen = [images]
-        if self.pilots is not None:
-            seen.append(self.pilots(images))
+        if changes is not None:
+            seen.append(changes)
         if self.chooser is not None:
             seen.append(self.chooser(images, seen[1]))
         x = self.intro(F.pixel_unshuffle(torch.cat(seen, dim=1), self.fold))

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 import noiseda
 from noiseda import Batch, Degradation, Restorer, RestorerSettings, Terms, UserError
-from noiseda.data import PooledBatches
-from noiseda.restoration import STRENGTHS, Chooser, ResidualUNet, build_restorer
+from noiseda.data import Crops, PooledBatches
+from noiseda.restoration import STRENGTHS, Chooser, Groups, ResidualUNet, build_restorer
 from noiseda_research.ready.mixture import Wide
 from noiseda_research.ready.tasks import LESSONS
 
@@ -52,10 +52,30 @@ class Restoration(noiseda.SyntheticOnly):
 
     def forward(self, batch: Batch, draws: None) -> Terms:
         """Restore the batch."""
-        restored = self.restorer(batch.x_syn).float()
+        restored = self._restored(batch.x_syn).float()
         far = (restored - batch.y_syn).abs().flatten(1).mean(1)
         loss = far if self.absolute else negative_psnr(restored, batch.y_syn)
         return Terms({"restoration": loss}, restored.detach())
+
+    def _restored(self, seen: Tensor) -> Tensor:
+        if seen.shape[1] == self.restorer.channels:
+            return self.restorer(seen)  # type: ignore[no-any-return]
+        assert isinstance(self.restorer, ResidualUNet), "pilots were made for it"
+        return self.restorer.restore_by(seen[:, : self.restorer.channels], seen[:, self.restorer.channels :])
+
+
+class Shrunk(PooledBatches):
+    """Batches whose degraded images bring their pilots, (B, C + T * C, P, P).
+
+    They are made of whole crops, as of whole photographs, and beside the training: groups cost as much as a step.
+    """
+
+    groups = Groups()
+
+    def make(self, block: int) -> Crops:
+        """Make a block."""
+        x, y, names = super().make(block)
+        return torch.cat([x, torch.cat([self.groups(crop[None]) for crop in x])], dim=1), y, names
 
 
 def negative_psnr(restored: Tensor, target: Tensor) -> Tensor:
@@ -114,6 +134,26 @@ def with_groups(network: nn.Module) -> ResidualUNet:
     return seeing
 
 
+def with_chooser(network: nn.Module, *, width: int, blocks: Sequence[int], fold: int) -> ResidualUNet:
+    """A residual U-Net of another size with the chooser of one that has learnt: it begins as that chooser's mixture.
+
+    Args:
+        network: a residual U-Net that sees groups.
+        width: of the new one.
+        blocks: of each of its stages.
+        fold: its side of the squares of pixels that become channels.
+
+    Raises:
+        UserError: the network has no chooser.
+    """
+    if not isinstance(network, ResidualUNet) or network.chooser is None:
+        raise UserError("--chooser takes weights of a residual U-Net that sees groups")
+    new = ResidualUNet(width=width, blocks=blocks, channels=network.channels, fold=fold, groups=True)
+    assert new.chooser is not None, "it sees groups"
+    new.chooser.load_state_dict(network.chooser.state_dict())
+    return new
+
+
 def keeping(progress: float, rise: float) -> float:
     """A rate that rises, stays, and falls at the end.
 
@@ -148,6 +188,8 @@ def main(arguments: Sequence[str] | None = None) -> noiseda.Summary:
     parser.add_argument("--network", default="unet-residual")
     parser.add_argument("--width", type=int)
     parser.add_argument("--blocks", type=int, nargs="+")
+    parser.add_argument("--fold", type=int, default=1, help="side of the squares that become channels, with --chooser")
+    parser.add_argument("--chooser", type=Path, help="weights whose chooser a network of random weights takes over")
     parser.add_argument("--start", type=Path, help="weights to start from, with a rate that falls from the first step")
     parser.add_argument("--pilots", action="store_true", help="let the network of --start see pilots from now on")
     parser.add_argument("--weaker", type=float, help="share of images with little noise, for denoise")
@@ -162,11 +204,14 @@ def main(arguments: Sequence[str] | None = None) -> noiseda.Summary:
     asked = parser.parse_args(arguments)
 
     torch.manual_seed(asked.seed)
-    model = (
-        noiseda.load(asked.start).train()
-        if asked.start
-        else build_restorer(RestorerSettings(network=asked.network, width=asked.width, blocks=asked.blocks))
-    )
+    model: Restorer
+    if asked.start:
+        model = noiseda.load(asked.start).train()
+    elif asked.chooser:
+        known = noiseda.load(asked.chooser)
+        model = with_chooser(known, width=asked.width, blocks=asked.blocks, fold=asked.fold).train()
+    else:
+        model = build_restorer(RestorerSettings(network=asked.network, width=asked.width, blocks=asked.blocks))
     if asked.start and asked.pilots:
         model = with_pilots(model)
     schedule = falling if asked.start else partial(keeping, rise=RISE / asked.steps)
@@ -188,7 +233,10 @@ def main(arguments: Sequence[str] | None = None) -> noiseda.Summary:
     lesson = LESSONS[asked.task]
     degraded = lesson.degraded if asked.weaker is None else replace(_wide(lesson.degraded), weaker=asked.weaker)
     clean = noiseda.photographs(asked.photographs, degradation=degraded, cache=asked.out / "cache").synthetic
-    batches = PooledBatches(lesson.varied(clean), degraded, size=asked.batch, patch=asked.patch, seed=asked.seed)
+    groups = isinstance(model, ResidualUNet) and model.chooser is not None
+    batches = (Shrunk if groups else PooledBatches)(
+        lesson.varied(clean), degraded, size=asked.batch, patch=asked.patch, seed=asked.seed, ahead=groups
+    )
     return noiseda.fit(
         model,
         Restoration(model, absolute=lesson.absolute),
