@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +36,13 @@ _LUMINANCE = (
 _CHROMINANCE = (
     (17, 18, 24, 47), (18, 21, 26, 66), (24, 26, 56, 99), (47, 66, 99, 99),
 )  # fmt: skip  # 99 everywhere else
+_IN_ROW = ((0, 0, 0.5, 0, 0), (0, -1, 0, -1, 0), (-1, 4, 5, 4, -1), (0, -1, 0, -1, 0), (0, 0, 0.5, 0, 0))
+_MALVAR = (
+    ((0, 0, -1, 0, 0), (0, 0, 2, 0, 0), (-1, 2, 4, 2, -1), (0, 0, 2, 0, 0), (0, 0, -1, 0, 0)),
+    _IN_ROW,
+    tuple(zip(*_IN_ROW, strict=True)),
+    ((0, 0, -1.5, 0, 0), (0, 2, 0, 2, 0), (-1.5, 0, 6, 0, -1.5), (0, 2, 0, 2, 0), (0, 0, -1.5, 0, 0)),
+)  # at red or blue: green; at green: what is in its row, in its column; at red: blue
 
 
 class Random:
@@ -71,6 +79,8 @@ class Random:
 
 def gaussian(images: Tensor, sigma: Tensor) -> Tensor:
     """Images (B, C, H, W) seen through Gaussians of ``sigma`` pixels, (B, 1, 1, 1), on a torus."""
+    if not len(images):
+        return images
     height, width = images.shape[-2:]
     down = _passes(sigma, torch.fft.fftfreq(height, device=images.device))[:, None, :, None]
     right = _passes(sigma, torch.fft.rfftfreq(width, device=images.device))[:, None, None, :]
@@ -84,7 +94,8 @@ def _passes(sigma: Tensor, frequencies: Tensor) -> Tensor:
     sigma = sigma.reshape(-1, 1)
     kernel = torch.exp(-0.5 * (place / sigma).square()) * (place.abs() <= (3 * sigma).ceil())  # (B, K)
     waves = torch.cos(2 * math.pi * place[:, None] * frequencies)
-    return kernel @ waves / kernel.sum(1, keepdim=True)
+    left: Tensor = kernel @ waves / kernel.sum(1, keepdim=True)
+    return left
 
 
 def sharpened(images: Tensor, draw: Random) -> Tensor:
@@ -126,8 +137,8 @@ def _camera(clean: Tensor, draw: Random, by: Camera) -> Tensor:
     read = (2.18 * shots.log() + 1.20 + 0.26 * draw.normal(shots)).exp()
     gains = torch.cat([draw.uniform(*by.red_gain), torch.ones_like(shots), draw.uniform(*by.blue_gain)], dim=1)
     overlap = draw.uniform(*by.crosstalk)[:, 0]
-    eye = torch.eye(3, device=clean.device)
-    mixing = (1 - overlap) * eye + overlap * torch.tensor(_OVERLAP, device=clean.device)  # (B, 3, 3)
+    alone, mixed = (_matrix(name, clean.device) for name in ("eye", "overlap"))
+    mixing = (1 - overlap) * alone + overlap * mixed  # (B, 3, 3)
     sensor = torch.einsum("bdc,bchw->bdhw", mixing, linear_from_srgb(clean)) / gains
     rows, columns = (draw.happens(0.5) for _ in range(2))
     sites = _sites(clean, rows, columns)
@@ -135,12 +146,12 @@ def _camera(clean: Tensor, draw: Random, by: Camera) -> Tensor:
     noisy = (raw + (shots * raw + read).clamp(min=0).sqrt() * draw.normal(raw)).clamp(0, 1)
     noise = (gains * sites).sum(1, keepdim=True) * (noisy - raw)
     filled = _malvar(noise, sites) if by.demosaic == "malvar" else _bilinear(noise, sites)
-    developed = torch.einsum("bdc,bchw->bdhw", torch.linalg.inv(mixing), gains * sensor + filled)
+    developed = torch.einsum("bdc,bchw->bdhw", torch.linalg.inv_ex(mixing)[0], gains * sensor + filled)
     return srgb_from_linear(developed.clamp(0, 1))
 
 
 def _phone(clean: Tensor, draw: Random, by: Phone) -> Tensor:
-    to_ycc = torch.tensor(_TO_YCC, device=clean.device)
+    to_ycc = _matrix("ycc", clean.device)
     noisy = _camera(clean, draw, Camera(strength=by.strength, demosaic="malvar"))
     noise = torch.einsum("dc,bchw->bdhw", to_ycc, noisy - clean)
     luma = torch.einsum("c,bchw->bhw", to_ycc[0], clean)[:, None]
@@ -149,7 +160,7 @@ def _phone(clean: Tensor, draw: Random, by: Phone) -> Tensor:
     smooth = torch.lerp(noise[:, :1], gaussian(noise[:, :1], 1.5 * one), flat)
     treated = torch.cat([smooth, gaussian(noise[:, 1:], draw.uniform(*by.chroma))], dim=1)
     treated = treated + draw.uniform(*by.sharpening) * (treated - gaussian(treated, one))
-    return (clean + torch.einsum("dc,bchw->bdhw", torch.linalg.inv(to_ycc), treated)).clamp(0, 1)
+    return (clean + torch.einsum("dc,bchw->bdhw", _matrix("rgb", clean.device), treated)).clamp(0, 1)
 
 
 def _coarse(clean: Tensor, draw: Random, by: Coarse) -> Tensor:
@@ -158,7 +169,7 @@ def _coarse(clean: Tensor, draw: Random, by: Coarse) -> Tensor:
 
     brightness = _unit(seen(by.fine) + draw.uniform(*by.share) * seen(by.blotches))
     colour = [draw.log_uniform(*by.colourful) * seen(by.colour) for _ in range(2)]
-    to_rgb = torch.linalg.inv(torch.tensor(_TO_YCC, device=clean.device))
+    to_rgb = _matrix("rgb", clean.device)
     noise = torch.einsum("dc,bchw->bdhw", to_rgb, torch.cat([brightness, *colour], dim=1))
     one = torch.ones(len(clean), 1, 1, 1, device=clean.device)
     noise = noise + draw.happens(0.5) * draw.uniform(*by.sharpening) * (noise - gaussian(noise, one))
@@ -189,18 +200,16 @@ def jpeg(images: Tensor, quality: Tensor) -> Tensor:
         quality: (B, 1, 1, 1), 1 to 100.
     """
     device = images.device
-    to_ycc = torch.tensor(_TO_YCC, device=device)
-    planes = torch.einsum("dc,bchw->bdhw", to_ycc, (images.clamp(0, 1) * 255).round()).round()
+    planes = torch.einsum("dc,bchw->bdhw", _matrix("ycc", device), (images.clamp(0, 1) * 255).round()).round()
     scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)
     tables = []
-    for table in (_LUMINANCE, _CHROMINANCE):
-        steps = torch.full((8, 8), 99.0, device=device)
-        steps[: len(table), : len(table)] = torch.tensor(table, device=device, dtype=torch.float32)
+    for name in ("luminance", "chrominance"):
+        steps = _matrix(name, device)
         tables.append(((steps * scale + 50) / 100).floor().clamp(1, 255)[:, :, None, None])  # (B, 1, 1, 1, 8, 8)
     luma = _quantised(planes[:, :1] - 128, tables[0]) + 128
     colours = _quantised(F.avg_pool2d(planes[:, 1:], 2).round(), tables[1])
     colours = F.interpolate(colours, scale_factor=2, mode="bilinear", align_corners=False)
-    decoded = torch.einsum("dc,bchw->bdhw", torch.linalg.inv(to_ycc), torch.cat([luma, colours], dim=1))
+    decoded = torch.einsum("dc,bchw->bdhw", _matrix("rgb", device), torch.cat([luma, colours], dim=1))
     return decoded.round().clamp(0, 255) / 255
 
 
@@ -281,7 +290,7 @@ class Mixture:
         usual = noise.square().mean((1, 2, 3), keepdim=True).sqrt()
         most = (STRONG / usual.clamp(min=1e-4)).clamp(1.01, 4.0)
         times = (draw.uniform(0, 1) * most.log()).exp()
-        weights = torch.tensor(_TO_YCC, device=clean.device)[0]
+        weights = _matrix("ycc", clean.device)[0]
         shown, rough = (torch.einsum("c,bchw->bhw", weights, image)[:, None] for image in (clean, times * noise))
         structure = (_local(shown.square()) - _local(shown).square()).clamp(min=0)
         lenient = structure + LENIENCE * rough.square().mean((1, 2, 3), keepdim=True)
@@ -306,25 +315,43 @@ def _filed(
 
 def _sites(like: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """:func:`noiseda.data.camera.bayer_sites` for each sample; (B, 3, H, W)."""
-    height, width = like.shape[-2:]
-    four = [bayer_sites(height, width, row, column).to(like.device) for row in (0, 1) for column in (0, 1)]
-    return torch.stack(four)[(2 * rows.long() + columns.long()).flatten()]
+    four = _all_sites(*like.shape[-2:], like.device)
+    return four[(2 * rows.long() + columns.long()).flatten()]
+
+
+@cache
+def _all_sites(height: int, width: int, device: torch.device) -> Tensor:
+    four = [bayer_sites(height, width, row, column) for row in (0, 1) for column in (0, 1)]
+    return torch.stack(four).to(device)
+
+
+@cache
+def _matrix(name: str, device: torch.device) -> Tensor:
+    """A constant, moved to its device once: each move would wait for all that was asked of the device before."""
+    to_ycc = torch.tensor(_TO_YCC)
+    chrominance = torch.full((8, 8), 99.0)
+    chrominance[:4, :4] = torch.tensor(_CHROMINANCE)
+    tent = torch.tensor([0.5, 1.0, 0.5])
+    dense = torch.tensor([[0.0, 0.25, 0.0], [0.25, 1.0, 0.25], [0.0, 0.25, 0.0]])
+    constants: dict[str, Tensor] = {
+        "ycc": to_ycc,
+        "rgb": torch.linalg.inv(to_ycc),
+        "eye": torch.eye(3),
+        "overlap": torch.tensor(_OVERLAP),
+        "luminance": torch.tensor(_LUMINANCE, dtype=torch.float32),
+        "chrominance": chrominance,
+        "bilinear": torch.stack([torch.outer(tent, tent), dense, torch.outer(tent, tent)])[:, None],
+        "malvar": torch.tensor(_MALVAR)[:, None] / 8,
+    }
+    return constants[name].to(device)
 
 
 def _bilinear(raw: Tensor, sites: Tensor) -> Tensor:
-    tent = torch.tensor([0.5, 1.0, 0.5])
-    dense = torch.tensor([[0.0, 0.25, 0.0], [0.25, 1.0, 0.25], [0.0, 0.25, 0.0]])
-    filters = torch.stack([torch.outer(tent, tent), dense, torch.outer(tent, tent)])[:, None].to(raw)
-    return F.conv2d(F.pad(sites * raw, (1,) * 4, mode="reflect"), filters, groups=3)
+    return F.conv2d(F.pad(sites * raw, (1,) * 4, mode="reflect"), _matrix("bilinear", raw.device), groups=3)
 
 
 def _malvar(raw: Tensor, sites: Tensor) -> Tensor:
-    green = [[0, 0, -1, 0, 0], [0, 0, 2, 0, 0], [-1, 2, 4, 2, -1], [0, 0, 2, 0, 0], [0, 0, -1, 0, 0]]
-    in_row = [[0, 0, 0.5, 0, 0], [0, -1, 0, -1, 0], [-1, 4, 5, 4, -1], [0, -1, 0, -1, 0], [0, 0, 0.5, 0, 0]]
-    opposite = [[0, 0, -1.5, 0, 0], [0, 2, 0, 2, 0], [-1.5, 0, 6, 0, -1.5], [0, 2, 0, 2, 0], [0, 0, -1.5, 0, 0]]
-    one = torch.tensor([green, in_row, in_row, opposite]).to(raw) / 8
-    one[2] = one[2].T.clone()
-    seen = F.conv2d(F.pad(raw, (2,) * 4, mode="reflect"), one[:, None])
+    seen = F.conv2d(F.pad(raw, (2,) * 4, mode="reflect"), _matrix("malvar", raw.device))
     at_colour, row, column, across = torch.split(seen, 1, dim=1)
     red, is_green, blue = torch.split(sites, 1, dim=1)
     red_row = red.amax(3, keepdim=True)
@@ -343,7 +370,8 @@ def _malvar(raw: Tensor, sites: Tensor) -> Tensor:
 
 
 def _local(images: Tensor) -> Tensor:
-    return F.avg_pool2d(F.pad(images, (3,) * 4, mode="reflect"), 7, stride=1)
+    means: Tensor = F.avg_pool2d(F.pad(images, (3,) * 4, mode="reflect"), 7, stride=1)
+    return means
 
 
 def _unit(noise: Tensor) -> Tensor:
