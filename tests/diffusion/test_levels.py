@@ -11,6 +11,7 @@ import torch
 from noiseda.diffusion import SAMPLERS, Schedule
 from noiseda.diffusion.levels import Biased, Curriculum, Importance, LogitNormal, LogSnr, NoiseLevels
 from noiseda.diffusion.schedule import SCHEDULES
+from tests.forks import PROCESSES
 
 DRAWS = 20_000
 CLOSE = 1.63 / math.sqrt(DRAWS)  # 0.99 quantile of the Kolmogorov-Smirnov distance
@@ -237,6 +238,38 @@ def test_second_moments_are_running_means():
     torch.testing.assert_close(whole.second_moments, torch.tensor(plain))
     assert torch.equal(whole.second_moments, halves.second_moments)
     assert whole.seen.tolist() == halves.seen.tolist() == [3, 9]
+
+
+def _learn_half(rank, where):
+    """One of two processes that train together: it sees half of each batch."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{where}/meet", rank=rank, world_size=2)
+    sampler = Importance(Schedule(), bins=4)
+    for bins, errors in STEPS:
+        half = slice(rank, None, 2)
+        sampler.note(NoiseLevels(errors[half], None, bins[half]), errors[half])
+        sampler.after_step()
+    torch.save(sampler.state_dict(), where / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+STEPS = [(torch.tensor([0, 1, 1, 2, 3, 0]), step + torch.arange(6.0)) for step in range(4)]
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns_of_all(tmp_path):
+    processes = [PROCESSES.Process(target=_learn_half, args=(rank, tmp_path)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    alone = Importance(Schedule(), bins=4)
+    for bins, errors in STEPS:
+        alone.note(NoiseLevels(errors, None, bins), errors)
+        alone.after_step()
+    for rank, process in enumerate(processes):
+        process.join()
+        assert process.exitcode == 0
+        found = torch.load(tmp_path / f"{rank}.pt")
+        for name, wanted in alone.state_dict().items():
+            torch.testing.assert_close(found[name], wanted)
 
 
 def test_it_goes_on_from_its_state_as_it_would_have():

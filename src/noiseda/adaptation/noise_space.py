@@ -84,6 +84,11 @@ class NoiseSpace(Objective[NoiseDraws]):
         self.wants_reference = reference
         self._was_active: bool | Tensor = True  # the hinge, in the step before
 
+    @property
+    def schedule(self) -> Schedule:
+        """That of the noise levels."""
+        return self.sampling.schedule
+
     def draw(self, y_syn: Tensor, generator: torch.Generator) -> NoiseDraws:
         """Draw noise, noise levels and the two channel orders for targets of (B, C, *spatial)."""
         count, channels = y_syn.shape[:2]
