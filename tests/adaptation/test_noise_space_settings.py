@@ -151,6 +151,19 @@ def test_importance_learns_from_the_weighted_errors_of_the_positives():
     assert model.sampling.seen.sum() == before["seen"].sum() + 4
 
 
+def test_positives_and_negatives_have_the_same_weights():
+    model, one = learning(strategy(sampling="importance", shuffle="off")), batch()
+    found = draws(model)
+    levels = model.sampling(found.alpha_bar, 0.0)
+    syn, real = model.restorer.restore_jointly(one.x_syn, one.x_real)
+    swapped = one.x_syn + (real - one.x_real), one.x_real + (syn - one.x_syn)
+    errors = model(one, found).errors
+    for name, conditions in (("noise", (syn, real)), ("noise_swapped", swapped)):
+        plain = model.denoiser.error(one.y_syn, conditions, found.eps, levels.alpha_bar)
+        torch.testing.assert_close(errors[name], levels.weights * plain)
+    assert not torch.equal(levels.weights, torch.ones(4))
+
+
 def test_a_run_that_is_continued_has_what_was_learnt():
     first, second = learning(strategy(sampling="importance")), strategy(sampling="importance", seed=1)
     second.load_state_dict(first.state_dict())

@@ -139,7 +139,7 @@ def _split(signals: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     """Sums and differences of neighbours along an axis; no matrix product, which autocast would round."""
     if signals.shape[axis] % 2:
         signals = F.pad(signals, (0, 0) * (signals.ndim - 1 - axis) + (0, 1))
-    first, second = signals.unflatten(axis, (-1, 2)).unbind(axis + 1)
+    first, second = torch.unflatten(signals, axis, (-1, 2)).unbind(axis + 1)
     return (first + second) * 0.5**0.5, (first - second) * 0.5**0.5
 
 
