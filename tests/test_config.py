@@ -229,7 +229,8 @@ NOT_NEGATIVE += [
 CHOICES = {
     "task": "denoising", "strategy": "noise_space", "restorer.channels": 4, "objective.shuffle": "block",
     "objective.schedule": "cos", "objective.sampling": "log_snr", "objective.prediction": "x0",
-    "objective.weighting": "snr", "objective.bands": "haar", "training.lr_schedule": "linear", "training.precision": "fp16", "dsn.by": "coral",
+    "objective.weighting": "snr", "objective.bands": "haar",
+    "training.lr_schedule": "linear", "training.precision": "fp16", "dsn.by": "coral",
     "pixelda.form": "lsgan", "cycada.form": "wasserstein", "critic.form": "",
 }  # fmt: skip
 
