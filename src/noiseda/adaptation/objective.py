@@ -101,6 +101,9 @@ class Objective(nn.Module, ABC, Generic[Draws]):
     def draw(self, y_syn: Tensor, generator: torch.Generator) -> Draws:
         """Draw all random numbers of one step: nothing, unless an objective says otherwise.
 
+        Others draw ahead of the training process, with an objective as it was when the run began. So what depends on
+        how far the run is (``Batch.progress``) or on what was learnt is made of these numbers in :meth:`forward`.
+
         Args:
             y_syn: (B, C, *spatial) targets.
             generator: source of every draw.
