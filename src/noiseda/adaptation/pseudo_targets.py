@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 
 from noiseda.adaptation.objective import Distance, Objective, Terms, Weights, charbonnier
-from noiseda.adaptation.one_step import one_step
 from noiseda.adaptation.ramp import ramp
 from noiseda.data.batches import Batch
 from noiseda.diffusion import Denoiser, Schedule
@@ -29,6 +28,9 @@ from noiseda.errors import UserError
 from noiseda.processes import mean_of_all
 from noiseda.restoration import Restorer
 from noiseda.strategies import PseudoTargetsSettings
+
+LEAST = 1e-8
+"""A squared difference, of values in [0, 1], up to which all is trusted: it is rounding."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ class PseudoTargets(Objective[PseudoTargetDraws]):
         """
         both = torch.cat([restored_syn, restored_real])
         eps, alpha_bar = draws.eps_step.repeat(2, *[1] * y_syn.ndim), draws.alpha_bar_step.repeat(2)
-        steps = torch.stack([one_step(self.denoiser, both, (both,), one, alpha_bar) for one in eps.unbind(dim=1)])
+        steps = torch.stack([self.denoiser.clean(both, (both,), one, alpha_bar) for one in eps.unbind(dim=1)])
         target_syn, target_real = steps.mean(dim=0).clamp(0, 1).chunk(2)
         if self.settings.gate == "off":
             return target_real, torch.ones_like(draws.alpha_bar)
@@ -161,7 +163,7 @@ class PseudoTargets(Objective[PseudoTargetDraws]):
 
 
 def trust(allowed: Tensor, found: Tensor) -> Tensor:
-    """How far something stays within what is usual: min(1, mean(allowed) / found).
+    """How far something stays within what is usual: min(1, max(mean(allowed), LEAST) / found).
 
     The mean is over the batches of all processes. The gate ``truth`` multiplies two of them: a real image is trusted
     less the further the step moves it, compared with synthetic ones; and all are, if the step leads these away from
@@ -172,12 +174,12 @@ def trust(allowed: Tensor, found: Tensor) -> Tensor:
         found: (B,) not negative.
 
     Returns:
-        (B,) in [0, 1]: 1 where ``found`` is 0.
+        (B,) in (0, 1].
 
     >>> trust(torch.tensor([1.0, 3.0]), torch.tensor([0.0, 2.0, 4.0]))
     tensor([1.0000, 1.0000, 0.5000])
     """
-    usual = mean_of_all(allowed.mean())
+    usual = mean_of_all(allowed.mean()).clamp(min=LEAST)
     return torch.where(found <= usual, torch.ones_like(found), usual / found)
 
 

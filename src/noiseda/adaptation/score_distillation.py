@@ -24,10 +24,9 @@ import torch
 from torch import Tensor
 
 from noiseda.adaptation.objective import Distance, Objective, Terms, Weights, charbonnier
-from noiseda.adaptation.one_step import denoised, one_step
 from noiseda.adaptation.ramp import ramp
 from noiseda.data.batches import Batch
-from noiseda.diffusion import Denoiser, Schedule, squared_error
+from noiseda.diffusion import Denoiser, Schedule, add_noise, squared_error
 from noiseda.dims import append_dims
 from noiseda.restoration import Restorer
 from noiseda.strategies import ScoreDistillationSettings
@@ -115,7 +114,7 @@ class ScoreDistillation(Objective[ScoreDistillationDraws]):
             with torch.no_grad():
                 restored_real = self.restorer(x_real).float()
         seen, eps, alpha_bar = restored_real.detach(), draws.eps_real, draws.alpha_bar_real
-        eps_hat = self.of_restored.predict(seen, (), eps, alpha_bar)
+        eps_hat, own = self.of_restored.denoise(add_noise(2 * seen - 1, eps, alpha_bar), (), alpha_bar)
         errors = {
             "restoration": self.distance(restored_syn, y_syn),
             "noise_restored": squared_error(eps, eps_hat),
@@ -123,29 +122,28 @@ class ScoreDistillation(Objective[ScoreDistillationDraws]):
         if self.of_clean is not None:
             errors["noise_clean"] = self.of_clean.error(y_syn, (), draws.eps, draws.alpha_bar)
         if late:
-            pull = self.pull(seen, eps, eps_hat.detach(), alpha_bar)
-            errors["score"] = (restored_real - (seen - pull)).square().flatten(1).mean(dim=1) / 2
+            target = seen - self.pull(seen, own.detach(), eps, alpha_bar)
+            errors["score"] = (restored_real - target).square().flatten(1).mean(dim=1) / 2
         return Terms(errors, restored_syn.detach(), seen)
 
     @torch.no_grad()
-    def pull(self, restored: Tensor, eps: Tensor, eps_hat: Tensor, alpha_bar: Tensor) -> Tensor:
-        """The direction in which restored images leave their own kind for clean ones, against the gradient.
+    def pull(self, restored: Tensor, own: Tensor, eps: Tensor, alpha_bar: Tensor) -> Tensor:
+        """What restored images have of their own kind that clean ones have not; they are to move against it.
 
         Args:
             restored: (B, C, *spatial) in [0, 1].
-            eps: (B, C, *spatial) standard Gaussian noise.
-            eps_hat: (B, C, *spatial) what the model of restored images takes for it.
-            alpha_bar: (B,) noise levels.
+            own: (B, C, *spatial) what the model of restored images denoises them to, once they are noised.
+            eps: (B, C, *spatial) standard Gaussian noise, the same as for ``own``.
+            alpha_bar: (B,) noise levels, the same as for ``own``.
 
         Returns:
             (B, C, *spatial): (r_hat - y_hat) / mean |r - y_hat|; (r - r_hat) / mean |r - r_hat| without a model of
             clean images.
         """
-        own = denoised(restored, eps, eps_hat, alpha_bar)
         if self.of_clean is None:
             away, length = restored - own, restored - own
         else:
-            clean = one_step(self.of_clean, restored, (), eps, alpha_bar)
+            clean = self.of_clean.clean(restored, (), eps, alpha_bar)
             away, length = own - clean, restored - clean
         return away / append_dims(length.abs().flatten(1).mean(dim=1).clamp(min=SHORTEST), away.ndim)
 
