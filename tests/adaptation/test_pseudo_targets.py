@@ -7,11 +7,13 @@ import torch
 
 from noiseda.adaptation import PseudoTargets, charbonnier
 from noiseda.adaptation.pseudo_targets import trust
+from noiseda.data.batches import Batch
 from noiseda.diffusion import Denoiser, NoisePredictor
 from noiseda.dims import append_dims
 from noiseda.errors import UserError
+from noiseda.restoration import UNet
 from noiseda.strategies import PseudoTargetsSettings
-from tests.adaptation.examples import batch, gradients, overfit, restorer, size
+from tests.adaptation.examples import batch, gradients, move, overfit, restorer, size
 from tests.adaptation.judges import Line, Sees
 
 
@@ -163,3 +165,19 @@ def test_any_rank_is_what_its_flattened_places_are(shape, gate):
     row, gate_of_row = strategy.judged(*flat, rows)
     torch.testing.assert_close(whole.flatten(2), row)
     torch.testing.assert_close(trusted, gate_of_row)
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_a_step_on_signals_of_any_rank(dims):
+    torch.manual_seed(0)
+    network = UNet(width=4, depth=2, channels=1, dims=dims)
+    predictor = NoisePredictor(
+        channels=1, conditions=1, width=8, channel_mults=(1, 2), blocks=1, patch_size=2, dims=dims
+    )
+    move(network, predictor)
+    strategy = PseudoTargets(network, Denoiser(predictor), PseudoTargetsSettings())
+    one = Batch(*(torch.rand(2, 1, *(8,) * dims) for _ in range(3)), None, (), progress=1.0)
+    terms = measured(strategy, one)
+    assert terms.restored_real.shape == one.x_real.shape
+    strategy.losses(terms, 1.0)["loss"].backward()
+    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in strategy.parameters())

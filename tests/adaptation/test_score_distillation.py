@@ -8,10 +8,12 @@ import torch
 
 from noiseda.adaptation import ScoreDistillation
 from noiseda.adaptation.score_distillation import SHORTEST
-from noiseda.diffusion import Denoiser, add_noise
+from noiseda.data.batches import Batch
+from noiseda.diffusion import Denoiser, NoisePredictor, add_noise
 from noiseda.dims import append_dims
+from noiseda.restoration import UNet
 from noiseda.strategies import ScoreDistillationSettings
-from tests.adaptation.examples import batch, gradients, overfit, restorer, size
+from tests.adaptation.examples import batch, gradients, move, overfit, restorer, size
 from tests.adaptation.judges import Line, Sees
 
 
@@ -141,3 +143,20 @@ def test_any_rank_is_what_its_flattened_places_are(shape):
     whole = strategy.pull(restored, own, eps, alpha_bar)
     row = strategy.pull(restored.flatten(2), own.flatten(2), eps.flatten(2), alpha_bar)
     torch.testing.assert_close(whole.flatten(2), row)
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_a_step_on_signals_of_any_rank(dims):
+    torch.manual_seed(0)
+    network = UNet(width=4, depth=2, channels=1, dims=dims)
+    predictors = [
+        NoisePredictor(channels=1, conditions=0, width=8, channel_mults=(1, 2), blocks=1, patch_size=2, dims=dims)
+        for _ in range(2)
+    ]
+    move(network, *predictors)
+    strategy = ScoreDistillation(network, *map(Denoiser, predictors), ScoreDistillationSettings())
+    one = Batch(*(torch.rand(2, 1, *(8,) * dims) for _ in range(3)), None, (), progress=1.0)
+    terms = measured(strategy, one)
+    assert terms.restored_real.shape == one.x_real.shape
+    strategy.losses(terms, 1.0)["loss"].backward()
+    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in strategy.parameters())
