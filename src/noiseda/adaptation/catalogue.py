@@ -18,7 +18,7 @@ from noiseda.adaptation.score_distillation import ScoreDistillation
 from noiseda.adaptation.stages import Stages
 from noiseda.adaptation.synthetic import SyntheticOnly
 from noiseda.config import AdaptSettings
-from noiseda.diffusion import Denoiser, NoisePredictor
+from noiseda.diffusion import PREDICTIONS, Denoiser, NoisePredictor
 from noiseda.restoration import Restorer
 
 Builder = Callable[[Restorer, AdaptSettings, float], Objective[Any]]
@@ -30,7 +30,8 @@ def _synthetic(restorer: Restorer, settings: AdaptSettings, levels: float) -> Sy
 
 
 def _noise_space(restorer: Restorer, settings: AdaptSettings, levels: float) -> NoiseSpace:
-    denoiser = Denoiser(build_predictor(settings, conditions=2 if settings.objective.conditions == "both" else 1))
+    predictor = build_predictor(settings, conditions=2 if settings.objective.conditions == "both" else 1)
+    denoiser = Denoiser(predictor, PREDICTIONS[settings.objective.prediction])
     return NoiseSpace(
         restorer, denoiser, settings.objective, reference=settings.reference is not None, distance=_distance(settings)
     )
