@@ -33,6 +33,9 @@ SECTIONS = {
     "shards": ShardSettings,
     "neighbor2neighbor": strategies.Neighbor2NeighborSettings,
     "mean_teacher": strategies.MeanTeacherSettings,
+    "pseudo_targets": strategies.PseudoTargetsSettings,
+    "score_distillation": strategies.ScoreDistillationSettings,
+    "redegradation": strategies.RedegradationSettings,
     "blind_spot": rivals.BlindSpotSettings,
     "transplant": rivals.TransplantSettings,
     "flat_noise": rivals.FlatNoiseSettings,
@@ -89,6 +92,13 @@ UNUSUAL = AdaptSettings(
         shared="neighbor2neighbor",
     ),
     mean_teacher=strategies.MeanTeacherSettings(weight=0.5, ramp=0.0, decay=0.9, sigma=5.0, views=8, start=0.5),
+    pseudo_targets=strategies.PseudoTargetsSettings(
+        weight=0.5, ramp=0.0, levels=(5, 50), draws=3, gate="agreement", start=0.5
+    ),
+    score_distillation=strategies.ScoreDistillationSettings(
+        weight=0.5, ramp=0.0, levels=(5, 50), teacher="restored", start=0.5
+    ),
+    redegradation=strategies.RedegradationSettings(weight=0.5, ramp=0.0, residual="synthetic", start=0.5),
     blind_spot=rivals.BlindSpotSettings(
         width=16, blocks=1, train_stride=4, test_stride=3, refinements=2, start=0.3, weight=0.5, ramp=0.0,
         synthetic=False,
@@ -191,13 +201,14 @@ POSITIVE = [
     "training.log_every", "training.picture_every", "training.validate_every", "training.predictor_learning_rate",
     "restorer.width", "restorer.depth", "predictor.width", "predictor.blocks", "predictor.patch_size", "max_megapixels",
     "cache_gigabytes", "shards.window", "shards.draws", "blind_spot.width", "blind_spot.train_stride",
-    "blind_spot.test_stride", "score.square", "sure.step",
+    "blind_spot.test_stride", "score.square", "sure.step", "pseudo_targets.draws",
 ]  # fmt: skip
 NOT_NEGATIVE = [
     "objective.weight", "objective.ramp", "objective.margin", "training.max_grad_norm", "training.max_regression_db",
     "training.workers", "seed",
     "proxy_pairs", "neighbor2neighbor.weight", "neighbor2neighbor.consistency", "mean_teacher.weight",
-    "mean_teacher.ramp",
+    "mean_teacher.ramp", "pseudo_targets.weight", "pseudo_targets.ramp", "score_distillation.weight",
+    "score_distillation.ramp", "redegradation.weight", "redegradation.ramp",
     "mean_teacher.sigma", "blind_spot.blocks", "blind_spot.weight", "blind_spot.ramp", "blind_spot.refinements",
     "transplant.weight", "transplant.ramp", "score.weight", "score.ramp", "score.fidelity",
 ]  # fmt: skip
@@ -207,6 +218,9 @@ SHARES = [
     "neighbor2neighbor.start",
     "mean_teacher.decay",
     "mean_teacher.start",
+    "pseudo_targets.start",
+    "score_distillation.start",
+    "redegradation.start",
     "blind_spot.start",
     "transplant.decay",
     "flat_noise.flat",
@@ -229,8 +243,9 @@ NOT_NEGATIVE += [
 CHOICES = {
     "task": "denoising", "strategy": "noise_space", "restorer.channels": 4, "objective.shuffle": "block",
     "objective.schedule": "cos", "objective.sampling": "log_snr", "objective.prediction": "x0",
-    "objective.weighting": "snr", "objective.bands": "haar",
-    "training.lr_schedule": "linear", "training.precision": "fp16", "dsn.by": "coral",
+    "objective.weighting": "snr", "objective.bands": "haar", "training.lr_schedule": "linear",
+    "training.precision": "fp16", "dsn.by": "coral", "pseudo_targets.gate": "on", "score_distillation.teacher": "both",
+    "redegradation.residual": "x",
     "pixelda.form": "lsgan", "cycada.form": "wasserstein", "critic.form": "",
 }  # fmt: skip
 
@@ -241,7 +256,11 @@ CHOICES = {
     + [(flag, value) for flag in NOT_NEGATIVE for value in (-1, NAN)]
     + [(flag, value) for flag in SHARES for value in (-0.1, 1.0, 2.0, NAN)]
     + [("predictor.channel_mults", value) for value in ([], [0], [1, -2])]
-    + [(flag, value) for flag in ("objective.levels", "score.levels") for value in ((0, 999), (5, 4), (1, 1000))]
+    + [
+        (flag, value)
+        for flag in ("objective.levels", "score.levels", "pseudo_targets.levels", "score_distillation.levels")
+        for value in ((0, 999), (5, 4), (1, 1000))
+    ]
     + [("transplant.strength", value) for value in ((0.0, 1.0), (1.5, 1.0))]
     + [(flag, 25) for flag in ("blind_spot.train_stride", "blind_spot.test_stride", "score.square")]
     + [("transplant.bins", 1), ("mean_teacher.views", 3)]

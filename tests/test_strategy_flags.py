@@ -32,7 +32,14 @@ def given(words):
         ("--mean-teacher.weight 2 --strategy sure", "--mean_teacher.weight belongs to --strategy mean-teacher or"),
         ("--flat_noise.everywhere --strategy sure", "--flat_noise.everywhere belongs to --strategy flat-noise, and"),
         ("--alignment.grid 2 --strategy dann", "--alignment.grid belongs to --strategy mmd or coral, and"),
-        ("--predictor.width 8 --strategy mean-teacher", "--predictor.width belongs to --strategy noise-space or score"),
+        (
+            "--predictor.width 8 --strategy mean-teacher",
+            "--predictor.width belongs to --strategy noise-space or pseudo-targets or score-distillation or score",
+        ),
+        (
+            "--strategy redegradation --pseudo_targets.gate off",
+            "--pseudo_targets.gate belongs to --strategy pseudo-targets, and this run uses redegradation",
+        ),
         (
             "--task derain --neighbor2neighbor.weight 2",
             "--neighbor2neighbor.weight belongs to --strategy neighbor2neighbor, and this run uses auto (which chooses "
@@ -56,6 +63,9 @@ def test_a_flag_of_another_strategy_is_refused(words, said):
         "--strategy synthetic --also [mean-teacher] --mean_teacher.weight 2",
         "--strategy neighbor2neighbor --mean_teacher.weight 2",  # which may take its place
         "--strategy score --predictor.width 8 --score.weight 2",
+        "--strategy pseudo-targets --predictor.width 8 --pseudo_targets.gate off",
+        "--strategy score-distillation --predictor.width 8 --score_distillation.teacher restored",
+        "--strategy redegradation --redegradation.residual synthetic",
         "--strategy coral --alignment.coral 2",
         "--mean_teacher.weight 2 --neighbor2neighbor.weight 2 --objective.weight 2 --predictor.width 8",
         "--task deblur --mean_teacher.weight 2 --objective.weight 2",

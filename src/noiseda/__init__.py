@@ -19,6 +19,9 @@ if TYPE_CHECKING:
         Neighbor2Neighbor,
         NoiseSpace,
         Objective,
+        PseudoTargets,
+        Redegradation,
+        ScoreDistillation,
         Stages,
         Sum,
         SyntheticOnly,
@@ -52,7 +55,13 @@ if TYPE_CHECKING:
     from noiseda.modalities import Modality, Signal
     from noiseda.restoration import Restorer, UNet, load, save_weights
     from noiseda.settings_tree import settings_from
-    from noiseda.strategies import MeanTeacherSettings, Neighbor2NeighborSettings
+    from noiseda.strategies import (
+        MeanTeacherSettings,
+        Neighbor2NeighborSettings,
+        PseudoTargetsSettings,
+        RedegradationSettings,
+        ScoreDistillationSettings,
+    )
     from noiseda.training import Plan, Summary, adapt, fit, resolve
 
 __all__ = [
@@ -77,10 +86,16 @@ __all__ = [
     "Picture",
     "Plan",
     "PredictorSettings",
+    "PseudoTargets",
+    "PseudoTargetsSettings",
+    "Redegradation",
+    "RedegradationSettings",
     "Restorer",
     "RestorerSettings",
     "Sample",
     "Schedule",
+    "ScoreDistillation",
+    "ScoreDistillationSettings",
     "Signal",
     "Signals",
     "Stages",
@@ -138,10 +153,16 @@ _HOMES = {
     "Picture": ("noiseda.images", "Picture"),
     "Plan": ("noiseda.training", "Plan"),
     "PredictorSettings": ("noiseda.config", "PredictorSettings"),
+    "PseudoTargets": ("noiseda.adaptation", "PseudoTargets"),
+    "PseudoTargetsSettings": ("noiseda.strategies", "PseudoTargetsSettings"),
+    "Redegradation": ("noiseda.adaptation", "Redegradation"),
+    "RedegradationSettings": ("noiseda.strategies", "RedegradationSettings"),
     "Restorer": ("noiseda.restoration", "Restorer"),
     "RestorerSettings": ("noiseda.config", "RestorerSettings"),
     "Sample": ("noiseda.data.drawn", "Sample"),
     "Schedule": ("noiseda.diffusion", "Schedule"),
+    "ScoreDistillation": ("noiseda.adaptation", "ScoreDistillation"),
+    "ScoreDistillationSettings": ("noiseda.strategies", "ScoreDistillationSettings"),
     "Signal": ("noiseda.modalities", "Signal"),
     "Signals": ("noiseda.data.signals", "Signals"),
     "Stages": ("noiseda.adaptation", "Stages"),

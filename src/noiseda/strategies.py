@@ -9,11 +9,20 @@ from dataclasses import dataclass, field, fields, make_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, get_args
 
 from noiseda import extensions
-from noiseda.limits import NonNegativeFloat, Share
+from noiseda.limits import Levels, NonNegativeFloat, PositiveInt, Share
 
 Section = TypeVar("Section")
 
-Own = Literal["noise-space", "synthetic", "neighbor2neighbor", "mean-teacher", "source-free"]
+Own = Literal[
+    "noise-space",
+    "synthetic",
+    "neighbor2neighbor",
+    "mean-teacher",
+    "source-free",
+    "pseudo-targets",
+    "score-distillation",
+    "redegradation",
+]
 
 StrategyName = str  # for a type checker, which cannot know what is installed
 StrategyChoice = str
@@ -83,12 +92,101 @@ class MeanTeacherSettings:
     without synthetic pairs: from the first step on."""
 
 
+@dataclass(frozen=True)
+class PseudoTargetsSettings:
+    """Pseudo-targets: L = L_res + L_noise + weight(q) * L_pseudo (after GMD/LEGO, arXiv 2512.11121).
+
+    A noise predictor that sees a restored image denoises it in one step: the target of real images, as far as the step
+    does synthetic ones good. q is the progress since --pseudo_targets.start.
+    """
+
+    STRATEGIES: ClassVar[tuple[str, ...]] = ("pseudo-targets",)
+    READS: ClassVar[tuple[str, ...]] = ("predictor",)
+
+    weight: NonNegativeFloat = 1.0
+    """Final weight of the error against the pseudo-targets."""
+
+    ramp: NonNegativeFloat = 5.0
+    """Steepness of the weight's ramp, as for --objective.ramp; 0 turns it off."""
+
+    levels: Levels = (50, 200)
+    """Lowest and highest diffusion step (of 1..999) that restored images are noised to. The predictor learns at these
+    levels alone; their noise has standard deviations of 14 to 60/255, more than what restoration leaves."""
+
+    draws: PositiveInt = 2
+    """Draws of noise over which a pseudo-target is averaged; each costs a forward pass of the predictor for both
+    domains."""
+
+    gate: Literal["truth", "agreement", "off"] = "truth"
+    """What says how far a pseudo-target is trusted. Truth: as far as the step brings synthetic images nearer to their
+    targets, and moves the real one no further than those. Agreement: as far as the draws differ no more than those of
+    synthetic images. Off: wholly."""
+
+    start: Share = 0.67
+    """Share of the run in which synthetic pairs are learnt from alone, by restorer and predictor."""
+
+
+@dataclass(frozen=True)
+class ScoreDistillationSettings:
+    """Score distillation: L = L_res + L_noise_restored + L_noise_clean + weight(q) * L_score (after arXiv 2505.13377).
+
+    One noise predictor learns restored real images alone, another clean ones; the difference of their scores pulls
+    restored real images. q is the progress since --score_distillation.start.
+    """
+
+    STRATEGIES: ClassVar[tuple[str, ...]] = ("score-distillation",)
+    READS: ClassVar[tuple[str, ...]] = ("predictor",)
+
+    weight: NonNegativeFloat = 0.1
+    """Final weight of the pull, whose size is about that of the Charbonnier error's gradient at 1."""
+
+    ramp: NonNegativeFloat = 5.0
+    """Steepness of the weight's ramp, as for --objective.ramp; 0 turns it off."""
+
+    levels: Levels = (20, 200)
+    """Lowest and highest diffusion step (of 1..999) that noise levels are drawn from, of both predictors and of the
+    pull; at 20 the noise has a standard deviation of 6/255, at 200 of 60/255."""
+
+    teacher: Literal["clean", "restored"] = "clean"
+    """Whose predictor says where restored real images should go. Clean: that of clean images, less that of restored
+    ones. Restored: that of restored ones alone, and there is no other."""
+
+    start: Share = 0.67
+    """Share of the run in which the predictors learn, and the restorer learns from synthetic pairs alone."""
+
+
+@dataclass(frozen=True)
+class RedegradationSettings:
+    """Re-degradation: L = L_res + weight(p) * L_again (after DCTTA, CVPR 2026).
+
+    A restored real image, degraded once more by what was taken away from it, must be restored to the same.
+    """
+
+    STRATEGIES: ClassVar[tuple[str, ...]] = ("redegradation",)
+
+    weight: NonNegativeFloat = 1.0
+    """Final weight of the error of the second restoration against the first."""
+
+    ramp: NonNegativeFloat = 5.0
+    """Steepness of the weight's ramp, as for --objective.ramp; 0 turns it off."""
+
+    residual: Literal["real", "synthetic"] = "real"
+    """What degrades again: what the restorer took away from the real image, or what was added to the synthetic one
+    beside it."""
+
+    start: Share = 0.67
+    """Share of the run in which synthetic pairs are learnt from alone."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class OwnSections:
     """The settings of the strategies of this package, each a section of those of a run."""
 
     neighbor2neighbor: Neighbor2NeighborSettings = field(default_factory=Neighbor2NeighborSettings)
     mean_teacher: MeanTeacherSettings = field(default_factory=MeanTeacherSettings)
+    pseudo_targets: PseudoTargetsSettings = field(default_factory=PseudoTargetsSettings)
+    score_distillation: ScoreDistillationSettings = field(default_factory=ScoreDistillationSettings)
+    redegradation: RedegradationSettings = field(default_factory=RedegradationSettings)
 
     def section(self, kind: type[Section]) -> Section:
         """The section that is of a class.

@@ -118,7 +118,7 @@ def test_it_continues_from_its_state(settings, name):
 def test_it_dry_runs_and_starts_from_the_same_restorer(settings, name):
     chosen = replace(settings, strategy=name)
     description = describe(chosen)
-    alone = name in ("synthetic", "mmd", "coral", "neighbor2neighbor", "flat-noise")
+    alone = name in ("synthetic", "mmd", "coral", "neighbor2neighbor", "flat-noise", "redegradation")
     assert (description.parameters["thrown_away"] == 0) == alone
     assert description.sample_tflop > 0
     plain, mine = (build_objective(one).restorer.state_dict() for one in (settings, chosen))

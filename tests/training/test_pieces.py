@@ -46,7 +46,7 @@ def moved(objective):
     return objective
 
 
-@pytest.mark.parametrize("strategy", ["synthetic", "neighbor2neighbor", "mean-teacher", "source-free"])
+@pytest.mark.parametrize("strategy", ["synthetic", "neighbor2neighbor", "mean-teacher", "source-free", "redegradation"])
 @pytest.mark.parametrize(("network", "count"), [("unet", 2), ("unet-residual", 2), ("unet-residual", 5)])
 def test_the_gradient_is_that_of_the_whole_batch(where, cores, strategy, network, count):
     settings = small(

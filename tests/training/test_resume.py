@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 
 from noiseda.config import AdaptSettings, ObjectiveSettings, PredictorSettings, RestorerSettings
 from noiseda.errors import Interrupted, UserError
+from noiseda.strategies import PseudoTargetsSettings, RedegradationSettings, ScoreDistillationSettings
 from noiseda.training import adapt, checkpoints
 from noiseda.training.ema import MovingAverage
 from noiseda.training.logger import read_log
@@ -108,6 +109,12 @@ CASES: dict[str, dict[str, Any]] = {
     "no contrast, all channels shuffled": {"objective": ObjectiveSettings(contrast=False, shuffle="channels")},
     "synthetic only": {"strategy": "synthetic"},
     "real images late": {"strategy": "neighbor2neighbor"},
+    "pseudo-targets": {"strategy": "pseudo-targets", "pseudo_targets": PseudoTargetsSettings(start=0.3)},
+    "score distillation": {
+        "strategy": "score-distillation",
+        "score_distillation": ScoreDistillationSettings(start=0.3),
+    },
+    "re-degradation": {"strategy": "redegradation", "redegradation": RedegradationSettings(start=0.3)},
     "paired": {"clean": None, "pairs": "pairs"},
     "unpaired reference": {"reference": "clean"},
     "grey": {"restorer": RestorerSettings(width=4, depth=2, channels=1)},

@@ -12,6 +12,9 @@ from noiseda.adaptation.mean_teacher import MeanTeacher
 from noiseda.adaptation.neighbor2neighbor import Neighbor2Neighbor
 from noiseda.adaptation.noise_space import NoiseSpace
 from noiseda.adaptation.objective import DISTANCES, Distance, Objective, charbonnier
+from noiseda.adaptation.pseudo_targets import PseudoTargets
+from noiseda.adaptation.redegradation import Redegradation
+from noiseda.adaptation.score_distillation import ScoreDistillation
 from noiseda.adaptation.stages import Stages
 from noiseda.adaptation.synthetic import SyntheticOnly
 from noiseda.config import AdaptSettings
@@ -52,12 +55,32 @@ def _source_free(restorer: Restorer, settings: AdaptSettings, levels: float) -> 
     return MeanTeacher(restorer, settings.mean_teacher, synthetic=False, distance=_distance(settings))
 
 
+def _pseudo_targets(restorer: Restorer, settings: AdaptSettings, levels: float) -> PseudoTargets:
+    denoiser = Denoiser(build_predictor(settings, conditions=1))
+    return PseudoTargets(restorer, denoiser, settings.pseudo_targets, distance=_distance(settings))
+
+
+def _score_distillation(restorer: Restorer, settings: AdaptSettings, levels: float) -> ScoreDistillation:
+    own = settings.score_distillation
+    of_restored = Denoiser(build_predictor(settings, conditions=0))
+    of_clean = Denoiser(build_predictor(settings, conditions=0)) if own.teacher == "clean" else None
+    return ScoreDistillation(restorer, of_restored, of_clean, own, distance=_distance(settings))
+
+
+def _redegradation(restorer: Restorer, settings: AdaptSettings, levels: float) -> Objective[Any]:
+    own = settings.redegradation
+    return late(own.start, Redegradation(restorer, own, distance=_distance(settings)), _distance(settings))
+
+
 STRATEGIES: dict[str, Builder] = {
     "synthetic": _synthetic,
     "noise-space": _noise_space,
     "neighbor2neighbor": _neighbor2neighbor,
     "mean-teacher": _mean_teacher,
     "source-free": _source_free,
+    "pseudo-targets": _pseudo_targets,
+    "score-distillation": _score_distillation,
+    "redegradation": _redegradation,
 }
 
 
