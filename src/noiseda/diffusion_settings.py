@@ -8,6 +8,7 @@ from typing import Literal
 from noiseda.limits import Levels, NonNegativeFloat, PositiveInt, Share
 
 ScheduleName = Literal["linear", "cosine", "quadratic", "sigmoid"]
+PredictionName = Literal["eps", "v", "clean"]
 Conditions = Literal["both", "synthetic", "real"]
 Shuffle = Literal["blocks", "channels", "off"]
 

@@ -1,8 +1,8 @@
 """The conditional denoiser: the algebra between clean signals, noise levels and the bare network.
 
 The network holds the weights and never hears of schedules or of value ranges; this layer scales signals from [0, 1] to
-[-1, 1], noises them, and measures the error of the noise prediction. Noise and noise level are arguments. All of it
-holds for signals of any rank: sound (B, C, T), images (B, C, H, W), clips (B, C, T, H, W).
+[-1, 1], noises them, takes the noise from what the network predicts, and measures its error. Noise and noise level are
+arguments. All of it holds for signals of any rank: sound (B, C, T), images (B, C, H, W), clips (B, C, T, H, W).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from noiseda.diffusion.prediction import EPS, Prediction
 from noiseda.dims import append_dims
 
 LEVEL_SCALE = 1000.0
@@ -23,11 +24,14 @@ class Denoiser(nn.Module):
         network: the bare network. It is called with the noised signals (B, C, *spatial), a tuple of conditions of the
             same shape, all with values around [-1, 1], and the noise levels (B,), 1000 alpha_bar; it returns
             (B, C, *spatial). How it looks at the conditions is its own choice.
+        prediction: what the network's answer means: the noise (:data:`~noiseda.diffusion.prediction.EPS`), v or the
+            clean signal. Whatever it is, the denoiser speaks of the noise.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, prediction: Prediction = EPS) -> None:
         super().__init__()
         self.network = network
+        self.prediction = prediction
 
     def error(self, y: Tensor, conditions: Sequence[Tensor], eps: Tensor, alpha_bar: Tensor) -> Tensor:
         """The error of the noise prediction, signal by signal (Eq. 1, arXiv 2406.18516).
@@ -50,14 +54,46 @@ class Denoiser(nn.Module):
         Returns:
             (B, C, *spatial) float32: eps_hat.
         """
-        eps_hat: Tensor = self(y, conditions, eps, alpha_bar)  # by way of hooks: they gather weights that are spread
-        return eps_hat
-
-    def forward(self, y: Tensor, conditions: Sequence[Tensor], eps: Tensor, alpha_bar: Tensor) -> Tensor:
-        """As :meth:`predict`."""
         y_t = add_noise(2 * y - 1, eps, alpha_bar)
-        eps_hat: Tensor = self.network(y_t, tuple(2 * x - 1 for x in conditions), alpha_bar * LEVEL_SCALE)
-        return eps_hat.float()
+        return self.prediction.eps(y_t, self._answer(y_t, conditions, alpha_bar), alpha_bar)
+
+    def clean(self, y: Tensor, conditions: Sequence[Tensor], eps: Tensor, alpha_bar: Tensor) -> Tensor:
+        """The clean signals that the network sees behind noised ones, in one step; arguments as for :meth:`error`.
+
+        Returns:
+            (B, C, *spatial) float32, around [0, 1], not clamped.
+        """
+        y_t = add_noise(2 * y - 1, eps, alpha_bar)
+        return (self.prediction.clean(y_t, self._answer(y_t, conditions, alpha_bar), alpha_bar) + 1) / 2
+
+    def denoise(self, y_t: Tensor, conditions: Sequence[Tensor], alpha_bar: Tensor) -> tuple[Tensor, Tensor]:
+        """Noise and clean signal behind signals that are noised already, as a sampler such as DDIM needs them.
+
+        Args:
+            y_t: (B, C, *spatial), noised as :func:`add_noise` does: y_t = sqrt(alpha_bar) y + sqrt(1 - alpha_bar) eps
+                with y in [-1, 1].
+            conditions: signals (B, C, *spatial) in [0, 1].
+            alpha_bar: (B,) noise levels in (0, 1).
+
+        Returns:
+            eps_hat, and the clean signals around [0, 1], not clamped: (B, C, *spatial) float32 each.
+        """
+        answer = self._answer(y_t, conditions, alpha_bar)
+        clean = self.prediction.clean(y_t, answer, alpha_bar)
+        return self.prediction.eps(y_t, answer, alpha_bar), (clean + 1) / 2
+
+    def forward(self, y_t: Tensor, conditions: Sequence[Tensor], alpha_bar: Tensor) -> Tensor:
+        """The network's answer, whatever it predicts; arguments as for :meth:`denoise`.
+
+        Returns:
+            (B, C, *spatial) float32.
+        """
+        answer: Tensor = self.network(y_t, tuple(2 * x - 1 for x in conditions), alpha_bar * LEVEL_SCALE)
+        return answer.float()
+
+    def _answer(self, y_t: Tensor, conditions: Sequence[Tensor], alpha_bar: Tensor) -> Tensor:
+        answer: Tensor = self(y_t, conditions, alpha_bar)  # by way of hooks: they gather weights that are spread
+        return answer
 
 
 def squared_error(eps: Tensor, eps_hat: Tensor) -> Tensor:

@@ -56,8 +56,7 @@ CHANGES: dict[str, Callable[[Tensor], Tensor]] = {"noisier": noisier, "blurred":
 def error_of(strategy: NoiseSpace, y_syn: Tensor, draws: NoiseDraws, syn: Tensor, real: Tensor) -> Tensor:
     """The predictor's error, given both restored images."""
     conditions = shuffle(syn, real, draws.order)
-    found: Tensor = strategy.denoiser(y_syn, conditions, draws.eps, draws.alpha_bar)
-    return found.mean()
+    return strategy.denoiser.error(y_syn, conditions, draws.eps, draws.alpha_bar).mean()
 
 
 def measure(folder: Path) -> None:
