@@ -20,7 +20,7 @@ from noiseda.help_text import Help
 from noiseda.strategy_flags import BELONGS
 from website.docstrings import plain
 
-MARK = re.compile(r"<!-- flags: ([a-z ]+) -->")
+MARK = re.compile(r"<!-- flags: ([a-z -]+) -->")
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:  # noqa: ANN401 (mkdocs's signature)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from noiseda.limits import Levels, NonNegativeFloat, PositiveInt, Share
 
 ScheduleName = Literal["linear", "cosine", "quadratic", "sigmoid"]
 PredictionName = Literal["eps", "v", "clean"]
+PredictorTraining = Literal["joint", "frozen", "fine-tune"]
 Conditions = Literal["both", "synthetic", "real"]
 Shuffle = Literal["blocks", "channels", "off"]
 
@@ -35,6 +37,14 @@ class PredictorSettings:
 
     dropout: Share = 0.0
     """Dropout rate inside the residual blocks (the paper: 0.2)."""
+
+    start: Path | None = None
+    """File of a noise predictor to start from (noiseda pretrain-predictor); by default random weights. Its sizes must
+    be those of --predictor.*."""
+
+    training: PredictorTraining = "joint"
+    """How the noise predictor learns: joint (the paper: beside the restorer, at its rate), fine-tune (so too, at a
+    tenth of the rate), or frozen (not at all; it still teaches the restorer). The latter two need --predictor.start."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def small(**changes):
     with torch.no_grad():
         for weight in network.parameters():
             weight.add_(0.1 * torch.randn(weight.shape))
-    return Predictor(network, "unet", arguments, "cosine", {"steps": "7"})
+    return Predictor(network, "unet", arguments, "cosine", "v", {"steps": "7"})
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3])
@@ -33,7 +33,8 @@ def test_what_was_written_comes_back(tmp_path, dims, conditions):
     state = torch.get_rng_state()
     found = load_predictor(tmp_path / "judge.safetensors")
     assert torch.equal(torch.get_rng_state(), state)
-    assert (found.kind, found.arguments, found.schedule) == ("unet", written.arguments, "cosine")
+    assert (found.kind, found.arguments, found.schedule, found.prediction) == ("unet", written.arguments, "cosine", "v")
+    assert found.denoiser.prediction.name == "v"
     assert found.notes["steps"] == "7"
     assert "noiseda" in found.notes
     assert not found.network.training
@@ -49,7 +50,8 @@ def test_what_was_written_comes_back(tmp_path, dims, conditions):
 def rewritten(path, **changes):
     """A file of a predictor whose metadata says something else."""
     written = small()
-    described = {"format": "noiseda-predictor/1", "kind": "unet", "arguments": json.dumps(SMALL), "schedule": "linear"}
+    described = {"format": "noiseda-predictor/1", "kind": "unet", "arguments": json.dumps(SMALL)}
+    described |= {"schedule": "linear", "prediction": "eps"}
     described = {name: text for name, text in (described | changes).items() if text is not None}
     save_file(written.network.state_dict(), path, metadata=described)
 
@@ -62,6 +64,7 @@ def rewritten(path, **changes):
         ({"format": None}, "holds something else"),
         ({"kind": "os.system"}, "unknown kind 'os.system'; known: unet"),
         ({"schedule": "zigzag"}, "states no schedule"),
+        ({"prediction": None}, "states no prediction"),
         ({"arguments": "{"}, "arguments are no JSON"),
         ({"arguments": "[1]"}, "arguments are no mapping"),
         ({"arguments": json.dumps(SMALL | {"width": 16})}, "does not fit its own description"),

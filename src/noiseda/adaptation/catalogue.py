@@ -90,5 +90,11 @@ def _distance(settings: AdaptSettings) -> Distance:
 
 def build_predictor(settings: AdaptSettings, *, conditions: int) -> NoisePredictor:
     """A noise predictor that looks at a number of images beside the one that is noised."""
+    return NoisePredictor(**predictor_arguments(settings, conditions=conditions))
+
+
+def predictor_arguments(settings: AdaptSettings, *, conditions: int) -> dict[str, Any]:
+    """The keyword arguments that build the noise predictor of some settings, as its file keeps them."""
     wanted = dataclasses.asdict(settings.predictor)
-    return NoisePredictor(channels=settings.restorer.channels, conditions=conditions, **wanted)
+    wanted = {name: value for name, value in wanted.items() if name not in ("start", "training")}
+    return {"channels": settings.restorer.channels, "conditions": conditions, **wanted}

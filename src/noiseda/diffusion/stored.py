@@ -18,9 +18,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from noiseda.diffusion.denoiser import Denoiser
+from noiseda.diffusion.prediction import PREDICTIONS
 from noiseda.diffusion.predictor import NoisePredictor
 from noiseda.diffusion.schedule import SCHEDULES
-from noiseda.diffusion_settings import ScheduleName
+from noiseda.diffusion_settings import PredictionName, ScheduleName
 from noiseda.errors import WeightsError
 from noiseda.storage import put, utf8_named
 
@@ -43,6 +45,7 @@ class Predictor:
         kind: its name in :data:`KINDS`.
         arguments: the keyword arguments that rebuild it.
         schedule: of the noise levels that it was trained on.
+        prediction: what it predicts.
         notes: more texts (how it was trained, say).
     """
 
@@ -50,7 +53,13 @@ class Predictor:
     kind: str
     arguments: Mapping[str, Any]
     schedule: ScheduleName = "linear"
+    prediction: PredictionName = "eps"
     notes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def denoiser(self) -> Denoiser:
+        """The network with the algebra around it."""
+        return Denoiser(self.network, PREDICTIONS[self.prediction])
 
 
 def save_predictor(path: str | Path, predictor: Predictor) -> None:
@@ -71,6 +80,7 @@ def save_predictor(path: str | Path, predictor: Predictor) -> None:
         "kind": predictor.kind,
         "arguments": json.dumps(dict(predictor.arguments), sort_keys=True),
         "schedule": predictor.schedule,
+        "prediction": predictor.prediction,
         "noiseda": version("noiseda"),
     }
     try:
@@ -102,6 +112,8 @@ def load_predictor(path: str | Path) -> Predictor:
         raise WeightsError(f"{path} holds a noise predictor of the unknown kind {kind[:40]!r}; known: {known}")
     if described.get("schedule") not in SCHEDULES:
         raise WeightsError(f"{path} states no schedule of noise levels; expected one of {', '.join(SCHEDULES)}")
+    if described.get("prediction") not in PREDICTIONS:
+        raise WeightsError(f"{path} states no prediction; expected one of {', '.join(PREDICTIONS)}")
     try:
         arguments = _arguments(described.get("arguments", ""))
         with torch.device("meta"):  # without memory or random draws: a damaged file may ask for any size
@@ -112,10 +124,11 @@ def load_predictor(path: str | Path) -> Predictor:
         raise WeightsError(f"{path} does not fit its own description ({kind}): {str(error)[:200]}") from error
     network.load_state_dict(_tensors(path))
     notes = {name: text for name, text in described.items() if name not in _OWN}
-    return Predictor(network.eval(), kind, arguments, cast(ScheduleName, described["schedule"]), notes)
+    schedule, prediction = cast(ScheduleName, described["schedule"]), cast(PredictionName, described["prediction"])
+    return Predictor(network.eval(), kind, arguments, schedule, prediction, notes)
 
 
-_OWN = ("format", "kind", "arguments", "schedule")
+_OWN = ("format", "kind", "arguments", "schedule", "prediction")
 
 
 def _described(path: Path) -> dict[str, str]:
