@@ -67,7 +67,10 @@ UNUSUAL = AdaptSettings(
     restorer=RestorerSettings(
         network="unet-tiny", width=32, depth=3, channels=1, start=Path("start.safetensors"), freeze=["down.*"]
     ),
-    predictor=PredictorSettings(width=16, channel_mults=[1, 2, 3], blocks=2, patch_size=2, attention=True, dropout=0.1),
+    predictor=PredictorSettings(
+        width=16, channel_mults=[1, 2, 3], blocks=2, patch_size=2, attention=True, dropout=0.1,
+        start=Path("judge.safetensors"), training="frozen",
+    ),
     objective=ObjectiveSettings(
         weight=1e-5, ramp=0.0, conditions="real", shuffle="off", contrast=False, margin=0.0, detach_negative=True,
         schedule="cosine", levels=(100, 900),

@@ -84,7 +84,8 @@ class TrainingSettings:
     Adam's, for the restorer. The paper: 1e-4 for denoising, else 5e-5."""
 
     predictor_learning_rate: PositiveFloat | None = None
-    """Adam's learning rate for the noise predictor; by default the restorer's."""
+    """Adam's learning rate for the noise predictor; by default the restorer's, with --predictor.training fine-tune a
+    tenth of it."""
 
     lr_schedule: LrScheduleName = "auto"
     """Course of the learning rate over the run. constant (the paper); cosine: it falls to zero along half a cosine;
@@ -333,6 +334,8 @@ class AdaptSettings(StrategySections):
             raise UserError(
                 f"--predictor.channel_mults needs factors of 1 and more, not {self.predictor.channel_mults}"
             )
+        if self.predictor.training != "joint" and self.predictor.start is None:
+            raise UserError(f"--predictor.training {self.predictor.training} needs --predictor.start: a trained one")
         kinds = extensions.strategies()
         whole = sorted(
             name for name in {self.strategy, *self.also} & set(kinds) if not getattr(kinds[name], "SHARDS", True)

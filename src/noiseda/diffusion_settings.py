@@ -46,6 +46,11 @@ class PredictorSettings:
     """How the noise predictor learns: joint (the paper: beside the restorer, at its rate), fine-tune (so too, at a
     tenth of the rate), or frozen (not at all; it still teaches the restorer). The latter two need --predictor.start."""
 
+    def __post_init__(self) -> None:
+        """Take texts for paths, as one writes them in Python."""
+        if isinstance(self.start, str):
+            object.__setattr__(self, "start", Path(self.start))
+
 
 @dataclass(frozen=True)
 class ObjectiveSettings:
