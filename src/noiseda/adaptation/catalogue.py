@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from noiseda import extensions
+from torch import nn
+
+from noiseda import diffusion, extensions
 from noiseda.adaptation.combined import Combined
 from noiseda.adaptation.mean_teacher import MeanTeacher
 from noiseda.adaptation.neighbor2neighbor import Neighbor2Neighbor
@@ -15,7 +16,7 @@ from noiseda.adaptation.objective import DISTANCES, Distance, Objective, charbon
 from noiseda.adaptation.stages import Stages
 from noiseda.adaptation.synthetic import SyntheticOnly
 from noiseda.config import AdaptSettings
-from noiseda.diffusion import Denoiser, NoisePredictor
+from noiseda.diffusion import Denoiser
 from noiseda.restoration import Restorer
 
 Builder = Callable[[Restorer, AdaptSettings, float], Objective[Any]]
@@ -88,7 +89,6 @@ def _distance(settings: AdaptSettings) -> Distance:
     return DISTANCES.get(settings.loss, charbonnier)
 
 
-def build_predictor(settings: AdaptSettings, *, conditions: int) -> NoisePredictor:
+def build_predictor(settings: AdaptSettings, *, conditions: int) -> nn.Module:
     """A noise predictor that looks at a number of images beside the one that is noised."""
-    wanted = dataclasses.asdict(settings.predictor)
-    return NoisePredictor(channels=settings.restorer.channels, conditions=conditions, **wanted)
+    return diffusion.build_predictor(settings.predictor, channels=settings.restorer.channels, conditions=conditions)
