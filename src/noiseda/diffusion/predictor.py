@@ -85,8 +85,7 @@ class NoisePredictor(nn.Module):
         self.embed = LevelEmbedding(width, embedding)
         self.first = CONVOLUTIONS[dims](self.conditioning.joined * channels * patch_size**dims, width, 3, padding=1)
 
-        def block(a: int, b: int, level: int, resample: str = "") -> ResidualBlock:
-            attends = level in attention_levels and not resample
+        def block(a: int, b: int, level: int, resample: str = "", attends: bool = False) -> ResidualBlock:
             return ResidualBlock(
                 a, b, embedding=embedding, resample=resample, dropout=dropout, dims=dims, attention=attends,
                 conditioning=self.conditioning, level=level,
@@ -96,7 +95,7 @@ class NoisePredictor(nn.Module):
         current, skips = width, [width]
         for level, multiplier in enumerate(channel_mults):
             for _ in range(blocks):
-                self.down.append(block(current, width * multiplier, level))
+                self.down.append(block(current, width * multiplier, level, attends=level in attention_levels))
                 current = width * multiplier
                 skips.append(current)
             if level + 1 < len(channel_mults):
@@ -106,7 +105,9 @@ class NoisePredictor(nn.Module):
         self.attend = Attention(current, dims=dims) if attention else nn.Identity()
         for level, multiplier in reversed(list(enumerate(channel_mults))):
             for _ in range(blocks + 1):
-                self.up.append(block(current + skips.pop(), width * multiplier, level))
+                self.up.append(
+                    block(current + skips.pop(), width * multiplier, level, attends=level in attention_levels)
+                )
                 current = width * multiplier
             if level:
                 self.up.append(block(current, current, level, "up"))
