@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,8 @@ UNUSUAL = AdaptSettings(
         network="unet-tiny", width=32, depth=3, channels=1, start=Path("start.safetensors"), freeze=["down.*"]
     ),
     predictor=PredictorSettings(
-        width=16, channel_mults=[1, 2, 3], blocks=2, patch_size=2, attention=True, dropout=0.1,
+        kind="transformer", condition_by="summed", width=16, channel_mults=[1, 2, 3], blocks=2, patch_size=2,
+        attention=True, attention_levels=[1], dropout=0.1,
         start=Path("judge.safetensors"), training="frozen",
     ),
     objective=ObjectiveSettings(
@@ -230,6 +232,7 @@ NOT_NEGATIVE += [
 ]  # fmt: skip
 CHOICES = {
     "task": "denoising", "strategy": "noise_space", "restorer.channels": 4, "objective.shuffle": "block",
+    "predictor.kind": "u-net", "predictor.condition_by": "sum",
     "objective.schedule": "cos", "training.lr_schedule": "linear", "training.precision": "fp16", "dsn.by": "coral",
     "pixelda.form": "lsgan", "cycada.form": "wasserstein", "critic.form": "",
 }  # fmt: skip
@@ -241,6 +244,7 @@ CHOICES = {
     + [(flag, value) for flag in NOT_NEGATIVE for value in (-1, NAN)]
     + [(flag, value) for flag in SHARES for value in (-0.1, 1.0, 2.0, NAN)]
     + [("predictor.channel_mults", value) for value in ([], [0], [1, -2])]
+    + [("predictor.attention_levels", value) for value in ([2], [-1], [0, 5])]
     + [(flag, value) for flag in ("objective.levels", "score.levels") for value in ((0, 999), (5, 4), (1, 1000))]
     + [("transplant.strength", value) for value in ((0.0, 1.0), (1.5, 1.0))]
     + [(flag, 25) for flag in ("blind_spot.train_stride", "blind_spot.test_stride", "score.square")]
@@ -289,6 +293,31 @@ def test_a_patch_must_suit_both_networks(stem, channel_mults, depth, patch, mult
     with pytest.raises(UserError, match=f"--training.patch must be at least 16 and a multiple of {multiple} "):
         settings.check()
     change("training.patch", 3 * multiple * 16, settings).check()
+
+
+@pytest.mark.parametrize(
+    ("kind", "multiple", "said"),
+    [
+        ("transformer", 12, "(--predictor.patch_size, and 2 per"),
+        ("pixel", 4, "(2 per"),
+        ("unet", 24, "x 2 per further"),
+    ],
+)
+def test_a_patch_must_suit_what_the_kind_of_predictor_needs(kind, multiple, said):
+    settings = dataclasses.replace(
+        VALID,
+        restorer=RestorerSettings(depth=3),
+        predictor=PredictorSettings(kind=kind, patch_size=3, channel_mults=[1, 1, 1, 1]),
+    )
+    change("training.patch", 24 + multiple * 5, settings).check()
+    with pytest.raises(UserError, match=re.escape(f"multiple of {multiple} ") + ".*" + re.escape(said)):
+        change("training.patch", 24 + multiple * 5 + 2, settings).check()
+
+
+def test_a_predictor_of_single_places_attends_to_none():
+    predictor = PredictorSettings(kind="pixel", condition_by="cross-attention")
+    with pytest.raises(UserError, match=r"--predictor.condition_by cross-attention .* --predictor.kind pixel"):
+        dataclasses.replace(VALID, predictor=predictor).check()
 
 
 # -- files -------------------------------------------------------------------------------------------------------------

@@ -7,33 +7,41 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from noiseda.diffusion import NoisePredictor
-from noiseda.diffusion.stored import KINDS, Predictor, load_predictor, save_predictor
+from noiseda.diffusion import build_predictor
+from noiseda.diffusion.catalogue import PREDICTORS
+from noiseda.diffusion.stored import Predictor, load_predictor, save_predictor
+from noiseda.diffusion_settings import PredictorSettings
 from noiseda.errors import WeightsError
 from noiseda.restoration import UNet, save_weights
 
-SMALL = {"width": 8, "channel_mults": (1, 2), "blocks": 1, "patch_size": 2, "attention": True, "dropout": 0.1}
+OWN = {"width": 8, "channel_mults": [1, 2], "blocks": 1, "patch_size": 2, "attention": True, "dropout": 0.1}
+SMALL = OWN | {"channels": 3, "conditions": 2, "dims": 2}
 
 
-def small(**changes):
+def small(kind="unet", condition_by="concatenation", **changes):
     torch.manual_seed(3)
-    arguments = SMALL | changes
-    network = NoisePredictor(**arguments)
+    sizes = {"channels": 3, "conditions": 2, "dims": 2} | changes
+    arguments = OWN | {"condition_by": condition_by} | sizes
+    network = build_predictor(PredictorSettings(kind=kind, condition_by=condition_by, **OWN), **sizes)
     with torch.no_grad():
         for weight in network.parameters():
             weight.add_(0.1 * torch.randn(weight.shape))
-    return Predictor(network, "unet", arguments, "cosine", "v", {"steps": "7"})
+    return Predictor(network, kind, arguments, "cosine", "v", {"steps": "7"})
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3])
 @pytest.mark.parametrize("conditions", [1, 2])
-def test_what_was_written_comes_back(tmp_path, dims, conditions):
-    written = small(dims=dims, conditions=conditions)
+@pytest.mark.parametrize(
+    ("kind", "condition_by"),
+    [*((kind, "concatenation") for kind in PREDICTORS), ("unet", "summed"), ("transformer", "cross-attention")],
+)
+def test_what_was_written_comes_back(tmp_path, kind, condition_by, dims, conditions):
+    written = small(kind, condition_by, dims=dims, conditions=conditions)
     save_predictor(tmp_path / "judge.safetensors", written)
     state = torch.get_rng_state()
     found = load_predictor(tmp_path / "judge.safetensors")
     assert torch.equal(torch.get_rng_state(), state)
-    assert (found.kind, found.arguments, found.schedule, found.prediction) == ("unet", written.arguments, "cosine", "v")
+    assert (found.kind, found.arguments, found.schedule, found.prediction) == (kind, written.arguments, "cosine", "v")
     assert found.denoiser.prediction.name == "v"
     assert found.notes["steps"] == "7"
     assert "noiseda" in found.notes
@@ -62,7 +70,7 @@ def rewritten(path, **changes):
         ({"format": "noiseda-predictor/2"}, "this noiseda reads noiseda-predictor/1"),
         ({"format": "noiseda/1"}, "holds a restoration network, and no noise predictor"),
         ({"format": None}, "holds something else"),
-        ({"kind": "os.system"}, "unknown kind 'os.system'; known: unet"),
+        ({"kind": "os.system"}, "unknown kind 'os.system'; known: unet, transformer, pixel"),
         ({"schedule": "zigzag"}, "states no schedule"),
         ({"prediction": None}, "states no prediction"),
         ({"arguments": "{"}, "arguments are no JSON"),
@@ -71,6 +79,9 @@ def rewritten(path, **changes):
         ({"arguments": json.dumps(SMALL | {"width": 10**9})}, "out of all bounds"),
         ({"arguments": json.dumps(SMALL | {"width": 0})}, "does not fit its own description"),
         ({"arguments": json.dumps(SMALL | {"width": "8"})}, "does not fit its own description"),
+        ({"arguments": json.dumps(OWN)}, "does not fit its own description"),
+        ({"arguments": json.dumps(SMALL | {"condition_by": "hope"})}, "does not fit its own description"),
+        ({"arguments": json.dumps(SMALL | {"channel_mults": []})}, "does not fit its own description"),
         ({"arguments": json.dumps(SMALL | {"hue": 8})}, "does not fit its own description"),
         ({"arguments": json.dumps(SMALL | {"dims": 7})}, "does not fit its own description"),
     ],
@@ -115,7 +126,3 @@ def test_a_disk_that_takes_nothing_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(WeightsError, match="cannot write the noise predictor"):
         save_predictor(tmp_path / "file" / "judge.safetensors", small())
-
-
-def test_every_kind_can_be_built():
-    assert {*KINDS} >= {"unet"}

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from noiseda.adaptation.catalogue import predictor_arguments
 from noiseda.config import AdaptSettings, ObjectiveSettings, PredictorSettings, RestorerSettings, TrainingSettings
-from noiseda.diffusion import NoisePredictor
+from noiseda.diffusion import build_predictor
 from noiseda.diffusion.stored import Predictor, save_predictor
 from noiseda.errors import UserError
 from noiseda.restoration import UNet, save_weights
@@ -39,7 +39,7 @@ def judge(tmp_path):
     """A file of a predictor whose weights are far from any start, and its state."""
     torch.manual_seed(5)
     arguments = predictor_arguments(usual(), conditions=2)
-    network = NoisePredictor(**arguments)
+    network = build_predictor(SMALL)
     with torch.no_grad():
         for weight in network.parameters():
             weight.copy_(0.1 * torch.randn(weight.shape))
@@ -101,6 +101,8 @@ def test_a_frozen_one_stays_as_it_is_and_teaches(where, judge, training):
     [
         ({"predictor": replace(SMALL, width=16)}, "--predictor.width 16 does not suit --predictor.start"),
         ({"predictor": replace(SMALL, channel_mults=[1])}, "--predictor.channel_mults [1] does not suit"),
+        ({"predictor": replace(SMALL, kind="pixel")}, "--predictor.kind pixel does not suit"),
+        ({"predictor": replace(SMALL, condition_by="summed")}, "--predictor.condition_by summed does not suit"),
         ({"predictor": replace(SMALL, attention=True)}, "--predictor.attention true does not suit"),
         ({"objective": ObjectiveSettings(conditions="real")}, "--objective.conditions does not suit"),
         ({"restorer": RestorerSettings(network="unet", channels=1)}, "--restorer.channels 1 does not suit"),

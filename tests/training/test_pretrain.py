@@ -40,8 +40,8 @@ def test_it_writes_a_predictor_with_what_rebuilds_it(finished):
     assert made.parameters == sum(weight.numel() for weight in found.network.parameters())
     assert made.steps == 6
     assert (found.kind, found.schedule, found.prediction, found.notes["steps"]) == ("unet", "cosine", "eps", "6")
-    assert found.arguments["channel_mults"] == (1, 2)
-    assert not {"start", "training"} & {*found.arguments}
+    assert found.arguments["channel_mults"] == [1, 2]
+    assert not {"start", "training", "kind"} & {*found.arguments}
     assert found.network.last.weight.abs().max() > 0  # it starts at zero
     assert not (settings.folder / "restorer.safetensors").exists()
     assert str(settings.out) in str(made)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from noiseda import extensions
+from noiseda import diffusion, extensions
 from noiseda.adaptation.combined import Combined
 from noiseda.adaptation.mean_teacher import MeanTeacher
 from noiseda.adaptation.neighbor2neighbor import Neighbor2Neighbor
@@ -17,7 +17,7 @@ from noiseda.adaptation.objective import DISTANCES, Distance, Objective, charbon
 from noiseda.adaptation.stages import Stages
 from noiseda.adaptation.synthetic import SyntheticOnly
 from noiseda.config import AdaptSettings
-from noiseda.diffusion import Denoiser, NoisePredictor
+from noiseda.diffusion import Denoiser
 from noiseda.diffusion.stored import load_predictor
 from noiseda.errors import UserError, WeightsError
 from noiseda.restoration import Restorer
@@ -92,13 +92,13 @@ def _distance(settings: AdaptSettings) -> Distance:
     return DISTANCES.get(settings.loss, charbonnier)
 
 
-def build_predictor(settings: AdaptSettings, *, conditions: int) -> NoisePredictor:
+def build_predictor(settings: AdaptSettings, *, conditions: int) -> nn.Module:
     """A noise predictor that looks at a number of images beside the one that is noised.
 
     Raises:
         UserError: where ``--predictor.start`` holds none, or one of other sizes; names the flag.
     """
-    network = NoisePredictor(**predictor_arguments(settings, conditions=conditions))
+    network = diffusion.build_predictor(settings.predictor, channels=settings.restorer.channels, conditions=conditions)
     if settings.predictor.start is not None:
         _begin(network, settings, conditions)
     if settings.predictor.training == "frozen":
@@ -119,10 +119,10 @@ def _begin(network: nn.Module, settings: AdaptSettings, conditions: int) -> None
     except WeightsError as error:
         raise UserError(f"--predictor.start {error}") from error
     asked = predictor_arguments(settings, conditions=conditions)
-    asked["prediction"] = getattr(settings.objective, "prediction", "eps")
-    has = {**found.arguments, "prediction": found.prediction}
+    asked |= {"kind": settings.predictor.kind, "prediction": getattr(settings.objective, "prediction", "eps")}
+    has = {**found.arguments, "kind": found.kind, "prediction": found.prediction}
     for name, value in asked.items():
-        if name != "dropout" and name in has and _listed(has[name]) != _listed(value):
+        if name != "dropout" and name in has and has[name] != value:
             flag, given = _FLAGS.get(name, f"--predictor.{name}"), "" if name == "conditions" else f" {_shown(value)}"
             raise UserError(
                 f"{flag}{given} does not suit --predictor.start {path}, which is a noise predictor of {name} "
@@ -142,13 +142,9 @@ _FLAGS = {
 """Flags of what a noise predictor is built by that are not in its own section."""
 
 
-def _listed(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
-
-
 def _shown(value: object) -> str:
     """A value as it is given on the command line."""
-    return str(value).lower() if isinstance(value, bool) else str(_listed(value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def conditions_of(settings: AdaptSettings) -> int:
@@ -159,5 +155,5 @@ def conditions_of(settings: AdaptSettings) -> int:
 def predictor_arguments(settings: AdaptSettings, *, conditions: int) -> dict[str, Any]:
     """The keyword arguments that build the noise predictor of some settings, as its file keeps them."""
     wanted = dataclasses.asdict(settings.predictor)
-    wanted = {name: value for name, value in wanted.items() if name not in ("start", "training")}
-    return {"channels": settings.restorer.channels, "conditions": conditions, **wanted}
+    wanted = {name: value for name, value in wanted.items() if name not in ("kind", "start", "training")}
+    return {"channels": settings.restorer.channels, "conditions": conditions, "dims": 2, **wanted}

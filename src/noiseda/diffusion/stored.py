@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -18,18 +18,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from noiseda.diffusion.catalogue import PREDICTORS, build
 from noiseda.diffusion.denoiser import Denoiser
 from noiseda.diffusion.prediction import PREDICTIONS
-from noiseda.diffusion.predictor import NoisePredictor
 from noiseda.diffusion.schedule import SCHEDULES
-from noiseda.diffusion_settings import PredictionName, ScheduleName
-from noiseda.errors import WeightsError
+from noiseda.diffusion_settings import PredictionName, PredictorKind, PredictorSettings, ScheduleName
+from noiseda.errors import UserError, WeightsError
+from noiseda.limits import check_limits
 from noiseda.storage import put, utf8_named
 
 FORMAT = "noiseda-predictor/1"
-
-KINDS: dict[str, Callable[..., nn.Module]] = {"unet": NoisePredictor}
-"""Kind of a noise predictor in a file -> what builds it from the file's arguments, given by keyword."""
 
 _EXPECTED = "expected a .safetensors file that noiseda pretrain-predictor wrote"
 _LONGEST = 2**22  # bytes of a header
@@ -42,15 +40,16 @@ class Predictor:
     Attributes:
         network: called with noised signals, a tuple of conditions and levels, as :class:`noiseda.diffusion.Denoiser`
             does.
-        kind: its name in :data:`KINDS`.
-        arguments: the keyword arguments that rebuild it.
+        kind: its name in :data:`noiseda.diffusion.catalogue.PREDICTORS`.
+        arguments: what rebuilds it: ``channels``, ``conditions`` and ``dims``, and the settings of its kind, as
+            :class:`noiseda.config.PredictorSettings` names them.
         schedule: of the noise levels that it was trained on.
         prediction: what it predicts.
         notes: more texts (how it was trained, say).
     """
 
     network: nn.Module
-    kind: str
+    kind: PredictorKind
     arguments: Mapping[str, Any]
     schedule: ScheduleName = "linear"
     prediction: PredictionName = "eps"
@@ -106,9 +105,8 @@ def load_predictor(path: str | Path) -> Predictor:
     """
     path = Path(path)
     described = _described(path)
-    kind = described.get("kind", "")
-    if kind not in KINDS:
-        known = ", ".join(KINDS)
+    if (kind := described.get("kind", "")) not in PREDICTORS:
+        known = ", ".join(PREDICTORS)
         raise WeightsError(f"{path} holds a noise predictor of the unknown kind {kind[:40]!r}; known: {known}")
     if described.get("schedule") not in SCHEDULES:
         raise WeightsError(f"{path} states no schedule of noise levels; expected one of {', '.join(SCHEDULES)}")
@@ -117,15 +115,15 @@ def load_predictor(path: str | Path) -> Predictor:
     try:
         arguments = _arguments(described.get("arguments", ""))
         with torch.device("meta"):  # without memory or random draws: a damaged file may ask for any size
-            _check_shapes(KINDS[kind](**arguments), _shapes(path))
+            _check_shapes(_built(kind, arguments), _shapes(path))
         with torch.random.fork_rng(devices=[]):
-            network = KINDS[kind](**arguments)
-    except (TypeError, ValueError, RuntimeError, OverflowError, ArithmeticError, LookupError) as error:
+            network = _built(kind, arguments)
+    except (TypeError, ValueError, RuntimeError, OverflowError, ArithmeticError, LookupError, UserError) as error:
         raise WeightsError(f"{path} does not fit its own description ({kind}): {str(error)[:200]}") from error
     network.load_state_dict(_tensors(path))
     notes = {name: text for name, text in described.items() if name not in _OWN}
     schedule, prediction = cast(ScheduleName, described["schedule"]), cast(PredictionName, described["prediction"])
-    return Predictor(network.eval(), kind, arguments, schedule, prediction, notes)
+    return Predictor(network.eval(), cast(PredictorKind, kind), arguments, schedule, prediction, notes)
 
 
 _OWN = ("format", "kind", "arguments", "schedule", "prediction")
@@ -168,11 +166,19 @@ def _arguments(text: str) -> dict[str, Any]:
         raise ValueError("its arguments are no JSON") from error
     if not isinstance(found, dict):
         raise ValueError("its arguments are no mapping")
-    found = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
-    counts = [each for value in found.values() for each in (value if isinstance(value, tuple) else (value,))]
+    counts = [each for value in found.values() for each in (value if isinstance(value, list) else [value])]
     if any(isinstance(each, int) and not 0 <= each <= 2**16 for each in counts) or len(counts) > 100:
         raise ValueError("its arguments are out of all bounds")
     return found
+
+
+def _built(kind: str, arguments: Mapping[str, Any]) -> nn.Module:
+    sizes = {name: arguments[name] for name in ("channels", "conditions", "dims")}
+    own = {name: value for name, value in arguments.items() if name not in (*sizes, "start", "training")}
+    settings = PredictorSettings(kind=cast(PredictorKind, kind), **own)
+    check_limits(settings)
+    settings.check()
+    return build(settings, **sizes)
 
 
 def _shapes(path: Path) -> dict[str, tuple[int, ...]]:

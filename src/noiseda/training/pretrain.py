@@ -122,14 +122,12 @@ def check(settings: PretrainSettings) -> None:
     """
     check_numbers(settings)
     check_limits(settings)
-    out, multiples = settings.out, settings.predictor.channel_mults
+    out, shrink = settings.out, settings.predictor.multiple_of
     if out.suffix != ".safetensors" or out.is_dir():
         raise UserError(f"--out {out} must be the name of a file that ends in .safetensors")
-    if not multiples or min(multiples) < 1:
-        raise UserError(f"--predictor.channel_mults needs factors of 1 and more, not {multiples}")
+    settings.predictor.check()
     if settings.predictor.start is not None or settings.predictor.training != "joint":
         raise UserError("--predictor.start and --predictor.training are of noiseda adapt: here it starts at random")
-    shrink = settings.predictor.patch_size * 2 ** (len(multiples) - 1)
     if settings.patch % shrink:
         why = "--predictor.patch_size x 2 per further level"
         raise UserError(f"--patch must be a multiple of {shrink} ({why}), not {settings.patch}")
@@ -198,7 +196,7 @@ def _write(settings: PretrainSettings, carrier: Carrier, weights: Path) -> None:
         settings.out,
         Predictor(
             carrier.denoiser.network,
-            "unet",
+            settings.predictor.kind,
             predictor_arguments(usual, conditions=settings.conditions),
             settings.schedule,
             settings.prediction,

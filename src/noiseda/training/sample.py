@@ -7,11 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from noiseda.adaptation.catalogue import build_predictor, conditions_of
 from noiseda.config import AdaptSettings
 from noiseda.data.batches import generator
-from noiseda.diffusion import Denoiser, Schedule
-from noiseda.diffusion.prediction import PREDICTIONS
+from noiseda.diffusion import Schedule
 from noiseda.diffusion.sampling import ddim, spaced
 from noiseda.diffusion.sensitivity import sensitivity
 from noiseda.diffusion.stored import Predictor, load_predictor
