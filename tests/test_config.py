@@ -75,7 +75,8 @@ UNUSUAL = AdaptSettings(
     ),
     objective=ObjectiveSettings(
         weight=1e-5, ramp=0.0, conditions="real", shuffle="off", contrast=False, margin=0.0, detach_negative=True,
-        schedule="cosine", levels=(100, 900),
+        schedule="cosine", levels=(100, 900), sampling="importance", discrete=True, prediction="v",
+        weighting="min-snr", bands="wavelet",
     ),
     loss="psnr",
     degradation=DegradationSettings(kind="streaks", strength=(0.1, 1.0), smoothed=1.5),
@@ -232,8 +233,10 @@ NOT_NEGATIVE += [
 ]  # fmt: skip
 CHOICES = {
     "task": "denoising", "strategy": "noise_space", "restorer.channels": 4, "objective.shuffle": "block",
-    "predictor.kind": "u-net", "predictor.condition_by": "sum",
-    "objective.schedule": "cos", "training.lr_schedule": "linear", "training.precision": "fp16", "dsn.by": "coral",
+    "predictor.kind": "u-net", "predictor.condition_by": "sum", "predictor.training": "freeze",
+    "objective.schedule": "cos", "objective.sampling": "log_snr", "objective.prediction": "x0",
+    "objective.weighting": "snr", "objective.bands": "haar",
+    "training.lr_schedule": "linear", "training.precision": "fp16", "dsn.by": "coral",
     "pixelda.form": "lsgan", "cycada.form": "wasserstein", "critic.form": "",
 }  # fmt: skip
 

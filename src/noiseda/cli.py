@@ -105,6 +105,12 @@ def _pretrain_predictor() -> Command:
     return pretrain_predictor
 
 
+def _sample() -> Command:
+    from noiseda.training.sample import sample
+
+    return sample
+
+
 def _quickstart() -> Command:
     from noiseda.quickstart import quickstart
 
@@ -129,6 +135,7 @@ COMMANDS: dict[str, Callable[[], Command]] = {
     "data check": _check,
     "data pack": _pack,
     "pretrain-predictor": _pretrain_predictor,
+    "sample": _sample,
     "quickstart": _quickstart,
     "web": _web,
 }

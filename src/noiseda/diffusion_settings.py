@@ -11,9 +11,12 @@ from noiseda.limits import Levels, NonNegativeFloat, PositiveInt, Share
 
 PredictorKind = Literal["unet", "transformer", "pixel"]
 ConditionByName = Literal["concatenation", "summed", "modulation", "cross-attention"]
-ScheduleName = Literal["linear", "cosine", "quadratic", "sigmoid"]
-PredictionName = Literal["eps", "v", "clean"]
 PredictorTraining = Literal["joint", "frozen", "fine-tune"]
+ScheduleName = Literal["linear", "cosine", "quadratic", "sigmoid", "constant"]
+SamplingName = Literal["uniform", "high", "low", "log-snr", "logit-normal", "importance", "curriculum"]
+PredictionName = Literal["eps", "v", "clean"]
+WeightingName = Literal["uniform", "min-snr", "p2"]
+BandsName = Literal["pixels", "pyramid", "wavelet"]
 Conditions = Literal["both", "synthetic", "real"]
 Shuffle = Literal["blocks", "channels", "off"]
 
@@ -138,3 +141,22 @@ class ObjectiveSettings:
 
     levels: Levels = (1, 999)
     """Lowest and highest diffusion step t (of 1..999) that noise levels are drawn from."""
+
+    sampling: SamplingName = "uniform"
+    """Where in that range noise levels are drawn: uniformly (the paper), rather high or low, uniformly in log-snr,
+    logit-normal (around the middle), by importance (where errors are large, weighted so that their mean stays), or as
+    a curriculum (from high to low over the run)."""
+
+    discrete: bool = False
+    """Draw the levels of the diffusion steps themselves, and none between two of them."""
+
+    prediction: PredictionName = "eps"
+    """What the network predicts: the noise (eps, the paper), v, or the clean image; its error is that of the noise."""
+
+    weighting: WeightingName = "uniform"
+    """Weight of the noise error by level: uniform (the paper: 1 for what is predicted), min-snr (levels of little noise
+    count no more than those of an SNR of 5), or p2 (they count less)."""
+
+    bands: BandsName = "pixels"
+    """Where the noise error is measured: in pixels (the paper), or alike in coarse and fine bands, for haze and blur:
+    of a pyramid of averages, or of Haar wavelets."""

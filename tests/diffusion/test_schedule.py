@@ -28,6 +28,8 @@ def closed_form(name):
         return products(1e-6 + (1e-2 - 1e-6) * i / 999 for i in steps)
     if name == "quadratic":
         return products((1e-3 + (0.1 - 1e-3) * i / 999) ** 2 for i in steps)
+    if name == "constant":
+        return [(1 - (1e-6 + 1e-2) / 2) ** t for t in range(1001)]
     if name == "cosine":
         angle = [(i / 1000 + 0.008) / 1.008 * math.pi / 2 for i in range(1001)]
         return [max(math.cos(a) ** 2 / math.cos(angle[0]) ** 2, 1e-9) for a in angle]
@@ -89,6 +91,37 @@ def test_levels_are_uniform_in_the_step_and_between_the_steps(name):
     between = (schedule.alpha_bar[step - 1] - drawn) / (schedule.alpha_bar[step - 1] - schedule.alpha_bar[step])
     assert between.mean().item() == pytest.approx(0.5, abs=0.006)
     assert between.var().item() == pytest.approx(1 / 12, abs=0.003)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_discrete_levels_are_those_of_the_steps_alike(name):
+    low, high = 3, 12
+    schedule = Schedule(name, (low, high), discrete=True)
+    drawn = schedule.draw(10_000, generator())
+    assert drawn.dtype is torch.float32
+    levels, counts = drawn.unique(return_counts=True)
+    assert torch.equal(levels.flip(0), schedule.alpha_bar[low : high + 1].float())
+    chi_square = ((counts - 1000.0) ** 2 / 1000).sum().item()
+    assert chi_square < 27.9  # 0.999 quantile for 9 degrees of freedom
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_times_lie_between_the_steps_and_back(name):
+    schedule = Schedule(name)
+    times = torch.tensor([0.0, 0.25, 1.0, 1.5, 500.75, 999.0, 999.5, 1000.0], dtype=torch.float64)
+    found = schedule.at(times)
+    for time, level in zip(times.tolist(), found.tolist(), strict=True):
+        below, above = math.floor(time), math.ceil(time)
+        share = time - below
+        wanted = (1 - share) * schedule.alpha_bar[below] + share * schedule.alpha_bar[above]
+        assert level == pytest.approx(wanted.item(), rel=1e-9)
+    torch.testing.assert_close(schedule.time(found), times, rtol=1e-6, atol=1e-6)
+
+
+def test_at_a_time_between_two_steps_a_discrete_level_is_the_noisier_one():
+    schedule = Schedule("cosine", discrete=True)
+    times = torch.tensor([0.0, 0.1, 1.0, 1.1, 2.0, 998.5, 1000.0], dtype=torch.float64)
+    assert torch.equal(schedule.at(times), schedule.alpha_bar[[1, 1, 1, 2, 2, 999, 1000]])
 
 
 def test_draws_depend_on_the_generator_alone():

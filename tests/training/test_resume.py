@@ -114,6 +114,8 @@ CASES: dict[str, dict[str, Any]] = {
     "bf16, constant rate, not clipped": {"precision": "bf16", "lr_schedule": "constant", "max_grad_norm": 0.0},
     "accumulated": {"gradient_accumulation": 3},
     "workers": {"workers": 2},
+    "levels by importance": {"objective": ObjectiveSettings(sampling="importance"), "gradient_accumulation": 2},
+    "levels as a curriculum": {"objective": ObjectiveSettings(sampling="curriculum", prediction="v"), "workers": 2},
 }
 
 

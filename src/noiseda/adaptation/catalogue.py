@@ -17,7 +17,7 @@ from noiseda.adaptation.objective import DISTANCES, Distance, Objective, charbon
 from noiseda.adaptation.stages import Stages
 from noiseda.adaptation.synthetic import SyntheticOnly
 from noiseda.config import AdaptSettings
-from noiseda.diffusion import Denoiser
+from noiseda.diffusion import PREDICTIONS, Denoiser
 from noiseda.diffusion.stored import load_predictor
 from noiseda.errors import UserError, WeightsError
 from noiseda.restoration import Restorer
@@ -31,7 +31,8 @@ def _synthetic(restorer: Restorer, settings: AdaptSettings, levels: float) -> Sy
 
 
 def _noise_space(restorer: Restorer, settings: AdaptSettings, levels: float) -> NoiseSpace:
-    denoiser = Denoiser(build_predictor(settings, conditions=conditions_of(settings)))
+    predictor = build_predictor(settings, conditions=conditions_of(settings))
+    denoiser = Denoiser(predictor, PREDICTIONS[settings.objective.prediction])
     return NoiseSpace(
         restorer, denoiser, settings.objective, reference=settings.reference is not None, distance=_distance(settings)
     )
@@ -119,7 +120,7 @@ def _begin(network: nn.Module, settings: AdaptSettings, conditions: int) -> None
     except WeightsError as error:
         raise UserError(f"--predictor.start {error}") from error
     asked = predictor_arguments(settings, conditions=conditions)
-    asked |= {"kind": settings.predictor.kind, "prediction": getattr(settings.objective, "prediction", "eps")}
+    asked |= {"kind": settings.predictor.kind, "prediction": settings.objective.prediction}
     has = {**found.arguments, "kind": found.kind, "prediction": found.prediction}
     for name, value in asked.items():
         if name != "dropout" and name in has and has[name] != value:

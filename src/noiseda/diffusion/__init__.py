@@ -1,5 +1,6 @@
-"""Noise, not domains: the schedule, the conditional denoiser, the bare noise predictors."""
+"""Noise, not domains: schedule and levels, the conditional denoiser, bare noise predictors, the error of both."""
 
+from noiseda.diffusion.bands import BANDS, Bands
 from noiseda.diffusion.catalogue import build as build_predictor
 from noiseda.diffusion.conditioning import (
     Concatenation,
@@ -10,18 +11,25 @@ from noiseda.diffusion.conditioning import (
     Summed,
 )
 from noiseda.diffusion.denoiser import Denoiser, add_noise, squared_error
+from noiseda.diffusion.levels import SAMPLERS, LevelSampler
 from noiseda.diffusion.pixelwise import PixelPredictor
 from noiseda.diffusion.prediction import PREDICTIONS, Prediction
 from noiseda.diffusion.predictor import NoisePredictor
 from noiseda.diffusion.schedule import Schedule
 from noiseda.diffusion.transformer import TransformerPredictor
+from noiseda.diffusion.weighting import WEIGHTINGS, Weighting
 
 __all__ = [
+    "BANDS",
     "PREDICTIONS",
+    "SAMPLERS",
+    "WEIGHTINGS",
+    "Bands",
     "Concatenation",
     "Conditioning",
     "CrossAttention",
     "Denoiser",
+    "LevelSampler",
     "Modulation",
     "NoisePredictor",
     "PixelPredictor",
@@ -30,6 +38,7 @@ __all__ = [
     "Schedule",
     "Summed",
     "TransformerPredictor",
+    "Weighting",
     "add_noise",
     "build_predictor",
     "squared_error",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -106,7 +107,19 @@ def of_run(folder: Path) -> Predictor:
 
 
 def _rebuilt(settings: AdaptSettings, state: dict[str, Tensor], folder: Path) -> Predictor:
-    return Predictor(torch.nn.Identity(), "unet", {})
+    """The noise predictor of a run, given the weights of its checkpoint."""
+    start = replace(settings.predictor, start=None, training="joint")
+    settings, takes = replace(settings, predictor=start), conditions_of(settings)
+    with torch.random.fork_rng(devices=[]):
+        network = build_predictor(settings, conditions=takes)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise UserError(
+            f"the noise predictor in {folder / 'checkpoints'} is not that of {folder / 'plan.yaml'}"
+        ) from error
+    objective, arguments = settings.objective, predictor_arguments(settings, conditions=takes)
+    return Predictor(network.eval(), start.kind, arguments, objective.schedule, objective.prediction)
 
 
 def _middle(pixels: Tensor, side: int, channels: int) -> Tensor:
