@@ -20,6 +20,7 @@ from noiseda.config import AdaptSettings, DegradationSettings, RestorerSettings,
 from noiseda.data.conditions import ConditionBatches, mixed
 from noiseda.diffusion import Denoiser, Schedule
 from noiseda.diffusion.prediction import PREDICTIONS
+from noiseda.diffusion.sensitivity import Sensitivity, sensitivity
 from noiseda.diffusion.stored import Predictor, save_predictor
 from noiseda.errors import Interrupted, UserError
 from noiseda.limits import check_limits
@@ -31,6 +32,7 @@ from noiseda.training.build import fingerprint, list_images, load_domains
 from noiseda.training.distributed import main_first
 from noiseda.training.fitting import accelerator_of, begin, fit
 from noiseda.training.interrupt import StopRequest
+from noiseda.training.listening import SHOWN
 from noiseda.training.logger import say
 from noiseda.training.loop import train
 from noiseda.training.lr_schedule import LR_SCHEDULES
@@ -51,17 +53,20 @@ class Pretrained:
         steps: number of optimiser steps.
         parameters: number of its weights.
         error: mean squared error of the predicted noise over the last tenth of the run.
+        listens: how much its error rises where a condition is spoilt.
     """
 
     out: Path
     steps: int
     parameters: int
     error: float
+    listens: Sensitivity
 
     def __str__(self) -> str:
         """A line or two for the command line."""
         size = f"{self.parameters / 1e6:.2f} M weights, {self.steps} steps, error {self.error:.4f}"
-        return f"noise predictor: {self.out} ({size})\nuse it: noiseda adapt --predictor.start {self.out}"
+        listens = f"how much its error rises where a condition is spoilt, by diffusion step t:\n{self.listens}"
+        return f"{listens}\nnoise predictor: {self.out} ({size})\nuse it: noiseda adapt --predictor.start {self.out}"
 
 
 def pretrain_predictor(settings: PretrainSettings) -> Pretrained:
@@ -111,7 +116,10 @@ def pretrain_predictor(settings: PretrainSettings) -> Pretrained:
         _write(settings, carrier, summary.weights)
     accelerator.wait_for_everyone()
     parameters = sum(weight.numel() for weight in carrier.parameters())
-    return Pretrained(settings.out, summary.steps, parameters, summary.terms["noise"])
+    clean = batches[0].y_syn[:SHOWN].to(accelerator.device)
+    alpha_bar = Schedule(settings.schedule).alpha_bar
+    listens = sensitivity(carrier.denoiser, clean, alpha_bar, conditions=settings.conditions)
+    return Pretrained(settings.out, summary.steps, parameters, summary.terms["noise"], listens)
 
 
 def check(settings: PretrainSettings) -> None:

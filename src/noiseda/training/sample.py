@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from noiseda.adaptation.catalogue import build_predictor, conditions_of, predictor_arguments
 from noiseda.config import AdaptSettings
 from noiseda.data.batches import generator
 from noiseda.diffusion import Schedule
