@@ -74,8 +74,9 @@ class PredictorSettings:
 
     def __post_init__(self) -> None:
         """Take texts for paths, as one writes them in Python."""
-        if isinstance(self.start, str):
-            object.__setattr__(self, "start", Path(self.start))
+        for name in ("start",):
+            if isinstance(path := getattr(self, name), str):
+                object.__setattr__(self, name, Path(path))
 
     @property
     def multiple_of(self) -> int:

@@ -123,7 +123,7 @@ def load_predictor(path: str | Path) -> Predictor:
     network.load_state_dict(_tensors(path))
     notes = {name: text for name, text in described.items() if name not in _OWN}
     schedule, prediction = cast(ScheduleName, described["schedule"]), cast(PredictionName, described["prediction"])
-    return Predictor(network.eval(), cast(PredictorKind, kind), arguments, schedule, prediction, notes)
+    return Predictor(network.eval(), kind, arguments, schedule, prediction, notes)
 
 
 _OWN = ("format", "kind", "arguments", "schedule", "prediction")
@@ -188,7 +188,7 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 def _check_shapes(network: nn.Module, found: Mapping[str, tuple[int, ...]]) -> None:
     wanted = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
-    for name in wanted | found:
+    for name in {**wanted, **found}:
         if wanted.get(name) != found.get(name):
             raise ValueError(f"{name[:60]} is {found.get(name, 'missing')}, expected {wanted.get(name, 'none')}")
 
