@@ -114,6 +114,17 @@ CASES: dict[str, dict[str, Any]] = {
     "bf16, constant rate, not clipped": {"precision": "bf16", "lr_schedule": "constant", "max_grad_norm": 0.0},
     "accumulated": {"gradient_accumulation": 3},
     "workers": {"workers": 2},
+    "a transformer that attends to its conditions": {
+        "predictor": PredictorSettings(
+            kind="transformer", condition_by="cross-attention", width=8, patch_size=2, dropout=0.2
+        )
+    },
+    "a U-Net modulated by its conditions": {
+        "predictor": PredictorSettings(
+            width=8, patch_size=2, condition_by="modulation", attention_levels=[0], dropout=0.2
+        ),
+        "recompute": True,
+    },
 }
 
 
