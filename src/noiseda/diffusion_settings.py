@@ -81,8 +81,9 @@ class PredictorSettings:
     @property
     def multiple_of(self) -> int:
         """What the sides of signals are multiples of."""
-        sides = {"unet": self.patch_size * 2 ** (len(self.channel_mults) - 1), "transformer": self.patch_size}
-        return sides.get(self.kind, 1)
+        if self.kind == "unet":
+            return int(self.patch_size * 2 ** (len(self.channel_mults) - 1))
+        return self.patch_size if self.kind == "transformer" else 1
 
     def check(self) -> None:
         """Check the settings against each other.

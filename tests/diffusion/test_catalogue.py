@@ -62,7 +62,7 @@ def test_a_run_gets_one_for_its_colours():
 @pytest.mark.parametrize(
     ("size", "count"),
     [
-        ({"width": 10, "channel_mults": (1, 2), "blocks": 1, "patch_size": 2}, 78_352),
+        ({"width": 10, "channel_mults": (1, 2), "blocks": 1, "patch_size": 2}, 79_502),
         ({"width": 32, "channel_mults": (1, 2), "blocks": 1, "patch_size": 4}, 814_032),
         ({"width": 64, "channel_mults": (1, 2), "blocks": 1, "patch_size": 4}, 3_135_344),
         ({"width": 64, "channel_mults": (1, 2, 4), "blocks": 1, "patch_size": 2}, 11_584_844),

