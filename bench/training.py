@@ -15,7 +15,7 @@ import resource
 import tempfile
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -153,7 +153,7 @@ def networks(case: Case):
 
 def plain_steps(case: Case) -> tuple[list[float], float, float]:
     """Steps of the rival on random images, which cost it no time."""
-    from noiseda.diffusion import NoisePredictor
+    from noiseda.diffusion import build_predictor
     from tests.diffusion.stacked import Stacked
     from tests.reference.predictor import PaperPredictor
     from tests.reference.step import PlainStep
@@ -161,7 +161,7 @@ def plain_steps(case: Case) -> tuple[list[float], float, float]:
 
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = case.precision == "tf32"
     restorer, predictor = networks(case)
-    judge = PaperPredictor() if case.size == "paper" else Stacked(NoisePredictor(**asdict(predictor)))
+    judge = PaperPredictor() if case.size == "paper" else Stacked(build_predictor(predictor))
     plain = PlainStep(PaperUNet(restorer.width).to(case.device), judge.to(case.device))
     shape = (case.batch, 3, case.patch, case.patch)
     swap = torch.arange(case.batch, device=case.device) % 2 == 0

@@ -31,6 +31,7 @@ GIVEN = {
     "hub push": ["w", "r"],
     "hub pull": ["r", "o"],
     "data check": ["f"],
+    "sample": ["p", "i"],
     "data pack": ["s", "o"],
 }
 

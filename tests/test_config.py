@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,11 @@ UNUSUAL = AdaptSettings(
     restorer=RestorerSettings(
         network="unet-tiny", width=32, depth=3, channels=1, start=Path("start.safetensors"), freeze=["down.*"]
     ),
-    predictor=PredictorSettings(width=16, channel_mults=[1, 2, 3], blocks=2, patch_size=2, attention=True, dropout=0.1),
+    predictor=PredictorSettings(
+        kind="transformer", condition_by="summed", width=16, channel_mults=[1, 2, 3], blocks=2, patch_size=2,
+        attention=True, attention_levels=[1], dropout=0.1,
+        start=Path("judge.safetensors"), training="frozen",
+    ),
     objective=ObjectiveSettings(
         weight=1e-5, ramp=0.0, conditions="real", shuffle="off", contrast=False, margin=0.0, detach_negative=True,
         schedule="cosine", levels=(100, 900), sampling="importance", discrete=True, prediction="v",
@@ -242,6 +247,7 @@ NOT_NEGATIVE += [
 ]  # fmt: skip
 CHOICES = {
     "task": "denoising", "strategy": "noise_space", "restorer.channels": 4, "objective.shuffle": "block",
+    "predictor.kind": "u-net", "predictor.condition_by": "sum", "predictor.training": "freeze",
     "objective.schedule": "cos", "objective.sampling": "log_snr", "objective.prediction": "x0",
     "objective.weighting": "snr", "objective.bands": "haar", "training.lr_schedule": "linear",
     "training.precision": "fp16", "dsn.by": "coral", "pseudo_targets.gate": "on", "score_distillation.teacher": "both",
@@ -261,6 +267,7 @@ CHOICES = {
         for flag in ("objective.levels", "score.levels", "pseudo_targets.levels", "score_distillation.levels")
         for value in ((0, 999), (5, 4), (1, 1000))
     ]
+    + [("predictor.attention_levels", value) for value in ([2], [-1], [0, 5])]
     + [("transplant.strength", value) for value in ((0.0, 1.0), (1.5, 1.0))]
     + [(flag, 25) for flag in ("blind_spot.train_stride", "blind_spot.test_stride", "score.square")]
     + [("transplant.bins", 1), ("mean_teacher.views", 3)]
@@ -308,6 +315,31 @@ def test_a_patch_must_suit_both_networks(stem, channel_mults, depth, patch, mult
     with pytest.raises(UserError, match=f"--training.patch must be at least 16 and a multiple of {multiple} "):
         settings.check()
     change("training.patch", 3 * multiple * 16, settings).check()
+
+
+@pytest.mark.parametrize(
+    ("kind", "multiple", "said"),
+    [
+        ("transformer", 12, "(--predictor.patch_size, and 2 per"),
+        ("pixel", 4, "(2 per"),
+        ("unet", 24, "x 2 per further"),
+    ],
+)
+def test_a_patch_must_suit_what_the_kind_of_predictor_needs(kind, multiple, said):
+    settings = dataclasses.replace(
+        VALID,
+        restorer=RestorerSettings(depth=3),
+        predictor=PredictorSettings(kind=kind, patch_size=3, channel_mults=[1, 1, 1, 1]),
+    )
+    change("training.patch", 24 + multiple * 5, settings).check()
+    with pytest.raises(UserError, match=re.escape(f"multiple of {multiple} ") + ".*" + re.escape(said)):
+        change("training.patch", 24 + multiple * 5 + 2, settings).check()
+
+
+def test_a_predictor_of_single_places_attends_to_none():
+    predictor = PredictorSettings(kind="pixel", condition_by="cross-attention")
+    with pytest.raises(UserError, match=r"--predictor.condition_by cross-attention .* --predictor.kind pixel"):
+        dataclasses.replace(VALID, predictor=predictor).check()
 
 
 # -- files -------------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from noiseda.help_text import Help
 from noiseda.strategy_flags import BELONGS
 from website.docstrings import plain
 
-MARK = re.compile(r"<!-- flags: ([a-z ]+) -->")
+MARK = re.compile(r"<!-- flags: ([a-z -]+) -->")
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:  # noqa: ANN401 (mkdocs's signature)
@@ -56,7 +56,7 @@ def _about(section: str, anchors: Mapping[str, str]) -> Iterator[str]:
     hints = typing.get_type_hints(AdaptSettings)
     if not dataclasses.is_dataclass(hints.get(section)):
         return
-    if strategies := BELONGS.get(section):
+    if "--strategy" in anchors and (strategies := BELONGS.get(section)):
         names = ", ".join(f"`{name}`" for name in strategies)
         yield f"For [`--strategy`](#{anchors['--strategy']}) {names} alone.\n"
     for paragraph in (inspect.getdoc(hints[section]) or "").split("\n\n"):

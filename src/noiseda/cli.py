@@ -24,6 +24,7 @@ from noiseda.help_text import Parser
 from noiseda.in_full import in_full, with_presets
 from noiseda.numbers import check_numbers
 from noiseda.plain_yaml import unmarked
+from noiseda.pretrain_settings import PretrainSettings
 from noiseda.settings_file import presets
 from noiseda.signatures import outline, parameters, parameters_of, summary
 from noiseda.signatures import presets as presets_read
@@ -98,6 +99,18 @@ def _pack() -> Command:
     return pack
 
 
+def _pretrain_predictor() -> Command:
+    from noiseda.training.pretrain import pretrain_predictor
+
+    return pretrain_predictor
+
+
+def _sample() -> Command:
+    from noiseda.training.sample import sample
+
+    return sample
+
+
 def _quickstart() -> Command:
     from noiseda.quickstart import quickstart
 
@@ -121,6 +134,8 @@ COMMANDS: dict[str, Callable[[], Command]] = {
     "hub pull": _hub_pull,
     "data check": _check,
     "data pack": _pack,
+    "pretrain-predictor": _pretrain_predictor,
+    "sample": _sample,
     "quickstart": _quickstart,
     "web": _web,
 }
@@ -163,7 +178,7 @@ def _carried_out(words: list[str]) -> int:
     except Interrupted as stopped:
         return 128 + stopped.signal_number
     except KeyboardInterrupt:
-        print("stopped" + _GOES_ON * (command in ("adapt", "restore")), file=sys.stderr)
+        print("stopped" + _GOES_ON * (command in ("adapt", "restore", "pretrain-predictor")), file=sys.stderr)
         return 128 + signal.SIGINT
     of_several = os.environ.get("RANK", "0") != "0"  # processes, of which one speaks
     if (isinstance(result, str) or command in _PRINTED) and not of_several:
@@ -193,7 +208,7 @@ def _broken_off(error: BaseException) -> int:
     return 2
 
 
-_PRINTED = ("restore", "export", "networks", "hub pull", "data pack")
+_PRINTED = ("restore", "export", "networks", "hub pull", "data pack", "pretrain-predictor")
 """Commands whose result is printed."""
 
 _GOES_ON = "; the same command goes on with what is done"
@@ -286,7 +301,8 @@ def _built(command: str, load: Callable[[], Command]) -> Parser:
     prog = f"noiseda {command}"
     if (settings := _settings_of(command)) is not None:
         leaf = help_text.parser(prog, summary(load))
-        help = f"YAML file of settings, or a preset. The presets are {', '.join(_presets(command))}."
+        known = ", ".join(_presets(command))
+        help = f"YAML file of settings, or a preset. The presets are {known}." if known else "YAML file of settings."
         leaf.add_argument("--config", action="config", help=help)
         leaf.add_class_arguments(settings, as_group=False)
         return help_text.polish(leaf, _USAGE.get(command, "--config FILE [FLAGS]"))
@@ -296,17 +312,21 @@ def _built(command: str, load: Callable[[], Command]) -> Parser:
     return help_text.polish(leaf, _USAGE.get(command))
 
 
+_SETTINGS: dict[str, type[Any]] = {"adapt": AdaptSettings, "pretrain-predictor": PretrainSettings}
+"""The commands whose flags are the fields of a class."""
+
 _USAGE = {
     "adapt": "--real PATH [--clean PATH | --pairs PATH] [--config FILE] [FLAGS]",
     "restore": "[FLAGS] [WEIGHTS] SOURCE OUT",
+    "pretrain-predictor": "[--clean PATH] [--out FILE] [FLAGS]",
 }
 """How commands are used, where that is not by a file of settings, or by all of their arguments."""
 
 
 def _settings_of(command: str) -> type[Any] | None:
     """The class whose fields are a command's flags; None where its parameters are."""
-    if command == "adapt":
-        return AdaptSettings
+    if command in _SETTINGS:
+        return _SETTINGS[command]
     load = COMMANDS[command]
     return extensions.settings_of(load()) if isinstance(load, extensions.Extension) else None
 
@@ -323,6 +343,8 @@ def _completed() -> dict[str, completion.Words]:
     for command, load in COMMANDS.items():
         more: dict[str, completion.Value | None] = {}
         taken = parameters_of(AdaptSettings) if command == "adapt" else parameters(load)
+        if command == "pretrain-predictor":
+            more |= {"--config": completion.Value(path=True)}
         if isinstance(load, extensions.Extension):
             more |= {"--config": completion.Value(tuple(presets_read(load)), path=True)}
         if command == "adapt":

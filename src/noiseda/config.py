@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 from noiseda import extensions
 from noiseda.address import Location, location
 from noiseda.choices import choices_of, flag_of
+from noiseda.diffusion_settings import SIDES
 from noiseda.diffusion_settings import ObjectiveSettings as ObjectiveSettings
 from noiseda.diffusion_settings import PredictorSettings as PredictorSettings
 from noiseda.errors import UserError
@@ -84,7 +85,8 @@ class TrainingSettings:
     Adam's, for the restorer. The paper: 1e-4 for denoising, else 5e-5."""
 
     predictor_learning_rate: PositiveFloat | None = None
-    """Adam's learning rate for the noise predictor; by default the restorer's."""
+    """Adam's learning rate for the noise predictor; by default the restorer's, with --predictor.training fine-tune a
+    tenth of it."""
 
     lr_schedule: LrScheduleName = "auto"
     """Course of the learning rate over the run. constant (the paper); cosine: it falls to zero along half a cosine;
@@ -329,23 +331,22 @@ class AdaptSettings(StrategySections):
         check_limits(self)
         task = TASKS[self.task]
         self.restorer.check(task.network)
-        if not self.predictor.channel_mults or min(self.predictor.channel_mults) < 1:
-            raise UserError(
-                f"--predictor.channel_mults needs factors of 1 and more, not {self.predictor.channel_mults}"
-            )
+        self.predictor.check()
+        if self.predictor.training != "joint" and self.predictor.start is None:
+            raise UserError(f"--predictor.training {self.predictor.training} needs --predictor.start: a trained one")
         kinds = extensions.strategies()
         whole = sorted(
             name for name in {self.strategy, *self.also} & set(kinds) if not getattr(kinds[name], "SHARDS", True)
         )
         if self.training.shard and whole:
             raise UserError(f"--training.shard is for large predictors, and not for --strategy {whole[0]}")
-        shrink = self.predictor.patch_size * 2 ** (len(self.predictor.channel_mults) - 1)
+        shrink = self.predictor.multiple_of
         restorer = self.restorer.settled(task.network, task.ready)
         if restorer.network.startswith("unet"):
             depth = restorer.depth or len(restorer.blocks or [1]) // 2 + 1
             shrink = math.lcm(shrink, 2 ** (depth - 1))
         if self.training.side < 16 or self.training.side % shrink:
-            why = "--predictor.patch_size x 2 per further level, and 2 per further --restorer.depth"
+            why = f"{SIDES[self.predictor.kind]}2 per further --restorer.depth"
             least = f"at least 16 and a multiple of {shrink} ({why})"
             raise UserError(f"--training.patch must be {least}, not {self.training.side}")
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
+from noiseda.errors import UserError
 from noiseda.limits import Levels, NonNegativeFloat, PositiveInt, Share
 
+PredictorKind = Literal["unet", "transformer", "pixel"]
+ConditionByName = Literal["concatenation", "summed", "modulation", "cross-attention"]
+PredictorTraining = Literal["joint", "frozen", "fine-tune"]
 ScheduleName = Literal["linear", "cosine", "quadratic", "sigmoid", "constant"]
 SamplingName = Literal["uniform", "high", "low", "log-snr", "logit-normal", "importance", "curriculum"]
 PredictionName = Literal["eps", "v", "clean"]
@@ -15,29 +20,90 @@ BandsName = Literal["pixels", "pyramid", "wavelet"]
 Conditions = Literal["both", "synthetic", "real"]
 Shuffle = Literal["blocks", "channels", "off"]
 
+SIDES: dict[PredictorKind, str] = {
+    "unet": "--predictor.patch_size x 2 per further level, and ",
+    "transformer": "--predictor.patch_size, and ",
+    "pixel": "",
+}
+"""Kind of predictor -> what makes up the multiple that sides of signals are, in words that another part follows."""
+
 
 @dataclass(frozen=True)
 class PredictorSettings:
-    """The noise predictor: a U-Net conditioned on two images and a noise level; thrown away after training."""
+    """The noise predictor: a network conditioned on two images and a noise level; thrown away after training."""
+
+    kind: PredictorKind = "unet"
+    """Architecture: unet (the paper), transformer or pixel. transformer: patches are tokens, each attends to all (DiT,
+    arXiv 2212.09748). pixel: it sees each place by itself, a lower bound."""
+
+    condition_by: ConditionByName = "concatenation"
+    """How it looks at the restored images. concatenation (the paper): as channels beside the noised image. The others
+    share one encoder for all, so that the images have no order, and exchanging them changes nothing. summed: its
+    features are summed and added at the input. modulation: they scale and shift every normalisation, place by place
+    (after SPADE, arXiv 1903.07291). cross-attention: the coarsest level attends to them; not of pixel."""
 
     width: PositiveInt = 64
     """Channels of the first level (the paper: 64)."""
 
     channel_mults: list[int] = field(default_factory=lambda: [1, 2])
-    """Channels of each level, as multiples of the width (the paper: 1, 2, 4, 8)."""
+    """Channels of each level, as multiples of the width (the paper: 1, 2, 4, 8); of unet alone."""
 
     blocks: PositiveInt = 1
-    """Residual blocks a level (the paper: 2)."""
+    """Residual blocks a level (the paper: 2); of transformer and pixel, in all."""
 
     patch_size: PositiveInt = 4
     """Side of the pixel blocks folded into channels before the first level: 1 (the paper) keeps full resolution;
-    2 or 4 cost about 4 or 16 times less."""
+    2 or 4 cost about 4 or 16 times less. Of transformer, the side of its tokens; pixel has none."""
 
     attention: bool = False
-    """Self-attention in the middle block (the paper: on)."""
+    """Self-attention in the middle block (the paper: on); of unet alone."""
+
+    attention_levels: list[int] = field(default_factory=list)
+    """Levels with self-attention after each block, counted from 0, the finest (the paper: none); of unet alone."""
 
     dropout: Share = 0.0
     """Dropout rate inside the residual blocks (the paper: 0.2)."""
+
+    start: Path | None = None
+    """File of a noise predictor to start from (noiseda pretrain-predictor); by default random weights. Its sizes must
+    be those of --predictor.*."""
+
+    training: PredictorTraining = "joint"
+    """How the noise predictor learns: joint (the paper: beside the restorer, at its rate), fine-tune (so too, at a
+    tenth of the rate), or frozen (not at all; it still teaches the restorer). The latter two need --predictor.start."""
+
+    def __post_init__(self) -> None:
+        """Take texts for paths, as one writes them in Python."""
+        for name in ("start",):
+            if isinstance(path := getattr(self, name), str):
+                object.__setattr__(self, name, Path(path))
+
+    @property
+    def multiple_of(self) -> int:
+        """What the sides of signals are multiples of."""
+        if self.kind == "unet":
+            return int(self.patch_size * 2 ** (len(self.channel_mults) - 1))
+        return self.patch_size if self.kind == "transformer" else 1
+
+    def check(self) -> None:
+        """Check the settings against each other.
+
+        Raises:
+            UserError: naming the flag, what was given and what was expected.
+        """
+        if not self.channel_mults or min(self.channel_mults) < 1:
+            raise UserError(f"--predictor.channel_mults needs factors of 1 and more, not {self.channel_mults}")
+        coarsest = len(self.channel_mults) - 1
+        if not set(self.attention_levels) <= set(range(coarsest + 1)):
+            raise UserError(
+                f"--predictor.attention_levels must be of 0 to {coarsest}, the levels of --predictor.channel_mults, "
+                f"not {self.attention_levels}"
+            )
+        if self.kind == "pixel" and self.condition_by == "cross-attention":
+            raise UserError(
+                "--predictor.condition_by cross-attention looks at all places, and --predictor.kind pixel at one: "
+                "choose another of either"
+            )
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def test_a_run_with_pairs_shows_them_beside_their_truth(where: Path, capsys: pyt
     assert all(alt.endswith(" dB") for alt in alts(page) if ", input" in alt or ", adapted" in alt)
     assert page.said["button"] == ["image", "input dB", "adapted dB", "taken away, of 255"]
     assert page.said["th"] == ["0.png", "1.png"]
-    assert page.said["figcaption"][-9:-6] == ["loss, in all", "PSNR on your pairs, dB", "restoration"]
+    assert page.said["figcaption"][-12:-9] == ["loss, in all", "PSNR on your pairs, dB", "restoration"]
     assert "strategy: noise-space" in "".join(page.said["pre"])
     assert "The adapted network is " in page.text
     assert load(settings.out / "restorer.safetensors").architecture in ("unet", "unet-residual")

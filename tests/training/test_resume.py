@@ -123,6 +123,17 @@ CASES: dict[str, dict[str, Any]] = {
     "workers": {"workers": 2},
     "levels by importance": {"objective": ObjectiveSettings(sampling="importance"), "gradient_accumulation": 2},
     "levels as a curriculum": {"objective": ObjectiveSettings(sampling="curriculum", prediction="v"), "workers": 2},
+    "a transformer that attends to its conditions": {
+        "predictor": PredictorSettings(
+            kind="transformer", condition_by="cross-attention", width=8, patch_size=2, dropout=0.2
+        )
+    },
+    "a U-Net modulated by its conditions": {
+        "predictor": PredictorSettings(
+            width=8, patch_size=2, condition_by="modulation", attention_levels=[0], dropout=0.2
+        ),
+        "recompute": True,
+    },
 }
 
 

@@ -6,7 +6,9 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from noiseda import extensions
+from torch import nn
+
+from noiseda import diffusion, extensions
 from noiseda.adaptation.combined import Combined
 from noiseda.adaptation.mean_teacher import MeanTeacher
 from noiseda.adaptation.neighbor2neighbor import Neighbor2Neighbor
@@ -18,7 +20,9 @@ from noiseda.adaptation.score_distillation import ScoreDistillation
 from noiseda.adaptation.stages import Stages
 from noiseda.adaptation.synthetic import SyntheticOnly
 from noiseda.config import AdaptSettings
-from noiseda.diffusion import PREDICTIONS, Denoiser, NoisePredictor
+from noiseda.diffusion import PREDICTIONS, Denoiser
+from noiseda.diffusion.stored import load_predictor
+from noiseda.errors import UserError, WeightsError
 from noiseda.restoration import Restorer
 
 Builder = Callable[[Restorer, AdaptSettings, float], Objective[Any]]
@@ -30,7 +34,7 @@ def _synthetic(restorer: Restorer, settings: AdaptSettings, levels: float) -> Sy
 
 
 def _noise_space(restorer: Restorer, settings: AdaptSettings, levels: float) -> NoiseSpace:
-    predictor = build_predictor(settings, conditions=2 if settings.objective.conditions == "both" else 1)
+    predictor = build_predictor(settings, conditions=conditions_of(settings))
     denoiser = Denoiser(predictor, PREDICTIONS[settings.objective.prediction])
     return NoiseSpace(
         restorer, denoiser, settings.objective, reference=settings.reference is not None, distance=_distance(settings)
@@ -112,7 +116,68 @@ def _distance(settings: AdaptSettings) -> Distance:
     return DISTANCES.get(settings.loss, charbonnier)
 
 
-def build_predictor(settings: AdaptSettings, *, conditions: int) -> NoisePredictor:
-    """A noise predictor that looks at a number of images beside the one that is noised."""
+def build_predictor(settings: AdaptSettings, *, conditions: int) -> nn.Module:
+    """A noise predictor that looks at a number of images beside the one that is noised.
+
+    Raises:
+        UserError: where ``--predictor.start`` holds none, or one of other sizes; names the flag.
+    """
+    network = diffusion.build_predictor(settings.predictor, channels=settings.restorer.channels, conditions=conditions)
+    if settings.predictor.start is not None:
+        _begin(network, settings, conditions)
+    if settings.predictor.training == "frozen":
+        network.requires_grad_(False).eval()  # without dropout: it judges alike whenever it is asked
+    return network
+
+
+def _begin(network: nn.Module, settings: AdaptSettings, conditions: int) -> None:
+    """Give a noise predictor the weights of ``--predictor.start``.
+
+    Raises:
+        UserError: as :func:`build_predictor`.
+    """
+    path = settings.predictor.start
+    assert path is not None
+    try:
+        found = load_predictor(path)
+    except WeightsError as error:
+        raise UserError(f"--predictor.start {error}") from error
+    asked = predictor_arguments(settings, conditions=conditions)
+    asked |= {"kind": settings.predictor.kind, "prediction": settings.objective.prediction}
+    has = {**found.arguments, "kind": found.kind, "prediction": found.prediction}
+    for name, value in asked.items():
+        if name != "dropout" and name in has and has[name] != value:
+            flag, given = _FLAGS.get(name, f"--predictor.{name}"), "" if name == "conditions" else f" {_shown(value)}"
+            raise UserError(
+                f"{flag}{given} does not suit --predictor.start {path}, which is a noise predictor of {name} "
+                f"{_shown(has[name])} and not {_shown(value)}"
+            )
+    try:
+        network.load_state_dict(found.network.state_dict())
+    except RuntimeError as error:
+        raise UserError(f"--predictor.start {path} is of another network than --predictor.* asks for") from error
+
+
+_FLAGS = {
+    "channels": "--restorer.channels",
+    "conditions": "--objective.conditions",
+    "prediction": "--objective.prediction",
+}
+"""Flags of what a noise predictor is built by that are not in its own section."""
+
+
+def _shown(value: object) -> str:
+    """A value as it is given on the command line."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def conditions_of(settings: AdaptSettings) -> int:
+    """How many restored images noise-space adaptation shows its noise predictor."""
+    return 2 if settings.objective.conditions == "both" else 1
+
+
+def predictor_arguments(settings: AdaptSettings, *, conditions: int) -> dict[str, Any]:
+    """The keyword arguments that build the noise predictor of some settings, as its file keeps them."""
     wanted = dataclasses.asdict(settings.predictor)
-    return NoisePredictor(channels=settings.restorer.channels, conditions=conditions, **wanted)
+    wanted = {name: value for name, value in wanted.items() if name not in ("kind", "start", "training")}
+    return {"channels": settings.restorer.channels, "conditions": conditions, "dims": 2, **wanted}

@@ -1,28 +1,33 @@
 """The bare noise predictor: a U-Net with residual blocks, conditioned on a scalar.
 
 Of the guided-diffusion kind (Dhariwal and Nguyen, arXiv 2105.05233): GroupNorm(32) and SiLU, a scale-shift embedding of
-the level, resampling inside residual blocks, attention in the middle alone, zero-initialised outputs of every residual
-branch and of the network.
+the level, resampling inside residual blocks, attention in the middle (and at the levels that are asked for),
+zero-initialised outputs of every residual branch and of the network.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from noiseda.diffusion.layers import Dropout, NormSiLU
+from noiseda.diffusion.conditioning import ConditionBy, Conditioning, PredictorLayout, build_conditioning
+from noiseda.diffusion.layers import Dropout, NormSiLU, groups_of, run_block, zeroed
 from noiseda.dims import AVERAGES, CONVOLUTIONS, check_dims, fold, unfold
 
 
 class NoisePredictor(nn.Module):
     """Predicts the noise in a signal from the signal, its conditions and the noise level.
 
-    The conditions are concatenated with the noised signal, channel by channel. ``NoisePredictor()`` is of the paper's
-    size (62.6 million parameters for images of 3 channels and two conditions).
+    ``NoisePredictor()`` is of the paper's size: 62.6 million parameters for images of 3 channels and two conditions. As
+    there, the conditions are concatenated with the noised signal, channel by channel, unless another way is asked for.
+
+    >>> small = NoisePredictor(width=16, channel_mults=(1, 2), condition_by="modulation", attention_levels=(1,))
+    >>> small.multiple_of
+    2
 
     Args:
         channels: channels of the signal, and of each condition.
@@ -34,11 +39,18 @@ class NoisePredictor(nn.Module):
         attention: self-attention in the middle block.
         dropout: dropout rate inside the residual blocks.
         dims: spatial dimensions of the signal: 1, 2 or 3.
+        condition_by: how it looks at its conditions: a name of
+            :data:`noiseda.diffusion.conditioning.CONDITIONING`, or what makes a
+            :class:`~noiseda.diffusion.conditioning.Conditioning` for a layout, such as its class.
+        attention_levels: levels with self-attention after each of their residual blocks, on the way down and up,
+            counted from 0, the finest.
 
     Raises:
-        ValueError: where ``dims`` is another.
+        ValueError: where ``dims``, ``condition_by`` or one of ``attention_levels`` is none that there is.
 
     Attributes:
+        multiple_of: sides of signals are multiples of this.
+        conditioning: how it looks at its conditions.
         recompute: whether the backward pass computes the inside of the residual blocks anew, to save memory.
     """
 
@@ -56,44 +68,57 @@ class NoisePredictor(nn.Module):
         attention: bool = True,
         dropout: float = 0.2,
         dims: int = 2,
+        condition_by: ConditionBy = "concatenation",
+        attention_levels: Sequence[int] = (),
     ) -> None:
         super().__init__()
         check_dims(dims)
-        embedding = 4 * width
+        if not set(attention_levels) <= set(range(len(channel_mults))):
+            raise ValueError(f"attention_levels must be of 0 to {len(channel_mults) - 1}, not {attention_levels}")
+        embedding, coarsest = 4 * width, len(channel_mults) - 1
         self.channels, self.conditions, self.patch_size = channels, conditions, patch_size
         self.multiple_of = patch_size * 2 ** (len(channel_mults) - 1)
+        self.conditioning = build_conditioning(
+            condition_by,
+            PredictorLayout(channels, conditions, tuple(width * m for m in channel_mults), patch_size, dims=dims),
+        )
         self.embed = LevelEmbedding(width, embedding)
-        self.first = CONVOLUTIONS[dims]((1 + conditions) * channels * patch_size**dims, width, 3, padding=1)
+        self.first = CONVOLUTIONS[dims](self.conditioning.joined * channels * patch_size**dims, width, 3, padding=1)
 
-        def block(a: int, b: int, resample: str = "") -> ResidualBlock:
-            return ResidualBlock(a, b, embedding=embedding, resample=resample, dropout=dropout, dims=dims)
+        def block(a: int, b: int, level: int, resample: str = "", attends: bool = False) -> ResidualBlock:
+            return ResidualBlock(
+                a, b, embedding=embedding, resample=resample, dropout=dropout, dims=dims, attention=attends,
+                conditioning=self.conditioning, level=level,
+            )  # fmt: skip
 
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         current, skips = width, [width]
         for level, multiplier in enumerate(channel_mults):
             for _ in range(blocks):
-                self.down.append(block(current, width * multiplier))
+                self.down.append(block(current, width * multiplier, level, attends=level in attention_levels))
                 current = width * multiplier
                 skips.append(current)
             if level + 1 < len(channel_mults):
-                self.down.append(block(current, current, "down"))
+                self.down.append(block(current, current, level, "down"))
                 skips.append(current)
-        self.middle = nn.ModuleList([block(current, current), block(current, current)])
+        self.middle = nn.ModuleList([block(current, current, coarsest), block(current, current, coarsest)])
         self.attend = Attention(current, dims=dims) if attention else nn.Identity()
         for level, multiplier in reversed(list(enumerate(channel_mults))):
             for _ in range(blocks + 1):
-                self.up.append(block(current + skips.pop(), width * multiplier))
+                self.up.append(
+                    block(current + skips.pop(), width * multiplier, level, attends=level in attention_levels)
+                )
                 current = width * multiplier
             if level:
-                self.up.append(block(current, current, "up"))
-        self.norm = NormSiLU(_groups(current), current)
-        self.last = _zero(CONVOLUTIONS[dims](current, channels * patch_size**dims, 3, padding=1))
+                self.up.append(block(current, current, level, "up"))
+        self.norm = NormSiLU(groups_of(current), current)
+        self.last = zeroed(CONVOLUTIONS[dims](current, channels * patch_size**dims, 3, padding=1))
 
     def forward(self, y_t: Tensor, conditions: tuple[Tensor, ...], level: Tensor) -> Tensor:
         """Predict noise.
 
         Args:
-            y_t: (B, C, *spatial) noised signals, sides multiples of ``stride``, values around [-1, 1].
+            y_t: (B, C, *spatial) noised signals, sides multiples of ``multiple_of``, values around [-1, 1].
             conditions: as many signals of the same shape as were announced.
             level: (B,) noise levels, spread over a range of about 0 to 1000.
 
@@ -101,20 +126,20 @@ class NoisePredictor(nn.Module):
             (B, C, *spatial).
         """
         embedding = self.embed(level)  # (B, E)
-        x = self.first(fold(torch.cat([y_t, *conditions], dim=1), self.patch_size))  # (B, W, *spatial / patch_size)
+        seen = self.conditioning(conditions)
+        x = self.first(fold(self.conditioning.join(y_t, conditions), self.patch_size))  # (B, W, *spatial / patch_size)
+        x = self.conditioning.add(x, seen)
         skips = [x]
         for block in self.down:
-            x = self._run(block, x, embedding)
+            x = self._run(block, x, embedding, seen)
             skips.append(x)
-        x = self._run(self.middle[1], self.attend(self._run(self.middle[0], x, embedding)), embedding)
+        x = self._run(self.middle[1], self.attend(self._run(self.middle[0], x, embedding, seen)), embedding, seen)
         for block in self.up:
-            x = self._run(block, x if block.resample else torch.cat([x, skips.pop()], dim=1), embedding)
+            x = self._run(block, x if block.resample else torch.cat([x, skips.pop()], dim=1), embedding, seen)
         return unfold(self.last(self.norm(x)), self.patch_size)
 
-    def _run(self, block: nn.Module, x: Tensor, embedding: Tensor) -> Tensor:
-        if self.recompute and torch.is_grad_enabled():
-            return checkpoint(block, x, embedding, use_reentrant=False)  # type: ignore[no-any-return]
-        return block(x, embedding)  # type: ignore[no-any-return]
+    def _run(self, block: nn.Module, x: Tensor, embedding: Tensor, seen: tuple[Tensor, ...]) -> Tensor:
+        return run_block(block, x, embedding, seen, recompute=self.recompute)
 
 
 class LevelEmbedding(nn.Module):
@@ -156,28 +181,50 @@ class ResidualBlock(nn.Module):
         resample: "" (same size), "down" (half, by average pooling) or "up" (double, by nearest neighbour).
         dropout: dropout rate before the last convolution.
         dims: spatial dimensions.
+        attention: self-attention after it.
+        conditioning: how the predictor looks at its conditions; by default the block does not.
+        level: of its input, of the predictor.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, embedding: int, resample: str, dropout: float, dims: int = 2
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        embedding: int,
+        resample: str,
+        dropout: float,
+        dims: int = 2,
+        attention: bool = False,
+        conditioning: Conditioning | None = None,
+        level: int = 0,
     ) -> None:
         super().__init__()
         convolution = CONVOLUTIONS[dims]
+        after = level + {"": 0, "down": 1, "up": -1}[resample]
         self.resample = resample
-        self.norm_in = NormSiLU(_groups(in_channels), in_channels)
+        self.norm_in = _norm(conditioning, in_channels, level)
         self.conv_in = convolution(in_channels, out_channels, 3, padding=1)
         self.scale_shift = nn.Linear(embedding, 2 * out_channels)
-        self.norm_out = NormSiLU(_groups(out_channels), out_channels)
+        self.norm_out = _norm(conditioning, out_channels, after)
         self.dropout = Dropout(dropout)
-        self.conv_out = _zero(convolution(out_channels, out_channels, 3, padding=1))
+        self.conv_out = zeroed(convolution(out_channels, out_channels, 3, padding=1))
         self.skip = nn.Identity() if in_channels == out_channels else convolution(in_channels, out_channels, 1)
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """(B, in_channels, *spatial), (B, embedding) -> (B, out_channels, *spatial, half or double)."""
-        h = self.conv_in(self._resize(self.norm_in(x)))
+        self.attend = Attention(out_channels, dims=dims) if attention else None
+        self.look = conditioning.look(out_channels, after) if conditioning is not None and not resample else None
+
+    def forward(self, x: Tensor, embedding: Tensor, seen: tuple[Tensor, ...] = ()) -> Tensor:
+        """(B, in_channels, *spatial), (B, embedding) -> (B, out_channels, *spatial, half or double).
+
+        ``seen`` is what the conditioning sees of the conditions.
+        """
+        h = self.conv_in(self._resize(self.norm_in(x, seen=seen)))
         scale, shift = self.scale_shift(F.silu(embedding)).chunk(2, dim=1)
-        h = self.conv_out(self.dropout(self.norm_out(h, scale, shift)))
-        return self.skip(self._resize(x)) + h  # type: ignore[no-any-return]
+        h = self.conv_out(self.dropout(self.norm_out(h, scale, shift, seen)))
+        h = self.skip(self._resize(x)) + h
+        h = h if self.attend is None else self.attend(h)
+        return h if self.look is None else self.look(h, seen)  # type: ignore[no-any-return]
 
     def _resize(self, x: Tensor) -> Tensor:
         if self.resample == "down":
@@ -185,6 +232,10 @@ class ResidualBlock(nn.Module):
         if self.resample == "up":
             return F.interpolate(x, scale_factor=2, mode="nearest")
         return x
+
+
+def _norm(conditioning: Conditioning | None, channels: int, level: int) -> NormSiLU:
+    return NormSiLU(groups_of(channels), channels) if conditioning is None else conditioning.norm(channels, level)
 
 
 class Attention(nn.Module):
@@ -197,24 +248,12 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int, *, dims: int = 2) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(_groups(channels), channels)
+        self.norm = nn.GroupNorm(groups_of(channels), channels)
         self.to_qkv = CONVOLUTIONS[dims](channels, 3 * channels, 1)
-        self.project = _zero(CONVOLUTIONS[dims](channels, channels, 1))
+        self.project = zeroed(CONVOLUTIONS[dims](channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, *spatial) -> the same."""
         query, key, value = self.to_qkv(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=2)  # (B, places, C) each
         mixed = F.scaled_dot_product_attention(query, key, value)
         return x + self.project(mixed.transpose(1, 2).reshape(x.shape))  # type: ignore[no-any-return]
-
-
-def _groups(channels: int) -> int:
-    """GroupNorm's 32 groups, or the largest divisor of 32 that divides the channels too."""
-    return math.gcd(32, channels)
-
-
-def _zero(convolution: nn.Module) -> nn.Module:
-    """Start a convolution at zero, so that the branch it ends adds nothing at first."""
-    for weight in convolution.parameters():
-        nn.init.zeros_(weight)
-    return convolution

@@ -6,7 +6,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from statistics import fmean
@@ -189,6 +189,22 @@ class Journal:
         rows = [torch.cat(list(row), dim=2) for row in zip(*columns, strict=True)]
         with _naming(self._path.parent):
             self._board.add_image(domain, torch.cat(rows, dim=1), done)
+
+    def table(self, done: int, name: str, markdown: str, means: Mapping[str, float]) -> None:
+        """Show a table in TensorBoard, and its rows' means as curves.
+
+        Args:
+            done: number of steps done.
+            name: of the table.
+            markdown: the table.
+            means: a figure for each row.
+        """
+        if self.silent:
+            return
+        with _naming(self._path.parent):
+            self._board.add_text(name, markdown, done)
+            for row, mean in means.items():
+                self._board.add_scalar(f"{name}/{row}", mean, done)
 
     def _write(self, line: Line) -> None:
         with _naming(self._path.parent):

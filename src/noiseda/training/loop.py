@@ -24,6 +24,7 @@ from noiseda.training.distributed import as_first
 from noiseda.training.feed import Feed, Starved
 from noiseda.training.finish import snapshot, write_weights
 from noiseda.training.interrupt import END, StopRequest
+from noiseda.training.listening import listen
 from noiseda.training.logger import Journal, say
 from noiseda.training.optimizer import clip_gradients, gradient_norm
 from noiseda.training.pieces import Pieces, places, suits
@@ -105,6 +106,7 @@ def train(run: Run, stop: StopRequest, *, trial: bool = False) -> None:
                     journal.pictures(run.done, "synthetic", [batch.x_syn, terms.restored_syn, batch.y_syn])
                 if batch.x_real is not None and terms.restored_real is not None:
                     journal.pictures(run.done, "real", [batch.x_real, terms.restored_real])
+                listen(run, batch.y_syn, journal)
             if run.tried and run.tried.choosing and validated:
                 _validate(run, run.tried, journal)
             if training.snapshot_every and run.done % training.snapshot_every == 0 and accelerator.is_main_process:

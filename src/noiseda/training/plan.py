@@ -23,6 +23,10 @@ CHOSEN = {
 """What a run says of the strategy that takes the place of late Neighbor2Neighbor."""
 
 
+FINE_TUNE = 0.1
+"""Share of the restorer's learning rate at which ``--predictor.training fine-tune`` learns, unless a rate is given."""
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What was found out before a run.
@@ -88,6 +92,9 @@ def settled(asked: AdaptSettings) -> AdaptSettings:
     ready = restorer.is_ready(task.ready)
     loss = task.loss if ready and strategy != "noise-space" else "charbonnier"
     rate = task.learning_rate if random else task.gentle_rate if ready else training.rate
+    rate, beside = training.learning_rate or rate, training.predictor_learning_rate
+    if beside is None and asked.predictor.training == "fine-tune":
+        beside = FINE_TUNE * rate
     usual: LrScheduleName = "cosine" if random or ready else "cooldown"
     return replace(
         asked,
@@ -98,7 +105,8 @@ def settled(asked: AdaptSettings) -> AdaptSettings:
         training=replace(
             training,
             lr_schedule=usual if training.lr_schedule == "auto" else training.lr_schedule,
-            learning_rate=training.learning_rate or rate,
+            learning_rate=rate,
+            predictor_learning_rate=beside,
             patch=task.gentle_patch if ready and training.patch is None else training.side,
         ),
     )

@@ -29,6 +29,7 @@ from noiseda.settings_file import flatten, to_tree
 from noiseda.training.build import files_of
 from noiseda.training.finish import Summary, trained_weights
 from noiseda.training.found import Found
+from noiseda.training.listening import listening_charts
 from noiseda.training.logger import say
 from noiseda.training.plan import Plan
 
@@ -89,7 +90,7 @@ def run_page(plan: Plan, found: Found, summary: Summary, device: torch.device) -
         found=_finding(plan, found),
         comparisons=[each.comparison() for each in photographs],
         looking=_looking(found, networks),
-        charts=charts(lines, of=of),
+        charts=[*charts(lines, of=of), *listening_charts(settings.out)],
         table=scores_of(photographs, found.deep.levels),
         notes=[*_notes(found, summary), *(f"{_capital(each)}." for each in measured_once(lines, of=of))],
         settings=settings_of(plan),

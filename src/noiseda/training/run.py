@@ -46,7 +46,7 @@ from noiseda.training.plan import Evidence, Plan, resolve, settled
 from noiseda.training.report import report
 from noiseda.training.room import check_room
 from noiseda.training.run_directory import as_begun, claim_run_directory
-from noiseda.training.start import check_start
+from noiseda.training.start import check_predictor, check_start
 from noiseda.training.state import Case, Run
 
 log = logging.getLogger(__name__)
@@ -155,6 +155,7 @@ def check(asked: AdaptSettings) -> None:
     check_room(usual)
     check_baseline(usual)
     check_start(usual.restorer)
+    check_predictor(usual)
 
 
 def look_at(asked: AdaptSettings, accelerator: Accelerator) -> Found:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 import torch
 
-from noiseda.config import RestorerSettings
+from noiseda.adaptation.catalogue import build_predictor, conditions_of
+from noiseda.config import AdaptSettings, RestorerSettings
+from noiseda.diffusion.stored import load_predictor
 from noiseda.errors import UserError
 from noiseda.restoration import Restorer, build_restorer, load
 from noiseda.restoration.as_trained import check_keeps_size
@@ -91,3 +93,19 @@ def check_start(settings: RestorerSettings) -> None:
     if settings.origin is not None or not settings.network.startswith("unet"):
         with torch.random.fork_rng(devices=[]):
             freeze(start_of(settings), settings.freeze)
+
+
+def check_predictor(settings: AdaptSettings) -> None:
+    """Check that ``--predictor.start`` holds a noise predictor, of the sizes that a run asks for where it has one.
+
+    Raises:
+        UserError: naming the flag.
+    """
+    if settings.predictor.start is None:
+        return
+    if "noise-space" in {settings.strategy, *settings.also}:
+        with torch.random.fork_rng(devices=[]):
+            build_predictor(settings, conditions=conditions_of(settings))
+    else:
+        with naming("predictor.start"):
+            load_predictor(settings.predictor.start)
