@@ -39,7 +39,7 @@ class PredictorSettings:
     condition_by: ConditionByName = "concatenation"
     """How it looks at the restored images. concatenation (the paper): as channels beside the noised image. The others
     share one encoder for all, so that the images have no order, and exchanging them changes nothing. summed: its
-    features are summed and added at the input. modulation: they scale and shift every normalisation, place by place
+    features are summed and added at the input. modulation: they scale and shift each block's norms, place by place
     (after SPADE, arXiv 1903.07291). cross-attention: the coarsest level attends to them; not of pixel."""
 
     width: PositiveInt = 64
