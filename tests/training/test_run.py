@@ -47,6 +47,7 @@ def test_a_run_leaves_exactly_its_files(where: Path) -> None:
         "plan.yaml",
         "report.html",
         "restorer.safetensors",
+        "sensitivity.json",
         "settings.yaml",
         "summary.json",
         "tensorboard",

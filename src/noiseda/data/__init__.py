@@ -2,7 +2,7 @@
 
 from noiseda.data.batches import DomainBatches, Images, generator
 from noiseda.data.blur import CameraShake, Defocus, FrameAverage
-from noiseda.data.camera import Camera, compress
+from noiseda.data.camera import Camera, bayer_sites, compress, linear_from_srgb, srgb_from_linear
 from noiseda.data.compression import Jpeg
 from noiseda.data.degradations import DEGRADATIONS, degradation
 from noiseda.data.depth import depth_of
@@ -30,14 +30,17 @@ __all__ = [
     "Shot",
     "Streaks",
     "White",
+    "bayer_sites",
     "compress",
     "degradation",
     "depth_of",
     "gaussian",
     "generator",
     "integer",
+    "linear_from_srgb",
     "log_uniform",
     "paired_folder",
     "spread",
+    "srgb_from_linear",
     "uniform",
 ]

@@ -5,6 +5,9 @@ from noiseda.estimation.empirical_bayes import nearest, occurring
 from noiseda.estimation.jpeg_quality import MatchedJpeg, matched_jpeg
 from noiseda.estimation.noise import (
     CANDIDATES,
+    LENIENCE,
+    RADIUS,
+    SHARPENING,
     Matched,
     matched,
     middle,
@@ -22,6 +25,9 @@ from noiseda.estimation.softness import softness
 
 __all__ = [
     "CANDIDATES",
+    "LENIENCE",
+    "RADIUS",
+    "SHARPENING",
     "Matched",
     "MatchedBlur",
     "MatchedJpeg",

@@ -17,9 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from noiseda import Degradation
-from noiseda.data import Camera, Phone, Shot, White
-from noiseda.data.camera import bayer_sites, linear_from_srgb, srgb_from_linear
-from noiseda.estimation.noise import LENIENCE, RADIUS, SHARPENING
+from noiseda.data import Camera, Phone, Shot, White, bayer_sites, linear_from_srgb, srgb_from_linear
+from noiseda.estimation import LENIENCE, RADIUS, SHARPENING
 from noiseda_research.ready.mixture import STRONG, Coarse, Speckle, Wide
 from noiseda_research.ready.varied import Varied
 
