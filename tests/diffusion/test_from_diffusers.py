@@ -68,7 +68,7 @@ def test_a_trained_one_is_written_by_diffusers_and_read_again(tmp_path):
     with torch.no_grad():
         level = torch.full((4,), 400.0)
         assert torch.equal(again(y_t, shown, level), found(y_t, shown, level))
-    with pytest.raises(WeightsError, match="input has 9 channels and its output 3; .* those of 1 conditions"):
+    with pytest.raises(WeightsError, match=r"input has 9 channels and its output 3; .* those of 1 conditions"):
         load_diffusers(tmp_path, conditions=1)
 
 

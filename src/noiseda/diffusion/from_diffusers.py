@@ -73,7 +73,7 @@ class DiffusersPredictor(nn.Module):
     ) -> None:
         super().__init__()
         config = unet.config
-        _check_suits(config, len(alpha_bar), conditions)
+        _check_suits(unet, len(alpha_bar), conditions)
         self.unet = unet
         self.channels, self.conditions, self.prediction = int(config.out_channels), conditions, prediction
         self.multiple_of = 2 ** (len(config.block_out_channels) - 1)
@@ -140,7 +140,7 @@ def load_diffusers(path: str | Path, *, conditions: int = 2) -> DiffusersPredict
         arguments = _arguments(config, classes[CLASS])
         with torch.device("meta"):  # without memory or random draws: a damaged file may ask for any size
             outline = classes[CLASS](**arguments)
-        _check_suits(outline.config, len(alpha_bar), conditions)
+        _check_suits(outline, len(alpha_bar), conditions)
         check_shapes(outline, {_renamed(name): shape for name, shape in shapes_of(weights).items()})
         with torch.random.fork_rng(devices=[]):
             unet = classes[CLASS](**arguments)
@@ -164,12 +164,13 @@ def _widen(unet: UNet2DModel, channels: int) -> None:
     unet.register_to_config(in_channels=channels)  # so that its own save_pretrained writes what it is now
 
 
-def _check_suits(config: Any, steps: int, conditions: int) -> None:
+def _check_suits(unet: UNet2DModel, steps: int, conditions: int) -> None:
     """Check that a model looks at an image in [-1, 1] and its timestep, and at nothing else.
 
     Raises:
         ValueError: saying what else it does.
     """
+    config = unet.config
     channels = config.out_channels
     if config.in_channels not in (channels, channels * (1 + conditions)):
         raise ValueError(
@@ -280,7 +281,7 @@ def _schedule(folder: Path, classes: Mapping[str, Any]) -> tuple[Tensor, Predict
         if not 2 <= steps <= _MOST_STEPS:
             raise ValueError(f"num_train_timesteps is {steps}, expected 2 to {_MOST_STEPS}")
         alpha_bar: Tensor = classes["DDPMScheduler"](**known).alphas_cumprod
-        if not (1 >= alpha_bar[0] and alpha_bar[-1] >= 0 and (alpha_bar.diff() <= 0).all()):
+        if not (alpha_bar[0] <= 1 and alpha_bar[-1] >= 0 and (alpha_bar.diff() <= 0).all()):
             raise ValueError("its alpha_bar does not fall from 1 towards 0")
     except _ODD as error:
         raise WeightsError(f"{path} does not state a schedule: {str(error)[:200]}") from error
