@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         Conditioning,
         CrossAttention,
         Denoiser,
+        DiffusersPredictor,
         Modulation,
         NoisePredictor,
         PixelPredictor,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
         Summed,
         TransformerPredictor,
         build_predictor,
+        load_diffusers,
     )
     from noiseda.errors import Interrupted, UserError
     from noiseda.evaluation.report import evaluate
@@ -88,6 +90,7 @@ __all__ = [
     "Degradation",
     "DegradationSettings",
     "Denoiser",
+    "DiffusersPredictor",
     "Domains",
     "Interrupted",
     "MeanTeacher",
@@ -137,6 +140,7 @@ __all__ = [
     "fit",
     "from_uint8",
     "load",
+    "load_diffusers",
     "photographs",
     "ramp",
     "read_image",
@@ -164,6 +168,7 @@ _HOMES = {
     "Degradation": ("noiseda.data.degradations", "Degradation"),
     "DegradationSettings": ("noiseda.config", "DegradationSettings"),
     "Denoiser": ("noiseda.diffusion", "Denoiser"),
+    "DiffusersPredictor": ("noiseda.diffusion", "DiffusersPredictor"),
     "Domains": ("noiseda.data.batches", "Domains"),
     "Interrupted": ("noiseda.errors", "Interrupted"),
     "MeanTeacher": ("noiseda.adaptation", "MeanTeacher"),
@@ -213,6 +218,7 @@ _HOMES = {
     "fit": ("noiseda.training", "fit"),
     "from_uint8": ("noiseda.images", "from_uint8"),
     "load": ("noiseda.restoration", "load"),
+    "load_diffusers": ("noiseda.diffusion", "load_diffusers"),
     "photographs": ("noiseda.data.photographs", "photographs"),
     "ramp": ("noiseda.adaptation.ramp", "ramp"),
     "read_image": ("noiseda.images", "read"),

@@ -346,7 +346,8 @@ class AdaptSettings(StrategySections):
             depth = restorer.depth or len(restorer.blocks or [1]) // 2 + 1
             shrink = math.lcm(shrink, 2 ** (depth - 1))
         if self.training.side < 16 or self.training.side % shrink:
-            why = f"{SIDES[self.predictor.kind]}2 per further --restorer.depth"
+            sides = "" if self.predictor.from_folder else SIDES[self.predictor.kind]
+            why = f"{sides}2 per further --restorer.depth"
             least = f"at least 16 and a multiple of {shrink} ({why})"
             raise UserError(f"--training.patch must be {least}, not {self.training.side}")
 

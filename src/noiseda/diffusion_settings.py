@@ -65,8 +65,9 @@ class PredictorSettings:
     """Dropout rate inside the residual blocks (the paper: 0.2)."""
 
     start: Path | None = None
-    """File of a noise predictor to start from (noiseda pretrain-predictor); by default random weights. Its sizes must
-    be those of --predictor.*."""
+    """Noise predictor to start from; by default random weights. A file of noiseda pretrain-predictor, whose sizes must
+    be those of --predictor.*; or the folder of a diffusers UNet2DModel (config.json and its .safetensors), which has
+    sizes of its own and is widened for the restored images. The folder needs noiseda[diffusers]."""
 
     training: PredictorTraining = "joint"
     """How the noise predictor learns: joint (the paper: beside the restorer, at its rate), fine-tune (so too, at a
@@ -79,8 +80,15 @@ class PredictorSettings:
                 object.__setattr__(self, name, Path(path))
 
     @property
+    def from_folder(self) -> bool:
+        """Whether it is the model of a diffusers folder, which has sizes of its own."""
+        return self.start is not None and self.start.is_dir()
+
+    @property
     def multiple_of(self) -> int:
-        """What the sides of signals are multiples of."""
+        """What the sides of signals are multiples of; of a folder that is known once it is read."""
+        if self.from_folder:
+            return 1
         if self.kind == "unet":
             return int(self.patch_size * 2 ** (len(self.channel_mults) - 1))
         return self.patch_size if self.kind == "transformer" else 1

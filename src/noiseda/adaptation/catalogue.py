@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -19,8 +20,8 @@ from noiseda.adaptation.redegradation import Redegradation
 from noiseda.adaptation.score_distillation import ScoreDistillation
 from noiseda.adaptation.stages import Stages
 from noiseda.adaptation.synthetic import SyntheticOnly
-from noiseda.config import AdaptSettings
-from noiseda.diffusion import PREDICTIONS, Denoiser
+from noiseda.config import AdaptSettings, PredictorSettings
+from noiseda.diffusion import PREDICTIONS, Denoiser, load_diffusers
 from noiseda.diffusion.stored import load_predictor
 from noiseda.errors import UserError, WeightsError
 from noiseda.restoration import Restorer
@@ -122,12 +123,49 @@ def build_predictor(settings: AdaptSettings, *, conditions: int) -> nn.Module:
     Raises:
         UserError: where ``--predictor.start`` holds none, or one of other sizes; names the flag.
     """
-    network = diffusion.build_predictor(settings.predictor, channels=settings.restorer.channels, conditions=conditions)
-    if settings.predictor.start is not None:
-        _begin(network, settings, conditions)
+    own, channels = settings.predictor, settings.restorer.channels
+    if own.start is not None and own.from_folder:
+        network = _of_folder(own.start, settings, conditions)
+    else:
+        network = diffusion.build_predictor(own, channels=channels, conditions=conditions)
+        if own.start is not None:
+            _begin(network, settings, conditions)
     if settings.predictor.training == "frozen":
         network.requires_grad_(False).eval()  # without dropout: it judges alike whenever it is asked
     return network
+
+
+def _of_folder(path: Path, settings: AdaptSettings, conditions: int) -> nn.Module:
+    """The noise predictor of a diffusers folder, its input layer widened; it draws no random numbers.
+
+    Raises:
+        UserError: as :func:`build_predictor`.
+    """
+    own, begun = settings.predictor, f"--predictor.start {path}"
+    try:
+        network = load_diffusers(path, conditions=conditions)
+    except UserError as error:
+        raise UserError(f"--predictor.start {error}") from error
+    channels, multiple = network.channels, network.multiple_of
+    if channels != settings.restorer.channels:
+        raise UserError(f"{begun} is of images of {channels} channel(s): it needs --restorer.channels {channels}")
+    if network.prediction != (asked := settings.objective.prediction):
+        raise UserError(
+            f"{begun} predicts {network.prediction}: it needs --objective.prediction {network.prediction}, not {asked}"
+        )
+    if settings.training.side % multiple:
+        raise UserError(f"--training.patch must be a multiple of {multiple} for {begun}, not {settings.training.side}")
+    for name, given in (("kind", own.kind), ("condition_by", own.condition_by)):
+        if given != (usual := getattr(PredictorSettings(), name)):
+            raise UserError(
+                f"{begun} is a U-Net whose input layer is widened: it needs --predictor.{name} {usual}, not {given}"
+            )
+    if network.widened and own.training == "frozen":
+        raise UserError(
+            f"{begun} does not look at restored images before it was trained to: --predictor.training frozen would "
+            "teach nothing; choose joint or fine-tune"
+        )
+    return network.train()
 
 
 def _begin(network: nn.Module, settings: AdaptSettings, conditions: int) -> None:

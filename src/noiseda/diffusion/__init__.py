@@ -11,6 +11,7 @@ from noiseda.diffusion.conditioning import (
     Summed,
 )
 from noiseda.diffusion.denoiser import Denoiser, add_noise, squared_error
+from noiseda.diffusion.from_diffusers import DiffusersPredictor, load_diffusers
 from noiseda.diffusion.levels import SAMPLERS, LevelSampler
 from noiseda.diffusion.pixelwise import PixelPredictor
 from noiseda.diffusion.prediction import PREDICTIONS, Prediction
@@ -29,6 +30,7 @@ __all__ = [
     "Conditioning",
     "CrossAttention",
     "Denoiser",
+    "DiffusersPredictor",
     "LevelSampler",
     "Modulation",
     "NoisePredictor",
@@ -41,5 +43,6 @@ __all__ = [
     "Weighting",
     "add_noise",
     "build_predictor",
+    "load_diffusers",
     "squared_error",
 ]

@@ -115,12 +115,12 @@ def load_predictor(path: str | Path) -> Predictor:
     try:
         arguments = _arguments(described.get("arguments", ""))
         with torch.device("meta"):  # without memory or random draws: a damaged file may ask for any size
-            _check_shapes(_built(kind, arguments), _shapes(path))
+            check_shapes(_built(kind, arguments), shapes_of(path))
         with torch.random.fork_rng(devices=[]):
             network = _built(kind, arguments)
     except (TypeError, ValueError, RuntimeError, OverflowError, ArithmeticError, LookupError, UserError) as error:
         raise WeightsError(f"{path} does not fit its own description ({kind}): {str(error)[:200]}") from error
-    network.load_state_dict(_tensors(path))
+    network.load_state_dict(tensors_of(path))
     notes = {name: text for name, text in described.items() if name not in _OWN}
     schedule, prediction = cast(ScheduleName, described["schedule"]), cast(PredictionName, described["prediction"])
     return Predictor(network.eval(), kind, arguments, schedule, prediction, notes)
@@ -166,10 +166,19 @@ def _arguments(text: str) -> dict[str, Any]:
         raise ValueError("its arguments are no JSON") from error
     if not isinstance(found, dict):
         raise ValueError("its arguments are no mapping")
-    counts = [each for value in found.values() for each in (value if isinstance(value, list) else [value])]
+    check_bounds(found)
+    return found
+
+
+def check_bounds(arguments: Mapping[str, Any]) -> None:
+    """Check that what a file says of a network asks for no size that none has.
+
+    Raises:
+        ValueError: some number is negative or huge, or there are too many.
+    """
+    counts = [each for value in arguments.values() for each in (value if isinstance(value, list) else [value])]
     if any(isinstance(each, int) and not 0 <= each <= 2**16 for each in counts) or len(counts) > 100:
         raise ValueError("its arguments are out of all bounds")
-    return found
 
 
 def _built(kind: str, arguments: Mapping[str, Any]) -> nn.Module:
@@ -181,19 +190,30 @@ def _built(kind: str, arguments: Mapping[str, Any]) -> nn.Module:
     return build(settings, **sizes)
 
 
-def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of the tensors of a ``.safetensors`` file, from its header alone."""
     with utf8_named(path) as named, safe_open(named, framework="pt") as opened:
         return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
 
 
-def _check_shapes(network: nn.Module, found: Mapping[str, tuple[int, ...]]) -> None:
+def check_shapes(network: nn.Module, found: Mapping[str, tuple[int, ...]]) -> None:
+    """Check that tensors of some shapes are all that a network has.
+
+    Raises:
+        ValueError: naming the first that is not.
+    """
     wanted = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
     for name in {**wanted, **found}:
         if wanted.get(name) != found.get(name):
             raise ValueError(f"{name[:60]} is {found.get(name, 'missing')}, expected {wanted.get(name, 'none')}")
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
+def tensors_of(path: Path) -> dict[str, Tensor]:
+    """Name -> tensor of a ``.safetensors`` file.
+
+    Raises:
+        WeightsError: some number is none, or infinite.
+    """
     with utf8_named(path) as named, safe_open(named, framework="pt") as opened:
         state: dict[str, Tensor] = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     for name, tensor in state.items():

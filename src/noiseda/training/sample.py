@@ -109,7 +109,8 @@ def of_run(folder: Path) -> Predictor:
 
 def _rebuilt(settings: AdaptSettings, state: dict[str, Tensor], folder: Path) -> Predictor:
     """The noise predictor of a run, given the weights of its checkpoint."""
-    start = replace(settings.predictor, start=None, training="joint")
+    begun = settings.predictor.start if settings.predictor.from_folder else None  # which has sizes of its own
+    start = replace(settings.predictor, start=begun, training="joint")
     settings, takes = replace(settings, predictor=start), conditions_of(settings)
     with torch.random.fork_rng(devices=[]):
         network = build_predictor(settings, conditions=takes)

@@ -9,6 +9,7 @@ import torch
 
 from noiseda.adaptation.catalogue import build_predictor, conditions_of
 from noiseda.config import AdaptSettings, RestorerSettings
+from noiseda.diffusion import load_diffusers
 from noiseda.diffusion.stored import load_predictor
 from noiseda.errors import UserError
 from noiseda.restoration import Restorer, build_restorer, load
@@ -108,4 +109,5 @@ def check_predictor(settings: AdaptSettings) -> None:
             build_predictor(settings, conditions=conditions_of(settings))
     else:
         with naming("predictor.start"):
-            load_predictor(settings.predictor.start)
+            read = load_diffusers if settings.predictor.from_folder else load_predictor
+            read(settings.predictor.start)
