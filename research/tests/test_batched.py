@@ -11,6 +11,7 @@ from noiseda.images import jpeg as of_pillow
 from noiseda_research.ready import batched
 from noiseda_research.ready.batched import MARGIN, Mixture, Random, degraded, gaussian, jpeg, speckle
 from noiseda_research.ready.mixture import Coarse, Speckle, Wide
+from noiseda_research.ready.varied import Varied
 
 
 @pytest.fixture(scope="module")
@@ -103,23 +104,39 @@ def test_a_part_without_a_batched_form_is_refused(photograph):
         degraded(photograph[None], draws(1), Camera(mosaic=False))
 
 
+class Unchanged(Varied):
+    """Clean photographs stay as they are."""
+
+    swapped = bent = faded = grey = doubled = soft = 0.0
+
+
 def test_the_mixture_is_as_hard_as_that_of_single_images(photograph):
-    """Quantiles of the noise's deviation, of 160 samples each."""
-    wide, photograph = Wide(), photograph[:, 32:160, 32:160]
-    noise = []
-    for seed in range(160):
+    """Quantiles of the noise's deviation, of 208 samples each: 16 of each part."""
+    photograph = photograph[:, 32:160, 32:160]
+    inner = (..., slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
+    wide = Wide()
+    found = []
+    for seed in range(208):
         noisy = wide(photograph, torch.Generator().manual_seed(seed))
-        noise.append(float((noisy - photograph).square().mean().sqrt()))
-    crops = photograph.expand(160, -1, -1, -1)
-    noisy, clean = Mixture()(crops, torch.Generator().manual_seed(0), torch.Generator().manual_seed(0))
-    assert noisy.shape == clean.shape == (160, 3, 128 - 2 * MARGIN, 128 - 2 * MARGIN)
-    assert noisy.isfinite().all()
-    assert clean.min() >= 0
-    assert clean.max() <= 1
-    found = (noisy - clean).square().mean((1, 2, 3)).sqrt()
+        found.append(float((noisy - photograph)[inner].square().mean().sqrt()))
+    crops = photograph.expand(208, -1, -1, -1)
+    noisy, clean = Mixture(varied=Unchanged)(crops, *(torch.Generator().manual_seed(0) for _ in range(2)))
+    assert noisy.shape == clean.shape == (208, 3, 128 - 2 * MARGIN, 128 - 2 * MARGIN)
+    assert torch.equal(clean, crops[inner])
+    together = (noisy - clean).square().mean((1, 2, 3)).sqrt()
     for share in (0.25, 0.5, 0.75):
-        one, other = torch.tensor(noise).quantile(share), found.quantile(share)
-        assert 0.7 < other / one < 1.4, share
+        ratio = together.quantile(share) / torch.tensor(found).quantile(share)
+        assert 0.7 < ratio < 1.4, share
+
+
+def test_clean_crops_are_varied_within_bounds(photograph):
+    crops = photograph[:, :96, :96].expand(64, -1, -1, -1)
+    noisy, clean = Mixture()(crops, *(torch.Generator().manual_seed(0) for _ in range(2)))
+    assert noisy.isfinite().all()
+    assert 0 <= clean.min() < clean.max() <= 1
+    grey = (clean[:, 0] == clean[:, 1]).all(2).all(1)
+    assert 13 <= grey.sum() <= 24  # a fifth by itself, and those that faded to nothing
+    assert (noisy[grey][:, 0] == noisy[grey][:, 1]).float().mean() > 0.8  # and so is their noise
 
 
 def test_samples_differ_and_the_same_seed_gives_the_same(photograph):

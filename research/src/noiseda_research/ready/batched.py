@@ -267,7 +267,7 @@ class Mixture:
 
     def _noisy(self, clean: Tensor, generator: torch.Generator, host: torch.Generator) -> Tensor:
         """One of the parts for each sample; an equal number of each, as far as that goes."""
-        wide, noisy = self.wide, []
+        wide, noisy = self.wide, [clean[:0]]
         order = torch.randperm(len(wide.parts), generator=host).tolist()  # the first of them get one sample more
         for number, part in zip(order, torch.tensor_split(clean, len(order)), strict=True):
             if not len(part):
