@@ -2,6 +2,7 @@
 
 import json
 import struct
+from dataclasses import replace
 
 import pytest
 import torch
@@ -126,3 +127,13 @@ def test_a_disk_that_takes_nothing_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(WeightsError, match="cannot write the noise predictor"):
         save_predictor(tmp_path / "file" / "judge.safetensors", small())
+
+
+def test_the_same_predictor_is_the_same_bytes_in_any_order_of_its_notes(tmp_path):
+    found = replace(small(), notes={"steps": "4", "seed": "1"})
+    save_predictor(tmp_path / "one.safetensors", found)
+    content = (tmp_path / "one.safetensors").read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    assert list(header["__metadata__"]) == sorted(header["__metadata__"])
+    save_predictor(tmp_path / "two.safetensors", replace(found, notes={"seed": "1", "steps": "4"}))
+    assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
