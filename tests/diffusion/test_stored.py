@@ -13,7 +13,7 @@ from noiseda.diffusion.catalogue import PREDICTORS
 from noiseda.diffusion.stored import Predictor, load_predictor, save_predictor
 from noiseda.diffusion_settings import PredictorSettings
 from noiseda.errors import WeightsError
-from noiseda.restoration import UNet, save_weights
+from noiseda.restoration import UNet, load, save_weights
 
 OWN = {"width": 8, "channel_mults": [1, 2], "blocks": 1, "patch_size": 2, "attention": True, "dropout": 0.1}
 SMALL = OWN | {"channels": 3, "conditions": 2, "dims": 2}
@@ -137,3 +137,9 @@ def test_the_same_predictor_is_the_same_bytes_in_any_order_of_its_notes(tmp_path
     assert list(header["__metadata__"]) == sorted(header["__metadata__"])
     save_predictor(tmp_path / "two.safetensors", replace(found, notes={"seed": "1", "steps": "4"}))
     assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
+
+
+def test_what_restores_says_what_it_was_given(tmp_path):
+    save_predictor(tmp_path / "judge.safetensors", small())
+    with pytest.raises(WeightsError, match="judge.safetensors holds a noise predictor, which restores nothing"):
+        load(tmp_path / "judge.safetensors")
