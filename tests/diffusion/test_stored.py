@@ -141,5 +141,5 @@ def test_the_same_predictor_is_the_same_bytes_in_any_order_of_its_notes(tmp_path
 
 def test_what_restores_says_what_it_was_given(tmp_path):
     save_predictor(tmp_path / "judge.safetensors", small())
-    with pytest.raises(WeightsError, match="judge.safetensors holds a noise predictor, which restores nothing"):
+    with pytest.raises(WeightsError, match=r"judge\.safetensors holds a noise predictor, which restores nothing"):
         load(tmp_path / "judge.safetensors")
