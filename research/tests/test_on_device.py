@@ -10,7 +10,7 @@ import noiseda
 from noiseda import UserError
 from noiseda.restoration import ResidualUNet
 from noiseda_research.ready import on_device
-from noiseda_research.ready.on_device import Trainer, pack, tiles, train
+from noiseda_research.ready.on_device import Trainer, main, pack, tiles, train
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +119,25 @@ def test_patches_are_of_the_photographs_and_turned_in_every_way(photographs):
     assert clean.shape == (64, 3, 64, 64)
     assert torch.isin(clean[:, 0, 0, 0], windows.flatten()).float().mean() > 0.2  # those that were not turned
     assert len({float(one.sum()) for one in clean}) > 60
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["pack", "empty", "out"], "empty holds no photograph that fits into --megabytes 60"),
+        (["pack", "broken", "out"], "broken/a.png cannot be read"),
+        (["pack", "empty", "broken/a.png"], "broken/a.png cannot be made: File exists"),
+        (["pack", "nowhere", "out"], "nowhere: no such folder"),
+        (["train", "empty", "out"], "empty holds no photograph of 320 x 320 pixels"),
+        (["train", "empty", "out", "--device", "nonsense"], "--device nonsense cannot be had"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_sentence(tmp_path, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(SystemExit) as refused:
+        main(words)
+    assert refused.value.code == 2
+    assert said in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from noiseda.diffusion.catalogue import PREDICTORS
 from noiseda.diffusion.stored import Predictor, load_predictor, save_predictor
 from noiseda.diffusion_settings import PredictorSettings
 from noiseda.errors import WeightsError
-from noiseda.restoration import UNet, save_weights
+from noiseda.restoration import UNet, load, save_weights
 
 OWN = {"width": 8, "channel_mults": [1, 2], "blocks": 1, "patch_size": 2, "attention": True, "dropout": 0.1}
 SMALL = OWN | {"channels": 3, "conditions": 2, "dims": 2}
@@ -126,3 +127,19 @@ def test_a_disk_that_takes_nothing_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(WeightsError, match="cannot write the noise predictor"):
         save_predictor(tmp_path / "file" / "judge.safetensors", small())
+
+
+def test_the_same_predictor_is_the_same_bytes_in_any_order_of_its_notes(tmp_path):
+    found = replace(small(), notes={"steps": "4", "seed": "1"})
+    save_predictor(tmp_path / "one.safetensors", found)
+    content = (tmp_path / "one.safetensors").read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    assert list(header["__metadata__"]) == sorted(header["__metadata__"])
+    save_predictor(tmp_path / "two.safetensors", replace(found, notes={"seed": "1", "steps": "4"}))
+    assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
+
+
+def test_what_restores_says_what_it_was_given(tmp_path):
+    save_predictor(tmp_path / "judge.safetensors", small())
+    with pytest.raises(WeightsError, match=r"judge\.safetensors holds a noise predictor, which restores nothing"):
+        load(tmp_path / "judge.safetensors")

@@ -12,7 +12,7 @@ from noiseda.diffusion import build_predictor
 from noiseda.diffusion.stored import Predictor, save_predictor
 from noiseda.errors import UserError
 from noiseda.restoration import UNet, save_weights
-from noiseda.training import adapt, build_objective, checkpoints, resolve
+from noiseda.training import adapt, build_objective, checkpoints, describe, resolve
 from noiseda.training.build import build_optimizer
 from noiseda.training.start import check_predictor
 
@@ -115,6 +115,29 @@ def test_one_of_other_sizes_is_refused_with_the_flag(judge, changes, said):
         check_predictor(settings)
     assert said in str(refused.value)
     assert str(judge[0]) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"strategy": "pseudo-targets"}, "--strategy pseudo-targets does not suit"),
+        ({"also": ["pseudo-targets"]}, r"--also \[pseudo-targets\] does not suit"),
+        ({"strategy": "score-distillation"}, "--strategy score-distillation does not suit"),
+    ],
+)
+def test_a_strategy_that_shows_other_images_names_itself_before_anything_is_written(where, judge, changes, said):
+    run = begun(judge[0], "joint", real=where / "real", clean=where / "clean", out=where / "refused", **changes)
+    with pytest.raises(UserError, match=said):
+        adapt(run)
+    assert not (where / "refused").exists()
+
+
+@pytest.mark.parametrize("training", ["joint", "frozen"])
+def test_a_dry_run_takes_the_file_too(where, judge, training):
+    run = begun(judge[0], training, real=where / "real", clean=where / "clean", out=where / "dry")
+    assert describe(run).parameters == describe(replace(run, predictor=SMALL)).parameters
+    with pytest.raises(UserError, match=r"--predictor\.start .* does not exist"):
+        describe(replace(run, predictor=replace(SMALL, start=where / "nothing.safetensors")))
 
 
 def test_dropout_may_differ(judge):

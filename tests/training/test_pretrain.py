@@ -11,6 +11,7 @@ from noiseda.config import PredictorSettings
 from noiseda.diffusion.stored import load_predictor
 from noiseda.errors import UserError
 from noiseda.pretrain_settings import PretrainSettings
+from noiseda.restoration import UNet, save_weights
 from noiseda.training.pretrain import check, pretrain_predictor
 from tests.training.photographs import folder
 
@@ -64,6 +65,24 @@ def test_other_settings_in_the_same_folder_are_refused(finished, changes):
         pretrain_predictor(replace(settings, **changes))
 
 
+def test_a_file_of_something_else_is_not_written_over(finished, tmp_path):
+    settings, _ = finished
+    path = tmp_path / "restorer.safetensors"
+    save_weights(path, UNet(width=4).state_dict(), architecture="unet", arguments={}, task="denoise")
+    before = path.read_bytes()
+    with pytest.raises(UserError, match=f"--out {path} holds a restoration network, .* give another name"):
+        pretrain_predictor(replace(settings, out=path))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_flags_are_named_as_this_command_has_them(finished, tmp_path):
+    settings, _ = finished
+    with pytest.raises(UserError, match="--device nonsense cannot be had") as refused:
+        pretrain_predictor(replace(settings, out=tmp_path / "judge.safetensors", device="nonsense"))
+    assert "--training" not in str(refused.value)
+
+
 def test_minutes_choose_the_steps_once(finished, tmp_path):
     settings, _ = finished
     timed = replace(settings, out=tmp_path / "timed.safetensors", minutes=0.001, predictor=SMALL)
@@ -76,6 +95,7 @@ def test_minutes_choose_the_steps_once(finished, tmp_path):
     [
         ({"out": "judge"}, "--out judge must be the name of a file that ends in .safetensors"),
         ({"patch": 18}, "--patch must be a multiple of 4"),
+        ({"patch": 17, "predictor": PredictorSettings("transformer")}, "of 4 (--predictor.patch_size), not 17"),
         ({"steps": 0}, "--steps must be greater than 0"),
         ({"untouched": 1.5}, "--untouched must be at least 0 and at most 1"),
         ({"predictor": replace(SMALL, channel_mults=[])}, "--predictor.channel_mults needs factors"),

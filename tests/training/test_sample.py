@@ -75,20 +75,26 @@ def test_what_cannot_be_is_refused(judge, tmp_path, changes, said):
     assert said in str(refused.value)
 
 
+def adapted(place, out, strategies):
+    """A finished run, of these strategies, on the photographs of a folder."""
+    training = TrainingSettings(steps=4, batch=2, patch=16, picture_every=2, precision="fp32", device="cpu")
+    adapt(
+        AdaptSettings(
+            real=place / "real", clean=place / "clean", out=out, strategy=strategies[0], also=strategies[1:],
+            restorer=RestorerSettings(network="unet", width=4, depth=2), training=training, proxy_pairs=0,
+            predictor=SMALL,
+        )
+    )  # fmt: skip
+    return out
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A finished run of noise-space adaptation."""
     place = tmp_path_factory.mktemp("run")
     folder(place / "clean")
     folder(place / "real")
-    training = TrainingSettings(steps=4, batch=2, patch=16, picture_every=2, precision="fp32", device="cpu")
-    adapt(
-        AdaptSettings(
-            real=place / "real", clean=place / "clean", out=place / "run", strategy="noise-space", predictor=SMALL,
-            restorer=RestorerSettings(network="unet", width=4, depth=2), training=training, proxy_pairs=0,
-        )
-    )  # fmt: skip
-    return place / "run"
+    return adapted(place, place / "run", ["noise-space"])
 
 
 def test_the_judge_of_a_run_is_that_of_its_checkpoint(finished, judge, tmp_path):
@@ -101,6 +107,28 @@ def test_the_judge_of_a_run_is_that_of_its_checkpoint(finished, judge, tmp_path)
     assert load_predictor(tmp_path / "kept.safetensors").arguments == found.arguments
     with pytest.raises(UserError, match="no folder of a run"):
         of_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("strategies", "place", "takes"),
+    [
+        (["pseudo-targets"], "", 1),
+        (["noise-space", "pseudo-targets"], "parts.0.", 2),
+        (["redegradation", "pseudo-targets"], "parts.1.", 1),
+        (["score-distillation", "noise-space"], "parts.1.", 2),
+    ],
+)
+def test_the_judge_of_other_strategies_is_the_first_that_looks_at_images(finished, tmp_path, strategies, place, takes):
+    run = adapted(finished.parent, tmp_path / "run", strategies)
+    found, kept = of_run(run), checkpoints.latest(run / "checkpoints")["strategy"]
+    assert found.arguments["conditions"] == takes
+    for name, weight in found.network.state_dict().items():
+        assert torch.equal(weight, kept[f"{place}denoiser.network.{name}"])
+
+
+def test_judges_that_look_at_no_image_are_none(finished, tmp_path):
+    with pytest.raises(UserError, match="score-distillation, which has no noise predictor that looks at images"):
+        of_run(adapted(finished.parent, tmp_path / "run", ["score-distillation"]))
 
 
 def test_a_run_notes_what_its_judge_listens_to(finished):

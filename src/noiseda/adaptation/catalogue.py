@@ -61,14 +61,15 @@ def _source_free(restorer: Restorer, settings: AdaptSettings, levels: float) -> 
 
 
 def _pseudo_targets(restorer: Restorer, settings: AdaptSettings, levels: float) -> PseudoTargets:
-    denoiser = Denoiser(build_predictor(settings, conditions=1))
+    denoiser = Denoiser(build_predictor(settings, conditions=conditions_of(settings, "pseudo-targets")))
     return PseudoTargets(restorer, denoiser, settings.pseudo_targets, distance=_distance(settings))
 
 
 def _score_distillation(restorer: Restorer, settings: AdaptSettings, levels: float) -> ScoreDistillation:
     own = settings.score_distillation
-    of_restored = Denoiser(build_predictor(settings, conditions=0))
-    of_clean = Denoiser(build_predictor(settings, conditions=0)) if own.teacher == "clean" else None
+    takes = conditions_of(settings, "score-distillation")
+    of_restored = Denoiser(build_predictor(settings, conditions=takes))
+    of_clean = Denoiser(build_predictor(settings, conditions=takes)) if own.teacher == "clean" else None
     return ScoreDistillation(restorer, of_restored, of_clean, own, distance=_distance(settings))
 
 
@@ -185,9 +186,10 @@ def _begin(network: nn.Module, settings: AdaptSettings, conditions: int) -> None
     has = {**found.arguments, "kind": found.kind, "prediction": found.prediction}
     for name, value in asked.items():
         if name != "dropout" and name in has and has[name] != value:
-            flag, given = _FLAGS.get(name, f"--predictor.{name}"), "" if name == "conditions" else f" {_shown(value)}"
+            asks = _who_shows(settings, conditions) if name == "conditions" else _FLAGS.get(name, f"--predictor.{name}")
+            given = "" if name == "conditions" else f" {_shown(value)}"
             raise UserError(
-                f"{flag}{given} does not suit --predictor.start {path}, which is a noise predictor of {name} "
+                f"{asks}{given} does not suit --predictor.start {path}, which is a noise predictor of {name} "
                 f"{_shown(has[name])} and not {_shown(value)}"
             )
     try:
@@ -198,10 +200,18 @@ def _begin(network: nn.Module, settings: AdaptSettings, conditions: int) -> None
 
 _FLAGS = {
     "channels": "--restorer.channels",
-    "conditions": "--objective.conditions",
     "prediction": "--objective.prediction",
 }
 """Flags of what a noise predictor is built by that are not in its own section."""
+
+
+def _who_shows(settings: AdaptSettings, conditions: int) -> str:
+    """What asks for a noise predictor of so many conditions."""
+    names = [name for name in (settings.strategy, *settings.also) if name in JUDGED]
+    found = [name for name in names if conditions_of(settings, name) == conditions]
+    if not found or found[0] == "noise-space":
+        return "--objective.conditions"
+    return f"--strategy {found[0]}" if found[0] == settings.strategy else f"--also [{found[0]}]"
 
 
 def _shown(value: object) -> str:
@@ -209,9 +219,15 @@ def _shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def conditions_of(settings: AdaptSettings) -> int:
-    """How many restored images noise-space adaptation shows its noise predictor."""
-    return 2 if settings.objective.conditions == "both" else 1
+JUDGED = ("noise-space", "pseudo-targets", "score-distillation")
+"""Strategies that have noise predictors."""
+
+
+def conditions_of(settings: AdaptSettings, strategy: str = "noise-space") -> int:
+    """How many restored images a strategy of :data:`JUDGED` shows its noise predictors."""
+    if strategy == "noise-space":
+        return 2 if settings.objective.conditions == "both" else 1
+    return {"pseudo-targets": 1, "score-distillation": 0}[strategy]
 
 
 def predictor_arguments(settings: AdaptSettings, *, conditions: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from noiseda.adaptation.objective import Objective, Terms, Weights
 from noiseda.data.batches import Batch
 from noiseda.diffusion import Denoiser, Schedule
+from noiseda.diffusion.weighting import UniformWeighting
 from noiseda.restoration import Restorer
 
 
@@ -51,7 +52,9 @@ class PretrainingDraws:
 class Pretraining(Objective[PretrainingDraws]):
     """The error of the noise prediction (Eq. 1, arXiv 2406.18516), given conditions that a batch brings with it.
 
-    ``y_syn`` is noised; ``x_syn`` and, for a predictor of two conditions, ``x_real`` are shown.
+    Where the network predicts v or the clean image, it is the plain error of that: the noise's own would be millions of
+    times as large where there is hardly any noise. ``y_syn`` is noised; ``x_syn`` and, for a predictor of two
+    conditions, ``x_real`` are shown.
 
     Args:
         carrier: the noise predictor, in the place of a restorer.
@@ -65,6 +68,7 @@ class Pretraining(Objective[PretrainingDraws]):
     def __init__(self, carrier: Carrier, schedule: Schedule, *, conditions: int = 2) -> None:
         super().__init__()
         self.restorer, self.schedule, self.conditions = carrier, schedule, conditions
+        self.weighting = UniformWeighting()
 
     def draw(self, y_syn: Tensor, generator: torch.Generator) -> PretrainingDraws:
         """Draw noise and noise levels for targets of (B, C, *spatial)."""
@@ -76,7 +80,9 @@ class Pretraining(Objective[PretrainingDraws]):
         """Predict the noise of the clean images from the conditions."""
         assert batch.x_real is not None, "pretraining needs two conditions in the batch"
         conditions = (batch.x_syn, batch.x_real)[: self.conditions]
-        return Terms({"noise": self.restorer.denoiser.error(batch.y_syn, conditions, draws.eps, draws.alpha_bar)})
+        denoiser = self.restorer.denoiser
+        error = denoiser.error(batch.y_syn, conditions, draws.eps, draws.alpha_bar)
+        return Terms({"noise": error * self.weighting(draws.alpha_bar, denoiser.prediction)})
 
     def weights(self, progress: float) -> Weights:
         """The error alone."""

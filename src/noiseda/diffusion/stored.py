@@ -15,7 +15,6 @@ from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from noiseda.diffusion.catalogue import PREDICTORS, build
@@ -25,6 +24,7 @@ from noiseda.diffusion.schedule import SCHEDULES
 from noiseda.diffusion_settings import PredictionName, PredictorKind, PredictorSettings, ScheduleName
 from noiseda.errors import UserError, WeightsError
 from noiseda.limits import check_limits
+from noiseda.restoration.layout import laid_out
 from noiseda.storage import put, utf8_named
 
 FORMAT = "noiseda-predictor/1"
@@ -62,7 +62,7 @@ class Predictor:
 
 
 def save_predictor(path: str | Path, predictor: Predictor) -> None:
-    """Write a noise predictor to a file, whole or not at all.
+    """Write a noise predictor to a file, whole or not at all; the same one as the same bytes.
 
     Args:
         path: the file; its name ends in ``.safetensors``.
@@ -83,7 +83,7 @@ def save_predictor(path: str | Path, predictor: Predictor) -> None:
         "noiseda": version("noiseda"),
     }
     try:
-        put(Path(path), save(state, metadata=described))
+        put(Path(path), laid_out(state, described))
     except OSError as error:
         raise WeightsError(f"cannot write the noise predictor {path}: {error.strerror or error}") from error
 

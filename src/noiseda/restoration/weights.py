@@ -143,6 +143,10 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Re
         raise WeightsError(
             f"{held.path} is of the format {shown(written)}, and this noiseda reads {FORMAT}: it needs a newer one"
         )
+    if written.startswith("noiseda-predictor/"):
+        raise WeightsError(
+            f"{held.path} holds a noise predictor, which restores nothing; expected a restoration network"
+        )
     restorer = find(held) if written != FORMAT else _in_its_range(_own(held), held)
     return restorer.to(place).eval()
 

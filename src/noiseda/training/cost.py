@@ -22,7 +22,7 @@ from noiseda.training.loop import train
 from noiseda.training.plan import resolve
 from noiseda.training.room import check_room
 from noiseda.training.run_directory import as_begun, check_claim
-from noiseda.training.start import check_start
+from noiseda.training.start import check_predictor, check_start
 from noiseda.training.state import Case
 
 TIMED = 6
@@ -103,13 +103,15 @@ def describe(settings: AdaptSettings, *, timed: bool = False) -> Description:
     groups = list_images(settings)
     check_degradation(settings)
     check_start(settings.restorer)
+    check_predictor(settings)
     check_baseline(settings)
     training, channels = settings.training, settings.restorer.channels
     # Fake tensors have a shape but no memory; FLOPs are counted from shapes. Networks of others are detected by their
     # weights, and so are built for real.
     real = settings.restorer.weights is not None or not settings.restorer.network.startswith("unet")
     with nullcontext() if real else FakeTensorMode():
-        objective = build_objective(replace(settings, restorer=replace(settings.restorer, start=None)))
+        start, judge = replace(settings.restorer, start=None), replace(settings.predictor, start=None)
+        objective = build_objective(replace(settings, restorer=start, predictor=judge))
     with FakeTensorMode(allow_non_fake_inputs=True), FlopCounterMode(display=False) as counter:
         images = torch.rand(1, channels, training.side, training.side)
         draws = objective.draw(images, torch.Generator())

@@ -21,8 +21,9 @@ from noiseda.data.conditions import ConditionBatches, mixed
 from noiseda.diffusion import Denoiser, Schedule
 from noiseda.diffusion.prediction import PREDICTIONS
 from noiseda.diffusion.sensitivity import Sensitivity, sensitivity
-from noiseda.diffusion.stored import Predictor, save_predictor
-from noiseda.errors import Interrupted, UserError
+from noiseda.diffusion.stored import Predictor, load_predictor, save_predictor
+from noiseda.diffusion_settings import SIDES
+from noiseda.errors import Interrupted, UserError, WeightsError
 from noiseda.limits import check_limits
 from noiseda.numbers import check_numbers
 from noiseda.pretrain_settings import PretrainSettings
@@ -84,8 +85,17 @@ def pretrain_predictor(settings: PretrainSettings) -> Pretrained:
         UserError: settings or images that cannot be used, a loss that is no longer finite, a full disk.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
     """
-    began = time.perf_counter()
     check(settings)
+    try:
+        return _pretrained(settings)
+    except WeightsError:
+        raise
+    except UserError as error:  # its flags are those of a run without the section
+        raise UserError(str(error).replace("--training.", "--")) from error
+
+
+def _pretrained(settings: PretrainSettings) -> Pretrained:
+    began = time.perf_counter()
     usual = as_adaptation(settings)
     accelerator = accelerator_of(training_of(settings))
     groups = list_images(usual)
@@ -133,11 +143,16 @@ def check(settings: PretrainSettings) -> None:
     out, shrink = settings.out, settings.predictor.multiple_of
     if out.suffix != ".safetensors" or out.is_dir():
         raise UserError(f"--out {out} must be the name of a file that ends in .safetensors")
+    if out.exists():
+        try:
+            load_predictor(out)
+        except WeightsError as error:
+            raise UserError(f"--out {error}, so it is not written over: give another name") from error
     settings.predictor.check()
     if settings.predictor.start is not None or settings.predictor.training != "joint":
         raise UserError("--predictor.start and --predictor.training are of noiseda adapt: here it starts at random")
     if settings.patch % shrink:
-        why = "--predictor.patch_size x 2 per further level"
+        why = SIDES[settings.predictor.kind].removesuffix(", and ")
         raise UserError(f"--patch must be a multiple of {shrink} ({why}), not {settings.patch}")
 
 

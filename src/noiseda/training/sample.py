@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from noiseda.adaptation.catalogue import build_predictor, conditions_of, predictor_arguments
+from noiseda.adaptation.catalogue import JUDGED, build_predictor, conditions_of, predictor_arguments
 from noiseda.config import AdaptSettings
 from noiseda.data.batches import generator
 from noiseda.diffusion import Schedule
@@ -40,7 +40,7 @@ def sample(
 
     Args:
         predictor: file of a noise predictor (noiseda pretrain-predictor), or folder of a run of noiseda adapt, whose
-            last checkpoint has one.
+            last checkpoint has one; of several, the first that looks at images.
         image: the image that it is shown.
         second: the second image that it is shown, of the same size; by default the first.
         out: folder of the images drawn.
@@ -100,18 +100,23 @@ def of_run(folder: Path) -> Predictor:
         settings: AdaptSettings = from_tree(read_settings(plan))
     except (TypeError, KeyError) as error:
         raise UserError(f"{plan} is no settings file of a run ({error})") from error
-    mark = "denoiser.network."
+    names = (settings.strategy, *settings.also)
+    judged = [name for name in names if name in JUDGED and conditions_of(settings, name)]
+    if not judged:
+        raise UserError(
+            f"{folder} is a run of --strategy {' and '.join(names)}, which has no noise predictor that looks at images"
+        )
+    part = f"parts.{names.index(judged[0])}." if len(names) > 1 else ""  # as adaptation.Combined numbers them
+    mark = f"{part}denoiser.network."
     found = {name.partition(mark)[2]: tensor for name, tensor in state["strategy"].items() if mark in name}
-    if not found:
-        raise UserError(f"{folder} is a run of --strategy {settings.strategy}, which has no noise predictor")
-    return _rebuilt(settings, found, folder)
+    return _rebuilt(settings, found, folder, conditions_of(settings, judged[0]))
 
 
-def _rebuilt(settings: AdaptSettings, state: dict[str, Tensor], folder: Path) -> Predictor:
-    """The noise predictor of a run, given the weights of its checkpoint."""
+def _rebuilt(settings: AdaptSettings, state: dict[str, Tensor], folder: Path, takes: int) -> Predictor:
+    """The noise predictor of a run, given the weights of its checkpoint and the images that it looks at."""
     begun = settings.predictor.start if settings.predictor.from_folder else None  # which has sizes of its own
     start = replace(settings.predictor, start=begun, training="joint")
-    settings, takes = replace(settings, predictor=start), conditions_of(settings)
+    settings = replace(settings, predictor=start)
     with torch.random.fork_rng(devices=[]):
         network = build_predictor(settings, conditions=takes)
     try:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from noiseda.adaptation.catalogue import build_predictor, conditions_of
+from noiseda.adaptation.catalogue import JUDGED, build_predictor, conditions_of
 from noiseda.config import AdaptSettings, RestorerSettings
 from noiseda.diffusion import load_diffusers
 from noiseda.diffusion.stored import load_predictor
@@ -104,10 +104,11 @@ def check_predictor(settings: AdaptSettings) -> None:
     """
     if settings.predictor.start is None:
         return
-    if "noise-space" in {settings.strategy, *settings.also}:
-        with torch.random.fork_rng(devices=[]):
-            build_predictor(settings, conditions=conditions_of(settings))
-    else:
+    judged = [name for name in (settings.strategy, *settings.also) if name in JUDGED]
+    with torch.random.fork_rng(devices=[]):
+        for name in judged:
+            build_predictor(settings, conditions=conditions_of(settings, name))
+    if not judged:
         with naming("predictor.start"):
             read = load_diffusers if settings.predictor.from_folder else load_predictor
             read(settings.predictor.start)

@@ -52,19 +52,34 @@ def pack(photographs: Path, out: Path, megabytes: float, quality: int = 94) -> i
         out: folder to write.
         megabytes: room, in units of 2^20 bytes.
         quality: of the JPEGs.
+
+    Raises:
+        UserError: none fits, or there is none; one cannot be read; the folder cannot be written.
     """
     files = find_images(photographs)
     order = [files[index] for index in np.random.default_rng(0).permutation(len(files))]
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out} cannot be made: {error.strerror or error}") from error
     left, count = megabytes * 2**20, 0
     for path in order:
         encoded = io.BytesIO()
-        Image.open(path).convert("RGB").save(encoded, "JPEG", quality=quality, subsampling=0)
+        _picture(path).save(encoded, "JPEG", quality=quality, subsampling=0)
         if encoded.tell() > left:
             break
         (out / f"{path.stem}.jpg").write_bytes(encoded.getvalue())
         left, count = left - encoded.tell(), count + 1
+    if not count:
+        raise UserError(f"{photographs} holds no photograph that fits into --megabytes {megabytes:g}")
     return count
+
+
+def _picture(path: Path) -> Image.Image:
+    try:
+        return Image.open(path).convert("RGB")
+    except (OSError, SyntaxError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
 
 
 def tiles(photographs: Path, device: torch.device, side: int = TILE) -> Tensor:
@@ -75,7 +90,7 @@ def tiles(photographs: Path, device: torch.device, side: int = TILE) -> Tensor:
     """
     found = []
     for path in find_images(photographs):
-        pixels = torch.from_numpy(np.array(Image.open(path).convert("RGB"))).permute(2, 0, 1)
+        pixels = torch.from_numpy(np.array(_picture(path))).permute(2, 0, 1)
         for top in _places(pixels.shape[1], side):
             found += [pixels[:, top : top + side, left : left + side] for left in _places(pixels.shape[2], side)]
     if not found:
@@ -281,6 +296,13 @@ def _save(trainer: Trainer, path: Path) -> None:
     path.with_suffix(".part").replace(path)
 
 
+def _device(name: str) -> torch.device:
+    try:
+        return torch.zeros(1, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(f"--device {name} cannot be had on this machine") from error
+
+
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -308,11 +330,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     training.add_argument("--rate", type=float, default=1e-3)
     training.add_argument("--seed", type=int, default=0)
     training.add_argument("--compile", action="store_true", help="torch.compile: a minute before the first step")
-    asked = parser.parse_args(arguments)
+    try:
+        _run(parser.parse_args(arguments))
+    except UserError as error:
+        parser.error(str(error))
+
+
+def _run(asked: argparse.Namespace) -> None:
     if asked.command == "pack":
         print(f"{pack(asked.photographs, asked.out, asked.megabytes)} photographs")
         return
-    device = torch.device(asked.device)
+    device = _device(asked.device)
     torch.manual_seed(asked.seed)
     torch.backends.cudnn.benchmark = True
     trainer = Trainer(
