@@ -78,6 +78,7 @@ def test_it_spells_out_what_the_run_computes(name):
         "restorer.depth",
         "restorer.blocks",
         "baseline",
+        "predictor.start",
         "training.device",
         "training.compile",
         "training.recompute",
