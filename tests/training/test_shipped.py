@@ -20,7 +20,7 @@ from importlib.abc import MetaPathFinder
 
 class Refuse(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.startswith(("noiseda.adaptation", "noiseda.diffusion", "noiseda.training")):
+        if f"{name}.".startswith(("noiseda.adaptation.", "noiseda.diffusion.", "noiseda.training.")):
             raise ImportError(f"{name} is thrown away")
 
 sys.meta_path.insert(0, Refuse())
