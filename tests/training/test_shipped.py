@@ -71,7 +71,8 @@ for name in ("adapt", "NoiseSpace", "Denoiser"):
     except ImportError:
         continue
     raise AssertionError(name)
-assert not [name for name in sys.modules if name.startswith(("noiseda.adapt", "noiseda.diff", "noiseda.train"))]
+gone = ("noiseda.adaptation.", "noiseda.diffusion.", "noiseda.training.")
+assert not [name for name in sys.modules if f"{name}.".startswith(gone)]
 """,
         str(weights),
         str(image),
