@@ -79,7 +79,7 @@ def test_a_finished_run_goes_on_for_more_minutes_with_a_new_rate(photographs, tm
     assert run.course_of_rate() == 0
     again = trainer(photographs)
     again.course.seconds = 0
-    train(again, tmp_path, 1, more=run.course.seconds / 60)
+    train(again, tmp_path, 1, more=1.1 * run.course.seconds / 60)
     assert again.course.begun == 3
     assert again.course.step == again.course.steps == 6
 
@@ -88,8 +88,8 @@ def test_steps_are_planned_by_the_speed(photographs, monkeypatch):
     monkeypatch.setattr(on_device, "TRIAL", 0.3)
     run = trainer(photographs)
     figures = on_device.pace(run, 0.05)
-    assert abs(run.course.steps * figures["seconds_a_step"] - 3) < 1.5
-    assert 0 < figures["share_of_data"] < 1.2
+    assert run.course.steps == run.course.step + max(int(3 / figures["seconds_a_step"]), 1)
+    assert figures["share_of_data"] > 0
     assert figures["samples_per_s"] == pytest.approx(4 / figures["seconds_a_step"])
 
 
