@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import nn
 
@@ -17,43 +18,26 @@ Builder = Callable[[PredictorSettings, int, int, int], nn.Module]
 
 def _unet(settings: PredictorSettings, channels: int, conditions: int, dims: int) -> NoisePredictor:
     return NoisePredictor(
-        channels=channels,
-        conditions=conditions,
-        width=settings.width,
-        channel_mults=tuple(settings.channel_mults),
-        blocks=settings.blocks,
+        **_shared(settings, channels, conditions, dims),
         patch_size=settings.patch_size,
+        channel_mults=tuple(settings.channel_mults),
         attention=settings.attention,
-        dropout=settings.dropout,
-        dims=dims,
-        condition_by=settings.condition_by,
         attention_levels=settings.attention_levels,
     )
 
 
 def _transformer(settings: PredictorSettings, channels: int, conditions: int, dims: int) -> TransformerPredictor:
-    return TransformerPredictor(
-        channels=channels,
-        conditions=conditions,
-        width=settings.width,
-        blocks=settings.blocks,
-        patch_size=settings.patch_size,
-        dropout=settings.dropout,
-        dims=dims,
-        condition_by=settings.condition_by,
-    )
+    return TransformerPredictor(**_shared(settings, channels, conditions, dims), patch_size=settings.patch_size)
 
 
 def _pixel(settings: PredictorSettings, channels: int, conditions: int, dims: int) -> PixelPredictor:
-    return PixelPredictor(
-        channels=channels,
-        conditions=conditions,
-        width=settings.width,
-        blocks=settings.blocks,
-        dropout=settings.dropout,
-        dims=dims,
-        condition_by=settings.condition_by,
-    )
+    return PixelPredictor(**_shared(settings, channels, conditions, dims))
+
+
+def _shared(settings: PredictorSettings, channels: int, conditions: int, dims: int) -> dict[str, Any]:
+    """What every kind takes."""
+    own = {name: getattr(settings, name) for name in ("width", "blocks", "dropout", "condition_by")}
+    return {"channels": channels, "conditions": conditions, "dims": dims, **own}
 
 
 PREDICTORS: dict[PredictorKind, Builder] = {"unet": _unet, "transformer": _transformer, "pixel": _pixel}

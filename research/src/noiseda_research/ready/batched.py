@@ -71,10 +71,6 @@ class Random:
         """Independent standard normal numbers, as many as a tensor has."""
         return torch.randn(like.shape, generator=self.generator, device=self.device)
 
-    def of(self, count: int) -> Random:
-        """The same draws for a part of the batch."""
-        return Random(self.generator, count)
-
 
 def gaussian(images: Tensor, sigma: Tensor) -> Tensor:
     """Images (B, C, H, W) seen through Gaussians of ``sigma`` pixels, (B, 1, 1, 1), on a torus."""
