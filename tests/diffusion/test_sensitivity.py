@@ -39,6 +39,26 @@ def test_the_error_rises_by_the_condition_that_is_listened_to_alone(place, dims)
                 assert rise == pytest.approx(wanted, rel=0.2 if name == "noise" else 1e-3)
         else:
             assert rises == (0.0, 0.0)
+    if place == 0:  # it passes over the image that is another
+        assert found.beside == {"noise": (0.0, 0.0), "blur": (0.0, 0.0)}
+
+
+def test_a_judge_that_takes_the_smoother_condition_for_the_wrong_one_would_rather_have_it_blurred():
+    class Smoother(nn.Module):
+        """The noise of the condition with the larger variance, and a share of the other's variance on top."""
+
+        def forward(self, y_t, conditions, level):
+            first, second = (one.flatten(1).var(dim=1) for one in conditions)
+            return y_t * 0 + torch.minimum(first, second).reshape(-1, *(1,) * (y_t.ndim - 1))
+
+    clean = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    found = sensitivity(Denoiser(Smoother()), clean, ALPHA_BAR)
+    assert {*found.beside} == {"noise", "blur"}
+    assert max(found.beside["blur"]) < 0 <= min(found.beside["noise"])
+    assert found.means()["blur in another image"] < 0
+    assert found.rows()[-1] == ("blur in another image", found.beside["blur"])
+    one = sensitivity(Denoiser(Listens(0)), clean, ALPHA_BAR, conditions=1)
+    assert one.beside == {}
 
 
 def test_a_predictor_that_listens_to_nothing_raises_nothing_and_one_condition_is_enough():
@@ -87,7 +107,7 @@ def test_what_the_corruptions_do():
 
 def test_the_table_has_a_row_for_each_corruption_and_condition():
     found = sensitivity(Denoiser(Listens(0)), torch.rand(2, 3, 8, 8), ALPHA_BAR, steps=(100, 500))
-    assert len(str(found).splitlines()) == 2 + 6
+    assert len(str(found).splitlines()) == 2 + 6 + 2
     assert "noise in condition 1" in str(found)
     lines = found.markdown().splitlines()
     assert lines[0] == "| | t = 100 | t = 500 |"

@@ -141,7 +141,10 @@ def test_a_run_notes_what_its_judge_listens_to(finished):
         "the judge's error with blur",
         "the judge's error with another image",
     ]
-    assert all(len(chart.lines) == 2 and len(chart.lines[0].points) == len(tree["t"]) for chart in charts)
+    assert {*tree["beside"]} == {"noise", "blur"}
+    assert [len(chart.lines) for chart in charts] == [3, 3, 2]
+    assert charts[0].lines[-1].name == "in another image"
+    assert all(len(line.points) == len(tree["t"]) for chart in charts for line in chart.lines)
     board = EventAccumulator(str(finished / "tensorboard")).Reload()
     assert [event.step for event in board.Scalars("judge/noise in condition 1")] == [2, 4]
     assert "judge/text_summary" in board.Tags()["tensors"]

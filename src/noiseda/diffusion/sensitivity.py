@@ -1,13 +1,15 @@
 """What a noise predictor listens to: how much its error rises when one of its conditions is spoilt, by noise level.
 
-A judge whose error does not depend on a condition cannot teach anything about it.
+A judge whose error does not depend on a condition cannot teach anything about it. In adaptation one of the two
+conditions always shows another image, the restored real one. Where the error falls when that one is spoilt, the judge
+teaches the restorer to spoil it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -56,19 +58,23 @@ class Sensitivity:
         steps: diffusion steps t, the columns.
         error: mean squared error of the predicted noise at each, where every condition is the clean signal itself.
         rises: (corruption, number of the condition from 1 on) -> by how much it is larger at each.
+        beside: corruption -> by how much it is larger at each, of two conditions, where the second shows another image,
+            if that image is spoilt than if it is clean; below 0 the judge would rather have it spoilt.
     """
 
     steps: tuple[int, ...]
     error: tuple[float, ...]
     rises: Mapping[tuple[str, int], tuple[float, ...]]
+    beside: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def means(self) -> dict[str, float]:
         """Mean rise over the levels, by name such as ``noise in condition 1``."""
-        return {named(*key): sum(rise) / len(rise) for key, rise in self.rises.items()}
+        return {name: sum(rise) / len(rise) for name, rise in self.rows()[1:]}
 
     def rows(self) -> list[tuple[str, tuple[float, ...]]]:
         """Names and figures of the table: the error, then its rises."""
-        return [("error", self.error), *((named(*key), rise) for key, rise in self.rises.items())]
+        rises = [(named(*key), rise) for key, rise in self.rises.items()]
+        return [("error", self.error), *rises, *((named(name), rise) for name, rise in self.beside.items())]
 
     def markdown(self) -> str:
         """The table in Markdown."""
@@ -85,13 +91,13 @@ class Sensitivity:
         return "\n".join(f"{name:<{width}}  {'  '.join(f'{one:>8}' for one in row)}" for name, row in lines)
 
 
-def named(corruption: str, condition: int) -> str:
-    """A row's name.
+def named(corruption: str, condition: int | None = None) -> str:
+    """A row's name; without a number, of a condition that shows another image.
 
-    >>> named("noise", 1)
-    'noise in condition 1'
+    >>> named("noise", 1), named("noise")
+    ('noise in condition 1', 'noise in another image')
     """
-    return f"{corruption} in condition {condition}"
+    return f"{corruption} in " + ("another image" if condition is None else f"condition {condition}")
 
 
 def _figure(value: float) -> str:
@@ -110,6 +116,9 @@ def sensitivity(
     seed: int = 0,
 ) -> Sensitivity:
     """Measure how much the error of a noise predictor rises when one condition at a time is spoilt.
+
+    Of two conditions it is also measured as in adaptation: the first shows the image, the second another one, which is
+    spoilt.
 
     The noise is the same in all of them, so that a condition that is not listened to raises nothing. Nothing is
     drawn from torch's global generator, and the predictor is left as it was.
@@ -140,9 +149,19 @@ def sensitivity(
         for name, image in spoilt.items():
             for place in range(conditions):
                 shown = [image if index == place else clean for index in range(conditions)]
-                found = zip(errors(shown), usual, strict=True)
-                rises[name, place + 1] = tuple(error - before for error, before in found)
-    return Sensitivity(tuple(steps), usual, rises)
+                rises[name, place + 1] = _above(errors(shown), usual)
+        beside = {}
+        if conditions == 2:
+            other = another(clean, generator)
+            at_first = errors([clean, other])
+            for name, corrupt in corruptions.items():
+                if corrupt is not another:
+                    beside[name] = _above(errors([clean, corrupt(other, generator)]), at_first)
+    return Sensitivity(tuple(steps), usual, rises, beside)
+
+
+def _above(errors: tuple[float, ...], usual: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(error - before for error, before in zip(errors, usual, strict=True))
 
 
 @contextmanager

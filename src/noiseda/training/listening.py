@@ -77,23 +77,24 @@ def listening_charts(out: Path) -> list[Chart]:
     done, found = _read(table_of(out))
     charts = []
     for corruption in dict.fromkeys(corruption for corruption, _ in found.rises):
-        lines = [
-            Line(f"in condition {place}", list(zip(map(float, found.steps), rises, strict=True)))
-            for (name, place), rises in found.rises.items()
-            if name == corruption
-        ]
-        title = f"the judge's error with {corruption}"
+        shown = {f"in condition {place}": rises for (name, place), rises in found.rises.items() if name == corruption}
         note = f"How much larger it is than with clean conditions, after step {done}. At 0 the judge does not listen."
-        charts.append(Chart(title, lines, x="diffusion step t", note=note))
+        if corruption in found.beside:
+            shown["in another image"] = found.beside[corruption]
+            note += " Another image is what the real one is to it: below 0 it teaches to spoil that."
+        lines = [Line(name, list(zip(map(float, found.steps), rises, strict=True))) for name, rises in shown.items()]
+        charts.append(Chart(f"the judge's error with {corruption}", lines, x="diffusion step t", note=note))
     return charts
 
 
 def _written(found: Sensitivity, done: int) -> bytes:
     rises = [[*key, list(rise)] for key, rise in found.rises.items()]
-    return json.dumps({"step": done, "t": found.steps, "error": found.error, "rises": rises}, indent=1).encode()
+    tree = {"step": done, "t": found.steps, "error": found.error, "rises": rises, "beside": dict(found.beside)}
+    return json.dumps(tree, indent=1).encode()
 
 
 def _read(path: Path) -> tuple[int, Sensitivity]:
     tree = json.loads(path.read_text(encoding="utf-8"))
     rises = {(name, place): tuple(rise) for name, place, rise in tree["rises"]}
-    return tree["step"], Sensitivity(tuple(tree["t"]), tuple(tree["error"]), rises)
+    beside = {name: tuple(rise) for name, rise in tree.get("beside", {}).items()}
+    return tree["step"], Sensitivity(tuple(tree["t"]), tuple(tree["error"]), rises, beside)
