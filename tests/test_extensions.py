@@ -66,6 +66,10 @@ def test_the_fields_of_its_settings_are_flags_and_its_presets_have_names(brought
     for words, said in (([], "0 1 2"), (["--upto", "2"], "0 1"), (["--config", "far"], "0 1 2 3 4")):
         assert cli.main(["count", *words]) == 0
         assert capsys.readouterr().out == f"{said}\n"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "far").mkdir()  # a folder of that name is no settings file
+    assert cli.main(["count", "--config", "far"]) == 0
+    assert capsys.readouterr().out == "0 1 2 3 4\n"
     assert cli.main(["count", "--config", "fra"]) == 2
     assert "no such preset (there are far); did you mean far?" in capsys.readouterr().err
 

@@ -43,7 +43,8 @@ def with_presets(words: Sequence[str], known: Mapping[str, Path], leaf: Parser) 
         value = value if equals else found[index + 1]
         if not value:
             raise UserError(f"--config must be a file of settings, or a preset, not {value!r}")
-        path = Path(value) if os.path.exists(value) else known.get(value)  # of any length
+        folder = value in known and os.path.isdir(value)  # of the preset's name: runs of its own, perhaps
+        path = Path(value) if os.path.exists(value) and not folder else known.get(value)  # of any length
         if path is None:
             near = help_text.nearest(value, known)
             shown = value if len(value) < _LONG else shortened(value)

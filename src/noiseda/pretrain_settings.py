@@ -49,8 +49,9 @@ class PretrainSettings:
     channels: Literal[1, 3] = 3
     """Channels of the images: 3 (colour) or 1 (grey)."""
 
-    conditions: Literal[1, 2] = 2
-    """Images that it is shown beside the noised one: 2, or 1 for --objective.conditions synthetic or real."""
+    conditions: Literal[0, 1, 2] = 2
+    """Images that it is shown beside the noised one: 2, as noise-space wants; 1 for pseudo-targets, and for
+    --objective.conditions synthetic or real; 0 for score-distillation, a model of clean images."""
 
     untouched: Annotated[float, Limits(least=0, most=1)] = 0.25
     """Share of the conditions that are the clean image itself. The others lie anywhere between it and the image after

@@ -156,3 +156,20 @@ def test_a_restorer_in_its_place_is_refused(tmp_path, strategy):
 def test_what_is_not_trained_cannot_stay_as_it_is(training, tmp_path):
     with pytest.raises(UserError, match=f"--predictor.training {training} needs --predictor.start"):
         usual(real=tmp_path, predictor=replace(SMALL, training=training)).check()
+
+
+@pytest.mark.parametrize(("training", "learns"), [("joint", True), ("frozen", False)])
+def test_both_models_of_score_distillation_begin_with_one_of_no_conditions(tmp_path, training, learns):
+    torch.manual_seed(5)
+    network = build_predictor(SMALL, conditions=0)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.copy_(0.1 * torch.randn(weight.shape))
+    path = tmp_path / "clean.safetensors"
+    save_predictor(path, Predictor(network, "unet", predictor_arguments(usual(), conditions=0)))
+    objective = build_objective(begun(path, training, strategy="score-distillation"))
+    for denoiser in (objective.of_clean, objective.of_restored):
+        for name, weight in denoiser.network.state_dict().items():
+            assert torch.equal(weight, network.state_dict()[name])
+    assert all(weight.requires_grad for weight in objective.of_restored.parameters())
+    assert all(weight.requires_grad is learns for weight in objective.of_clean.parameters())

@@ -58,6 +58,12 @@ def test_a_run_that_was_cut_off_ends_as_one_that_was_not(finished, tmp_path):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_a_model_of_clean_images_is_shown_none(finished, tmp_path):
+    settings = replace(finished[0], out=tmp_path / "clean.safetensors", conditions=0, steps=2)
+    assert pretrain_predictor(settings).listens.rises == {}
+    assert load_predictor(settings.out).arguments["conditions"] == 0
+
+
 @pytest.mark.parametrize("changes", [{"seed": 1}, {"steps": 8}, {"unrelated": 0.0}, {"predictor": PredictorSettings()}])
 def test_other_settings_in_the_same_folder_are_refused(finished, changes):
     settings, _ = finished

@@ -48,6 +48,18 @@ def test_it_draws_as_many_images_of_the_size_of_the_conditions(judge, tmp_path, 
     assert not torch.equal(*found)
 
 
+def test_one_that_looks_at_no_image_draws_what_it_likes_of_the_size_of_one(judge, tmp_path):
+    arguments = predictor_arguments(AdaptSettings(predictor=SMALL), conditions=0)
+    path = tmp_path / "clean.safetensors"
+    save_predictor(path, Predictor(build_predictor(SMALL, conditions=0), "unet", arguments))
+    said = sample(path, judge / "a.png", out=tmp_path / "drawn", steps=2, count=1, table=True)
+    assert read(tmp_path / "drawn" / "sample-01.png").pixels.shape == (3, 21, 30)
+    assert "error" in said
+    assert "condition" not in said
+    with pytest.raises(UserError, match="looks at no image"):
+        sample(path, judge / "a.png", second=judge / "b.png", out=tmp_path / "drawn")
+
+
 def test_the_same_seed_draws_the_same(judge, tmp_path):
     def drawn(out, **changes):
         sample(judge / "judge.safetensors", judge / "a.png", out=tmp_path / out, steps=2, count=1, **changes)

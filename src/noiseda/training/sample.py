@@ -41,7 +41,7 @@ def sample(
     Args:
         predictor: file of a noise predictor (noiseda pretrain-predictor), or folder of a run of noiseda adapt, whose
             last checkpoint has one; of several, the first that looks at images.
-        image: the image that it is shown.
+        image: the image that it is shown; one that looks at none takes its size.
         second: the second image that it is shown, of the same size; by default the first.
         out: folder of the images drawn.
         steps: steps of the sampler, 1 to 999; 20 to 50 are usual.
@@ -65,9 +65,9 @@ def sample(
     judge = of_run(predictor) if predictor.is_dir() else load_predictor(predictor)
     takes = int(judge.arguments.get("conditions", 2))
     if second is not None and takes < 2:
-        raise UserError(f"--second {second}: {predictor} looks at one image alone")
+        raise UserError(f"--second {second}: {predictor} looks at {'one image alone' if takes else 'no image'}")
     channels, multiple = int(judge.arguments.get("channels", 3)), int(getattr(judge.network, "multiple_of", 1))
-    shown = [_middle(read(path).pixels, side, channels) for path in (image, second or image)][:takes]
+    shown = [_middle(read(path).pixels, side, channels) for path in (image, second or image)]
     if shown[0].shape != shown[-1].shape:
         sizes = " and ".join(f"{one.shape[-1]} x {one.shape[-2]}" for one in shown)
         raise UserError(f"the images {image} and {second} must be of one size, not {sizes}")
@@ -76,7 +76,7 @@ def sample(
     alpha_bar, denoiser = Schedule(judge.schedule).alpha_bar, judge.denoiser.eval()
     for number in range(count):
         noise = torch.randn(padded[0].shape, generator=generator("sample", seed, number))
-        drawn = ddim(denoiser, padded, noise, spaced(alpha_bar, steps))
+        drawn = ddim(denoiser, padded[:takes], noise, spaced(alpha_bar, steps))
         _write(drawn[0, :, :height, :width], out / f"sample-{number + 1:02}.png")
     said = f"{count} image{'s' * (count > 1)} drawn in {steps} steps: {out}"
     if table:
