@@ -340,7 +340,16 @@ class AdaptSettings(StrategySections):
         )
         if self.training.shard and whole:
             raise UserError(f"--training.shard is for large predictors, and not for --strategy {whole[0]}")
-        shrink = self.predictor.multiple_of
+        if self.predictor.start is None or self.predictor.from_folder:
+            self.check_patch()
+
+    def check_patch(self) -> None:
+        """Check the side of the patches; of a predictor that begins with a file, once its sizes are known.
+
+        Raises:
+            UserError: the networks do not take it.
+        """
+        task, shrink = TASKS[self.task], self.predictor.multiple_of
         restorer = self.restorer.settled(task.network, task.ready)
         if restorer.network.startswith("unet"):
             depth = restorer.depth or len(restorer.blocks or [1]) // 2 + 1

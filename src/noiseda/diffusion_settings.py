@@ -65,9 +65,9 @@ class PredictorSettings:
     """Dropout rate inside the residual blocks (the paper: 0.2)."""
 
     start: Path | None = None
-    """Noise predictor to start from; by default random weights. A file of noiseda pretrain-predictor, whose sizes must
-    be those of --predictor.*; or the folder of a diffusers UNet2DModel (config.json and its .safetensors), which has
-    sizes of its own and is widened for the restored images. The folder needs noiseda[diffusers]."""
+    """Noise predictor to start from; by default random weights. noiseda:judge comes with noiseda. A file of noiseda
+    pretrain-predictor has sizes of its own, which need not be given. So has the folder of a diffusers UNet2DModel
+    (config.json and its .safetensors), which is widened for the restored images; it needs noiseda[diffusers]."""
 
     training: PredictorTraining = "joint"
     """How the noise predictor learns: joint (the paper: beside the restorer, at its rate), fine-tune (so too, at a

@@ -9,11 +9,13 @@ from safetensors.torch import load_file
 from noiseda.adaptation.catalogue import predictor_arguments
 from noiseda.config import AdaptSettings, ObjectiveSettings, PredictorSettings, RestorerSettings, TrainingSettings
 from noiseda.diffusion import build_predictor
-from noiseda.diffusion.stored import Predictor, save_predictor
+from noiseda.diffusion.stored import Predictor, save_predictor, sized
 from noiseda.errors import UserError
 from noiseda.restoration import UNet, save_weights
 from noiseda.training import adapt, build_objective, checkpoints, describe, resolve
 from noiseda.training.build import build_optimizer
+from noiseda.training.plan import settled
+from noiseda.training.run import check
 from noiseda.training.start import check_predictor
 
 SMALL = PredictorSettings(width=8, channel_mults=[1, 2], blocks=1, patch_size=2)
@@ -138,6 +140,25 @@ def test_a_dry_run_takes_the_file_too(where, judge, training):
     assert describe(run).parameters == describe(replace(run, predictor=SMALL)).parameters
     with pytest.raises(UserError, match=r"--predictor\.start .* does not exist"):
         describe(replace(run, predictor=replace(SMALL, start=where / "nothing.safetensors")))
+
+
+def test_sizes_that_are_not_given_are_the_files(judge):
+    asked = usual(predictor=PredictorSettings(start=judge[0], dropout=0.2))
+    plan = settled(asked)
+    assert plan.predictor == replace(SMALL, start=judge[0], dropout=0.2)
+    assert settled(plan) == plan
+    for name, weight in build_objective(plan).denoiser.network.state_dict().items():
+        assert torch.equal(weight, judge[1][name])
+    small = replace(asked, training=replace(asked.training, patch=20))  # no multiple of 8, as the defaults need, but of 4
+    check(replace(small, real=judge[0].parent, clean=judge[0].parent))
+    with pytest.raises(UserError, match="at least 16 and a multiple of 4 "):
+        check(replace(small, real=judge[0].parent, training=replace(asked.training, patch=18)))
+
+
+def test_a_file_that_is_none_leaves_the_sizes_and_is_named_later(tmp_path):
+    nothing = PredictorSettings(start=tmp_path / "nothing.safetensors")
+    assert sized(nothing) == nothing
+    assert sized(PredictorSettings(width=8)) == PredictorSettings(width=8)
 
 
 def test_dropout_may_differ(judge):

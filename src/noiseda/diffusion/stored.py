@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -29,6 +29,10 @@ from noiseda.storage import put, utf8_named
 
 FORMAT = "noiseda-predictor/1"
 
+JUDGE = "noiseda:judge"
+"""Stands for the file of the noise predictor that comes with noiseda."""
+
+_JUDGE = Path(__file__).resolve().parent.parent / "ready" / "judge.safetensors"
 _EXPECTED = "expected a .safetensors file that noiseda pretrain-predictor wrote"
 _LONGEST = 2**22  # bytes of a header
 
@@ -88,13 +92,46 @@ def save_predictor(path: str | Path, predictor: Predictor) -> None:
         raise WeightsError(f"cannot write the noise predictor {path}: {error.strerror or error}") from error
 
 
+def located(path: Path) -> Path:
+    """The file that a path stands for.
+
+    >>> located(Path("noiseda:judge")).name, located(Path("mine.safetensors")).name
+    ('judge.safetensors', 'mine.safetensors')
+    """
+    return _JUDGE if str(path) == JUDGE else path
+
+
+def sized(settings: PredictorSettings) -> PredictorSettings:
+    """Settings of a noise predictor that begins with a file: what they leave at its default is as in the file.
+
+    Args:
+        settings: as they were asked for.
+
+    Returns:
+        The same without a file, with a folder, and with a file that is none: what reads it says so.
+    """
+    if settings.start is None or settings.from_folder:
+        return settings
+    try:
+        described = _described(located(settings.start))
+        found = {**_arguments(described.get("arguments", "")), "kind": described.get("kind")}
+    except (WeightsError, ValueError):
+        return settings
+    usual = PredictorSettings()
+    taken = {name: found[name] for name in _SIZES if name in found and getattr(settings, name) == getattr(usual, name)}
+    return replace(settings, **taken)
+
+
+_SIZES = ("kind", "condition_by", "width", "channel_mults", "blocks", "patch_size", "attention", "attention_levels")
+
+
 def load_predictor(path: str | Path) -> Predictor:
     """Read a noise predictor from a file.
 
     What the file says of itself is checked against its tensors before any memory is taken or any number is read.
 
     Args:
-        path: a file that :func:`save_predictor` wrote.
+        path: a file that :func:`save_predictor` wrote, or :data:`JUDGE`.
 
     Returns:
         The predictor on the CPU, in evaluation mode.
@@ -103,7 +140,7 @@ def load_predictor(path: str | Path) -> Predictor:
         WeightsError: when the file is missing, damaged or of something else; when it does not fit its own description,
             or its numbers are not finite.
     """
-    path = Path(path)
+    path = located(Path(path))
     described = _described(path)
     if (kind := described.get("kind", "")) not in PREDICTORS:
         known = ", ".join(PREDICTORS)

@@ -98,6 +98,7 @@ def describe(settings: AdaptSettings, *, timed: bool = False) -> Description:
     asked = as_begun(settings, settings.out / "settings.yaml")
     asked.check()
     settings = resolve(asked).settings
+    settings.check_patch()
     check_room(settings)
     check_claim(asked, int(os.environ.get("WORLD_SIZE", "1")))
     groups = list_images(settings)

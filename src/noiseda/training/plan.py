@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from noiseda.config import AdaptSettings, LrScheduleName
 from noiseda.data.degradations import Degradation
+from noiseda.diffusion.stored import sized
 from noiseda.estimation.noise import Matched
 from noiseda.strategies import StrategyName
 from noiseda.tasks import TASKS
@@ -102,6 +103,7 @@ def settled(asked: AdaptSettings) -> AdaptSettings:
         loss=loss if asked.loss == "auto" else asked.loss,
         clean=asked.photographs,
         restorer=restorer,
+        predictor=sized(asked.predictor),
         training=replace(
             training,
             lr_schedule=usual if training.lr_schedule == "auto" else training.lr_schedule,

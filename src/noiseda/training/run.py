@@ -152,6 +152,7 @@ def check(asked: AdaptSettings) -> None:
     """
     asked.check()
     usual = settled(asked)
+    usual.check_patch()
     check_room(usual)
     check_baseline(usual)
     check_start(usual.restorer)
