@@ -3,16 +3,20 @@
 import json
 import struct
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from noiseda.diffusion import build_predictor
+from noiseda.diffusion import Schedule, build_predictor
 from noiseda.diffusion.catalogue import PREDICTORS
-from noiseda.diffusion.stored import Predictor, load_predictor, save_predictor
+from noiseda.diffusion.sensitivity import sensitivity
+from noiseda.diffusion.stored import JUDGE, Predictor, load_predictor, located, save_predictor
 from noiseda.diffusion_settings import PredictorSettings
 from noiseda.errors import WeightsError
+from noiseda.estimation import middle
+from noiseda.images import read
 from noiseda.restoration import UNet, load, save_weights
 
 OWN = {"width": 8, "channel_mults": [1, 2], "blocks": 1, "patch_size": 2, "attention": True, "dropout": 0.1}
@@ -143,3 +147,18 @@ def test_what_restores_says_what_it_was_given(tmp_path):
     save_predictor(tmp_path / "judge.safetensors", small())
     with pytest.raises(WeightsError, match=r"judge\.safetensors holds a noise predictor, which restores nothing"):
         load(tmp_path / "judge.safetensors")
+
+
+def test_a_judge_comes_with_noiseda_in_half_precision_and_would_rather_have_photographs_without_noise():
+    path = located(Path(JUDGE))
+    assert path.stat().st_size <= 2e6
+    found = load_predictor(JUDGE)
+    assert found.arguments["conditions"] == 2
+    assert found.notes["note"]
+    assert next(found.network.parameters()).dtype == torch.float32
+    files = sorted((path.parent / "clean").iterdir())[:4]
+    clean = torch.stack([middle(read(file).pixels, 64) for file in files])
+    heard = sensitivity(found.denoiser, clean, Schedule(found.schedule).alpha_bar)
+    assert max(heard.error) < 0.5
+    assert min(heard.beside["noise"]) > 0
+    assert located(Path("mine.safetensors")) == Path("mine.safetensors")

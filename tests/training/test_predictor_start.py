@@ -149,7 +149,7 @@ def test_sizes_that_are_not_given_are_the_files(judge):
     assert settled(plan) == plan
     for name, weight in build_objective(plan).denoiser.network.state_dict().items():
         assert torch.equal(weight, judge[1][name])
-    small = replace(asked, training=replace(asked.training, patch=20))  # no multiple of 8, as the defaults need, but of 4
+    small = replace(asked, training=replace(asked.training, patch=20))  # of 4, not of 8
     check(replace(small, real=judge[0].parent, clean=judge[0].parent))
     with pytest.raises(UserError, match="at least 16 and a multiple of 4 "):
         check(replace(small, real=judge[0].parent, training=replace(asked.training, patch=18)))

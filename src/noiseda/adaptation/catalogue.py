@@ -68,11 +68,10 @@ def _pseudo_targets(restorer: Restorer, settings: AdaptSettings, levels: float) 
 def _score_distillation(restorer: Restorer, settings: AdaptSettings, levels: float) -> ScoreDistillation:
     own = settings.score_distillation
     takes = conditions_of(settings, "score-distillation")
-    learns = (
-        "fine-tune" if settings.predictor.training == "fine-tune" else "joint"
-    )  # frozen: that of clean images alone
-    beside = dataclasses.replace(settings.predictor, training=learns)
-    of_restored = Denoiser(build_predictor(dataclasses.replace(settings, predictor=beside), conditions=takes))
+    learns = settings.predictor
+    if learns.training == "frozen":  # that of clean images alone
+        learns = dataclasses.replace(learns, training="joint")
+    of_restored = Denoiser(build_predictor(dataclasses.replace(settings, predictor=learns), conditions=takes))
     of_clean = Denoiser(build_predictor(settings, conditions=takes)) if own.teacher == "clean" else None
     return ScoreDistillation(restorer, of_restored, of_clean, own, distance=_distance(settings))
 

@@ -17,6 +17,7 @@ from noiseda.diffusion.pixelwise import PixelPredictor
 from noiseda.diffusion.prediction import PREDICTIONS, Prediction
 from noiseda.diffusion.predictor import NoisePredictor
 from noiseda.diffusion.schedule import Schedule
+from noiseda.diffusion.stored import load_predictor
 from noiseda.diffusion.transformer import TransformerPredictor
 from noiseda.diffusion.weighting import WEIGHTINGS, Weighting
 
@@ -44,5 +45,6 @@ __all__ = [
     "add_noise",
     "build_predictor",
     "load_diffusers",
+    "load_predictor",
     "squared_error",
 ]

@@ -12,26 +12,32 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import noiseda
-from noiseda.restoration import read_metadata
+from noiseda.diffusion import load_predictor
 from noiseda_research.ready.train import with_pilots
+
+KEPT = ("format", "architecture", "arguments", "task", "value_range", "kind", "schedule", "prediction")
+"""What the metadata of a restorer, or of a noise predictor, say of it."""
 
 
 def publish(weights: Path, out: Path, note: str) -> None:
     """Write a weights file of noiseda in half precision, with a note on how it was made.
 
     Args:
-        weights: what training wrote.
+        weights: what training wrote: a restorer, or a noise predictor.
         out: the file to write.
         note: for its metadata.
     """
-    metadata = read_metadata(weights)
-    kept = {key: metadata[key] for key in ("format", "architecture", "arguments", "task", "value_range")}
+    with safe_open(weights, framework="pt") as opened:
+        metadata = opened.metadata()
+    kept = {key: metadata[key] for key in KEPT if key in metadata}
     out.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.half() for name, tensor in load_file(weights).items()}, out, {**kept, "note": note})
-    noiseda.load(out)
+    check = load_predictor if "kind" in metadata else noiseda.load
+    check(out)
 
 
 def mean(weights: Path, other: Path, out: Path) -> None:

@@ -102,7 +102,7 @@ def moved(objective: Objective[Any], against: list[Tensor], noisy: Tensor, befor
     for _ in range(2):  # the first finds out how long a step is
         network = copy.deepcopy(objective.restorer)
         for weight, gradient in zip(network.parameters(), against, strict=True):
-            weight -= step / length * gradient
+            weight.sub_(gradient, alpha=step / length)
         move = network(noisy).float() - before
         step *= TINY / max(float(move.square().mean().sqrt()), 1e-12)
     return move
