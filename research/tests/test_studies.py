@@ -8,11 +8,13 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
+import torch
 
+import noiseda
 import noiseda_research.studies
 from noiseda_research.comparison.matrix import cells
 from noiseda_research.comparison.scores import name_of, score
-from noiseda_research.studies import quickstarts, verdicts
+from noiseda_research.studies import directions, quickstarts, verdicts
 
 STUDIES = sorted(Path(noiseda_research.studies.__file__).parent.glob("[a-z]*.py"))
 
@@ -53,3 +55,42 @@ def test_verdicts_read_the_scores_that_a_comparison_keeps(matrix, protocol, meas
 def test_a_study_is_started_as_a_module():
     command = [sys.executable, "-m", "noiseda_research.studies.curves", "--help"]
     assert "Draw the terms" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_directions_tell_the_truth_from_its_opposite():
+    class Shift(noiseda.Restorer):
+        multiple_of, channels, dims = 1, 3, 2
+
+        def __init__(self):
+            super().__init__()
+            self.by = torch.nn.Parameter(torch.zeros(3, 1, 1))
+
+        def restore(self, images):
+            return images + self.by
+
+    class Towards(noiseda.Objective):
+        def __init__(self, restorer):
+            super().__init__()
+            self.restorer = restorer
+
+        def forward(self, batch, draws):
+            restored = self.restorer(batch.x_syn)
+            brighter, darker = (restored - batch.y_syn).square(), (restored - 2 * batch.x_syn + batch.y_syn).square()
+            means = (error.flatten(1).mean(dim=1) for error in (brighter, darker, brighter.detach()))
+            return noiseda.Terms(dict(zip(("right", "wrong", "none"), means, strict=True)))
+
+        def weights(self, progress):
+            return {"right": 1.0}
+
+    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)) / 2
+    objective = Towards(Shift())
+    batches = {directions.UNSEEN + number: noiseda.Batch(images, images + 0.1, None, None, ()) for number in range(4)}
+    found = directions.gradients(objective, batches, range(4))
+    assert {*found} == {"right", "wrong"}
+    for name, sign in (("right", 1.0), ("wrong", -1.0)):
+        move = directions.moved(objective, found[name], images, images)
+        assert directions.cosine(move, torch.full_like(images, 0.1)) == pytest.approx(sign, abs=1e-3)
+        assert move.square().mean().sqrt() == pytest.approx(directions.TINY, rel=1e-3)
+    still = directions.moved(objective, [torch.zeros(3, 1, 1)], images, images)
+    assert not still.any()
+    assert float(objective.restorer.by.detach().abs().max()) == 0.0
