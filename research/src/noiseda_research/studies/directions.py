@@ -35,17 +35,10 @@ from noiseda.estimation import middle
 from noiseda.images import read
 from noiseda.settings_file import read_settings
 from noiseda.training import build_objective, latest_checkpoint, list_images, load_domains
+from noiseda_research.studies.guidance import blurred
 
 UNSEEN = 10_000_000
 TINY = 0.05 / 255
-WIDTH = 0.7
-
-
-def blurred(images: Tensor) -> Tensor:
-    """A small Gaussian blur of (B, C, H, W)."""
-    taps = torch.exp(-torch.arange(-2.0, 3.0).square() / (2 * WIDTH**2))
-    kernel = (taps / taps.sum()).outer(taps / taps.sum()).expand(images.shape[1], 1, 5, 5)
-    return F.conv2d(F.pad(images, (2, 2, 2, 2), mode="reflect"), kernel, groups=images.shape[1])
 
 
 def cosine(first: Tensor, second: Tensor) -> float:
