@@ -15,7 +15,6 @@ from noiseda.errors import UserError
 from noiseda.estimation import noise as matching
 from noiseda.estimation.empirical_bayes import DRAWS, occurring
 from noiseda.estimation.noise import Matched, matched, noise_statistics, simulate
-from noiseda.images import Picture, write
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -95,15 +94,37 @@ def test_it_tells_a_camera_from_white_noise_and_how_strong_it_was(tmp_path: Path
 def test_what_was_found_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(matching.simulate, "__defaults__", (3,))
     clean = [save(tmp_path / "clean/0.png", photograph(skimage.data.astronaut()))]
-    real = [save(tmp_path / f"real/{index}.png", white(20)) for index in range(2)]
+    shared = torch.nn.functional.avg_pool2d(white(40)[None], 3, 1, 1)[0]
+    real = [save(tmp_path / f"real/{index}.png", shared) for index in range(2)]
     found = matched(real, clean, tmp_path / "cache/matched.json", seed=0)
     assert len(found.found) == 2 * DRAWS
+    assert not found.measured
     assert matched([], [], tmp_path / "cache/matched.json", seed=0) == found
     (tmp_path / "cache/matched.json").unlink()
     assert matched(real, clean, tmp_path / "cache/matched.json", seed=0) == found
     monkeypatch.setitem(matching.RULES, "prior", 0.0)
     with pytest.raises(UserError, match="there is nothing to match"):  # found by another rule: looked for again
         matched([], [], tmp_path / "cache/matched.json", seed=0)
+
+
+def test_noise_that_differs_from_pixel_to_pixel_is_measured_and_not_simulated(tmp_path: Path) -> None:
+    shared = torch.nn.functional.avg_pool2d(white(40)[None], 3, 1, 1)[0]
+    images = [white(20), white(10), shared, shared]
+    real = [save(tmp_path / f"real/{index}.png", image) for index, image in enumerate(images)]
+    found = matched(real, [], tmp_path / "matched.json", seed=0)
+    assert sorted(noise.strength for noise in found.measured) == pytest.approx([10, 20], rel=0.05)
+    assert matched([], [], tmp_path / "matched.json", seed=0) == found, "read again"
+    assert not found.found
+    assert found.margin == 0
+    assert found.prepare is None
+    assert not found.processed
+    assert str(found).startswith("noise that differs from pixel to pixel, as measured in 2 of them (deviation 10")
+    grey, draws = torch.full((3, 64, 64), 0.5), seeded()
+    deviations = {round(255 * float((found(grey, draws) - grey).std()) / 10) for _ in range(12)}
+    assert deviations == {1, 2}, "each as likely as the others"
+    fewer = [*real[1:], save(tmp_path / "real/4.png", shared)]
+    clean = [save(tmp_path / "clean/0.png", photograph(skimage.data.astronaut()))]
+    assert not matched(fewer, clean, tmp_path / "fewer.json", seed=0).measured, "one in four is too few"
 
 
 def test_photographs_without_colour_are_matched_by_clean_ones_without(
@@ -117,7 +138,7 @@ def test_photographs_without_colour_are_matched_by_clean_ones_without(
     kept = tmp_path / "grey.json"
     (tmp_path / "real").mkdir()
     for number, image in enumerate(noisy):
-        write(Picture(image), tmp_path / f"real/{number}.png")
+        Image.fromarray((image[0] * 255).round().byte().numpy()).save(tmp_path / f"real/{number}.png")
     grey = matched(sorted((tmp_path / "real").iterdir()), clean, kept, seed=0)
     assert grey.grey
     assert matched([], [], kept, seed=0) == grey, "read again"

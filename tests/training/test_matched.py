@@ -30,9 +30,9 @@ def test_a_run_matches_once_and_says_what_it_found(
     assert "the photographs look like " in capfd.readouterr().err
     (kept,) = (noisy / "out/cache").glob("matched-*.json")
     before = json.loads(kept.read_text())
-    assert len(before["found"]) == 2 * DRAWS
+    assert len(before["found"] or before["measured"]) in (2, 2 * DRAWS)
     assert summary.images["real"] == 2
-    kept.write_text(json.dumps(before | {"found": [["white", 5.0]], "alike": True}))
+    kept.write_text(json.dumps(before | {"found": [["white", 5.0]], "alike": True, "measured": []}))
     adapt(replace(settings, out=noisy / "again", cache=noisy / "out/cache"))
     assert "look like white 100% (strength 5 to 5" in capfd.readouterr().err
 
@@ -47,7 +47,8 @@ def test_what_looks_like_nothing_simulated_is_learnt_from_a_teacher(
     assert strategy(settings) == "neighbor2neighbor"
     adapt(replace(settings, neighbor2neighbor=Neighbor2NeighborSettings(unlike="neighbor2neighbor")))
     (kept,) = (noisy / "found/cache").glob("matched-*.json")
-    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"found": [["phone", 800.0]], "alike": False}))
+    document = json.loads(kept.read_text())
+    kept.write_text(json.dumps(document | {"found": [["phone", 800.0]], "alike": False, "measured": []}))
     capfd.readouterr()
     unlike = replace(settings, out=noisy / "unlike", cache=noisy / "found/cache")
     summary = adapt(unlike)
@@ -57,7 +58,7 @@ def test_what_looks_like_nothing_simulated_is_learnt_from_a_teacher(
     assert "nothing simulated quite resembles them" in said
     assert "so a mean teacher learns from them, in place of Neighbor2Neighbor" in said
     assert adapt(unlike).strategy == "mean-teacher"  # a finished run, looked at again
-    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"found": [["camera", 800.0]], "alike": True}))
+    kept.write_text(json.dumps(document | {"found": [["camera", 800.0]], "alike": True, "measured": []}))
     shared = adapt(replace(unlike, out=noisy / "shared"))
     assert shared.strategy == "synthetic"
     assert shared.images["real"] == 2

@@ -98,6 +98,8 @@ def _deviations(noisy: Tensor) -> Tensor:
 
 
 def _noise_words(like: Matched) -> str:
+    if like.measured:
+        return f"Their noise differs from pixel to pixel, so that it could be measured. In figures: {like}."
     counts = Counter(kind for kind, _ in like.found)
     shares = [f"{count / len(like.found):.0%} {KINDS.get(kind, kind)}" for kind, count in counts.most_common()]
     if len(shares) == 1:

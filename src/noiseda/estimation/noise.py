@@ -1,6 +1,7 @@
-"""A degradation like the user's own: which simulated noise, and how strong, resembles that of their photographs.
+"""A degradation like the user's own: which noise their photographs have.
 
-Clean photographs are degraded by every candidate at many strengths; how the noise of flat places behaves is summed
+Noise that differs from pixel to pixel is measured (:mod:`noiseda.estimation.independent_noise`). For all other noise,
+clean photographs are degraded by every candidate at many strengths; how the noise of flat places behaves is summed
 up in a few figures, for these as for the real photographs; how often each candidate and strength occurs among the real
 ones is estimated from all of them together (:mod:`noiseda.estimation.empirical_bayes`).
 """
@@ -29,6 +30,7 @@ from noiseda.data.phone import gaussian
 from noiseda.data.sampling import Range, integer, log_uniform, one_thread, uniform
 from noiseda.errors import ImageError, UserError
 from noiseda.estimation.empirical_bayes import RULES, occurring
+from noiseda.estimation.independent_noise import IndependentNoise, independent_noise
 from noiseda.estimation.softness import softness
 from noiseda.images import read
 from noiseda.precision import FULL
@@ -48,6 +50,10 @@ LENIENCE = 0.25
 
 PROCESSED = ("camera", "phone")
 """Candidates whose noise has gone through a camera; variance rises with their strength, an ISO number."""
+
+MEASURED = 1 / 3
+"""Share of the photographs whose noise must have been measured for it to be used. Where neighbours share their noise it
+is in none; the others of those that do not have texture everywhere."""
 
 SIMULATIONS = 300
 """Simulated photographs of each candidate."""
@@ -79,13 +85,15 @@ class Matched:
     """Degrades as the user's photographs were, as far as could be estimated.
 
     Attributes:
-        found: candidates and strengths, each as likely as the others.
+        found: candidates and strengths, each as likely as the others; none where noise was measured.
         smoothed: up to how many times as strong noise that went through a camera is where there is texture.
         alike: whether the photographs look like what is found; else it is the nearest that is simulated.
         soft: how soft they are, in pixels, each as likely as the others (:func:`~noiseda.estimation.softness`).
         levels: steps from black to white that their files have; those of more than 8 bits were no JPEGs.
         grey: whether all of them are grey. Then what is degraded is to be so too
             (:class:`~noiseda.data.degradations.Grey`).
+        measured: noise that was measured in single photographs, each as likely as the others. Where there is some, it
+            takes the place of the candidates.
     """
 
     found: tuple[tuple[str, float], ...]
@@ -94,6 +102,7 @@ class Matched:
     soft: tuple[float, ...] = ()
     levels: float = 255.0
     grey: bool = False
+    measured: tuple[IndependentNoise, ...] = ()
 
     @property
     def prepare(self) -> Prepare | None:
@@ -113,15 +122,19 @@ class Matched:
     @property
     def processed(self) -> bool:
         """Whether most of the noise went through a camera, so that neighbours share it."""
-        return 2 * sum(kind in PROCESSED for kind, _ in self.found) > len(self.found)
+        return not self.measured and 2 * sum(kind in PROCESSED for kind, _ in self.found) > len(self.found)
 
     @property
     def margin(self) -> int:
         """The largest of theirs."""
+        if self.measured:
+            return 0
         return max(DEGRADATIONS[kind]().margin for kind in {kind for kind, _ in self.found})
 
     def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:
         """Degrade one image (C, H, W) in [0, 1]."""
+        if self.measured:
+            return self.measured[integer(0, len(self.measured) - 1, generator)](clean, generator)
         kind, strength = self.found[integer(0, len(self.found) - 1, generator)]
         stronger = strength
         if kind in PROCESSED:  # in cameras that smooth much and little alike, which flat places do not separate
@@ -132,7 +145,14 @@ class Matched:
         return noisy if self.prepare is None else clean + sharpened(noisy - clean, generator)
 
     def __str__(self) -> str:
-        """Candidates, most frequent first, with their share and the range of their strengths."""
+        """Candidates, most frequent first, with their share and the range of their strengths; or what was measured."""
+        if self.measured:
+            deviations = sorted(noise.strength for noise in self.measured)
+            low, middle, high = map(_short, (deviations[0], median(deviations), deviations[-1]))
+            text = (
+                f"noise that differs from pixel to pixel, as measured in {len(deviations)} of them (deviation {low} to "
+            )
+            return text + f"{high} of 255 at mid-grey, median {middle})" + ("; grey, as they are" if self.grey else "")
         counts = Counter(kind for kind, _ in self.found)
         parts = []
         for kind, count in counts.most_common():
@@ -227,7 +247,7 @@ def matched(
         UserError: where no photograph of either has flat places to look at.
     """
     rules: dict[str, object] = {"candidates": CANDIDATES, "simulations": SIMULATIONS, "rules": RULES}
-    rules |= {"soft": 1, "grey": 1}
+    rules |= {"soft": 1, "grey": 1, "measured": [1, MEASURED]}
     if depth != EIGHT_BITS:
         rules["depth"] = [depth.levels, depth.white]
     asked = json.loads(json.dumps(rules))
@@ -236,9 +256,27 @@ def matched(
         if document["asked"] == asked:
             found = tuple((kind, strength) for kind, strength in document["found"])
             alike, colourless, widths = document["alike"], document["grey"], tuple(document["soft"])
-            return Matched(found, alike=alike, soft=widths, levels=depth.levels, grey=colourless)
+            noise = tuple(IndependentNoise.again(one) for one in document["measured"])
+            return Matched(found, alike=alike, soft=widths, levels=depth.levels, grey=colourless, measured=noise)
     photographs = middles(real, PHOTOGRAPHS, depth.white)
     colourless = all(bool((image - image[:1]).abs().max() < 0.5 / depth.levels) for image in photographs)
+    noise = measured_noise(photographs, depth.levels, colourless=colourless)
+    likeliest, alike = ([], True) if noise else _likeliest(photographs, clean, seed, depth, colourless=colourless)
+    soft = [width for image in photographs if (width := softness(image)) is not None]
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(kept) as file:
+        document = {"asked": asked, "found": likeliest, "alike": alike, "soft": soft, "grey": colourless}
+        document["measured"] = [one.kept() for one in noise]
+        file.write(json.dumps(document, indent=1).encode())
+    return Matched(
+        tuple(likeliest), alike=alike, soft=tuple(soft), levels=depth.levels, grey=colourless, measured=noise
+    )
+
+
+def _likeliest(
+    photographs: Sequence[Tensor], clean: Sequence[Path], seed: int, depth: Depth, *, colourless: bool
+) -> tuple[list[tuple[str, float]], bool]:
+    """Candidates and strengths that photographs (C, H, W) may have gone through, and whether they look like them."""
     looks = [look for image in photographs if (look := noise_statistics(image, depth.levels)) is not None]
     if not looks:
         raise UserError(
@@ -246,13 +284,23 @@ def matched(
             "more: there is nothing to match"
         )
     simulated, known = simulate(clean, seed, depth=depth, colourless=colourless)
-    likeliest, alike = occurring(torch.stack(looks), known, simulated, CANDIDATES)
-    soft = [width for image in photographs if (width := softness(image)) is not None]
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(kept) as file:
-        document = {"asked": asked, "found": likeliest, "alike": alike, "soft": soft, "grey": colourless}
-        file.write(json.dumps(document, indent=1).encode())
-    return Matched(tuple(likeliest), alike=alike, soft=tuple(soft), levels=depth.levels, grey=colourless)
+    return occurring(torch.stack(looks), known, simulated, CANDIDATES)
+
+
+def measured_noise(photographs: Sequence[Tensor], levels: float, *, colourless: bool) -> tuple[IndependentNoise, ...]:
+    """The noise of those photographs (C, H, W) where it can be measured; none where it can in too few.
+
+    Args:
+        photographs: in [0, 1].
+        levels: steps from black to white of their files.
+        colourless: whether all are grey: then their noise has one colour.
+    """
+    found = []
+    for image in photographs:
+        noise = independent_noise(image[:1] if colourless else image.expand(3, -1, -1), levels)
+        if noise is not None:
+            found.append(noise)
+    return tuple(found) if len(found) >= MEASURED * len(photographs) else ()
 
 
 def simulate(

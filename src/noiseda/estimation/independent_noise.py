@@ -1,0 +1,220 @@
+"""Noise that differs from pixel to pixel, measured in a photograph: how it grows with light, how colours share it.
+
+No simulated camera shares noise between colours as photographs do. In those of SIDD that were shrunk by leaving pixels
+out, red and blue have 1.5 to 1.9 times the noise of green and a correlation of 0.5, since all colours of a pixel were
+made from the same places of the sensor. What is measured needs no simulation:
+
+* Differences over 2 x 2 pixels, (x00 - x01 - x10 + x11) / 2, have the noise's covariance, and hardly anything of smooth
+  structure. They are looked at in the smoothest places of each brightness.
+* In the light l, before the tone curve s of sRGB, variance is a l + b for each colour (Foi et al. 2008); what noise
+  has in common between colours is the same from dark to bright. Grey images are mostly measurements and no developed
+  photographs (microscopy, OCT): there s(l) = l, and noise leaves the mean as it is.
+
+The model holds for photographs whose neighbours share no noise. Where they do, or where texture is everywhere, noise
+less its local mean is correlated, and nothing is measured.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from noiseda.data.camera import linear_from_srgb, srgb_from_linear
+from noiseda.data.phone import gaussian
+from noiseda.data.sampling import one_thread
+
+BLACK, WHITE = 0.08, 0.92
+"""Brightness, of each colour, between which places are looked at: beyond, noise is clipped."""
+
+LEVELS = 8
+"""Ranges of brightness, each with as many places."""
+
+SMOOTHEST = 0.15
+"""Share of the places of each brightness that is looked at."""
+
+FEWEST = 2000
+"""Places that a photograph needs."""
+
+CLEAR = 2.0
+"""Standard deviations that a place must keep from black and white, once they are known."""
+
+CORRELATED = 0.06
+"""Correlation of neighbours, on a line, from which on a photograph is not measured."""
+
+LEAST = 0.3
+"""Standard deviation, in steps of the file, below which there is no noise to measure."""
+
+_LUMA = torch.tensor([0.299, 0.587, 0.114])
+
+
+@dataclass(frozen=True)
+class IndependentNoise:
+    """Adds noise as one photograph has it: x = s(l(y) + sqrt(a l(y) + b) M n), l = s^-1, clipped.
+
+    The curve s is that of sRGB where C = 3, and none where C = 1.
+
+    Attributes:
+        shot: a for each of C = 1 or 3 colours.
+        read: b for each.
+        shared: M, (C, C): what makes independent draws n of C colours noise of variance 1 that colours share.
+    """
+
+    shot: tuple[float, ...]
+    read: tuple[float, ...]
+    shared: tuple[tuple[float, ...], ...]
+
+    margin: ClassVar[int] = 0
+
+    @one_thread()
+    def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:
+        """Degrade one image (C, H, W) in [0, 1], C = 1 or 3; a grey one wears the brightness of coloured noise."""
+        colours = len(self.shot)
+        values = (clean if len(clean) == colours else clean.mean(0).expand(colours, -1, -1)).clamp(0, 1)
+        light, _ = _light(values)
+        shot, read = (torch.tensor(each)[:, None, None] for each in (self.shot, self.read))
+        noise = torch.einsum("dc,chw->dhw", torch.tensor(self.shared), torch.randn(light.shape, generator=generator))
+        noisy = (light + (shot * light + read).sqrt() * noise).clamp(0, 1)
+        noisy = srgb_from_linear(noisy) if colours > 1 else noisy
+        if colours > len(clean):
+            brightness: Tensor = torch.tensordot(_LUMA, noisy, dims=1)
+            return brightness[None]
+        return noisy.expand_as(clean).contiguous()
+
+    @property
+    def strength(self) -> float:
+        """Its standard deviation at mid-grey, in 1/255, as a mean over the colours."""
+        return 255 * float(self.deviation(torch.full((len(self.shot), 1, 1), 0.5)).square().mean().sqrt())
+
+    def deviation(self, values: Tensor) -> Tensor:
+        """The standard deviation that a step of values (C, H, W) has, in [0, 1]; of the same shape."""
+        light, slope = _light(values)
+        shot, read = (torch.tensor(each)[:, None, None] for each in (self.shot, self.read))
+        return (shot * light + read).sqrt() / slope
+
+    def kept(self) -> dict[str, Any]:
+        """For a JSON document; :meth:`again` reads it."""
+        return {"shot": self.shot, "read": self.read, "shared": self.shared}
+
+    @staticmethod
+    def again(document: dict[str, Any]) -> IndependentNoise:
+        """What :meth:`kept` was made of."""
+        shared = tuple(tuple(row) for row in document["shared"])
+        return IndependentNoise(tuple(document["shot"]), tuple(document["read"]), shared)
+
+
+def light_per_value(values: Tensor) -> Tensor:
+    """How much light (linear) a step of sRGB's values stands for: the slope of :func:`linear_from_srgb`; any shape."""
+    power = 2.4 / 1.055 * ((values.clamp(min=0) + 0.055) / 1.055) ** 1.4
+    return torch.where(values <= 0.04045, torch.full_like(values, 1 / 12.92), power)
+
+
+@one_thread()
+def independent_noise(image: Tensor, levels: float = 255.0) -> IndependentNoise | None:
+    """Measure a photograph's noise, where it is independent from pixel to pixel.
+
+    Args:
+        image: (C, H, W) in [0, 1], C = 1 or 3.
+        levels: steps from black to white of its file, whose rounding is no noise.
+
+    Returns:
+        None where neighbours are correlated, where fewer than ``FEWEST`` places are between black and white, or where
+        there is less noise than a file's steps make.
+    """
+    if min(image.shape[-2:]) < 16:
+        return None
+    smooth = gaussian(image, 1.5)
+    # A difference belongs to four pixels; what surrounds them is that of the first, to half a pixel.
+    rough = _mean(smooth.square(), 9) - _mean(smooth, 9).square()
+    rough = _mean(rough.clamp(min=0).sum(0, keepdim=True), 3)[0, :-1, :-1]
+    values = _mean(smooth, 3)[:, :-1, :-1]
+    found = _measured(image, values, rough, ((values > BLACK) & (values < WHITE)).all(0) & _unclipped(image), levels)
+    if found is None:
+        return None
+    # Places whose noise reaches black or white had only the rest of it: how far it reaches is known now.
+    reach = CLEAR * found.deviation(values)
+    clear = ((values > reach) & (values + reach < 1)).all(0)
+    return _measured(image, values, rough, clear, levels) or found
+
+
+def _measured(image: Tensor, values: Tensor, rough: Tensor, usable: Tensor, levels: float) -> IndependentNoise | None:
+    """The noise of an image (C, H, W) in the smoothest of its usable places (H - 1, W - 1)."""
+    if int(usable.sum()) < FEWEST:
+        return None
+    chosen = _smoothest(values.mean(0), rough, usable)
+    rest = image - _mean(image, 7)
+    one, next_to_it = rest[:, :-1, :-1][:, chosen], rest[:, :-1, 1:][:, chosen]
+    if float((one * next_to_it).mean()) > CORRELATED * float(one.square().mean()):
+        return None
+    light, slope = _light(image)
+    difference = (light[:, 1:, 1:] - light[:, 1:, :-1] - light[:, :-1, 1:] + light[:, :-1, :-1])[:, chosen] / 2
+    light, slope = _mean(gaussian(light, 1.5), 3)[:, :-1, :-1][:, chosen], slope[:, :-1, :-1][:, chosen]
+    rounding = (1 / levels) ** 2 * slope.square()
+    squares = difference.square() - rounding / 12
+    if float((squares.mean(dim=1) / rounding.mean(dim=1)).min()) < LEAST**2:
+        return None
+    laws = [_law(own, square) for own, square in zip(light.double(), squares.double(), strict=True)]
+    shot, read = (torch.tensor(part)[:, None] for part in zip(*laws, strict=True))
+    unit = difference / (shot * light + read).sqrt()
+    deviation = unit.square().mean(dim=1).sqrt()
+    correlation = unit @ unit.T / unit.shape[1] / torch.outer(deviation, deviation)
+    sizes, directions = torch.linalg.eigh(correlation.double())
+    root = (directions * sizes.clamp(min=0).sqrt()) @ directions.T
+    shared = tuple(tuple(round(entry, 4) for entry in row) for row in root.tolist())
+    return IndependentNoise(tuple(law[0] for law in laws), tuple(law[1] for law in laws), shared)
+
+
+def _light(values: Tensor) -> tuple[Tensor, Tensor]:
+    """The light of values (C, ...), and how much of it a step of the values stands for."""
+    if len(values) == 1:
+        return values, torch.ones_like(values)
+    return linear_from_srgb(values), light_per_value(values)
+
+
+def _law(light: Tensor, squares: Tensor) -> tuple[float, float]:
+    """The a and b, neither negative, of variances a l + b whose draws are given: weighted least squares, by turns.
+
+    Read noise has a little against it, as much as a thousandth of what is known of it: where all places are about as
+    bright, a and b cannot be separated, and photon noise is the likelier one.
+    """
+    shot, read = float(squares.mean() / light.mean()), 0.0
+    for _ in range(4):
+        weight = 1 / (shot * light + read)
+        ramp, level, wanted = light * weight, weight, squares * weight
+        system = torch.stack(
+            [torch.stack([ramp @ ramp, ramp @ level]), torch.stack([ramp @ level, 1.001 * level @ level])]
+        )
+        shot, read = torch.linalg.solve(system, torch.stack([ramp @ wanted, level @ wanted])).tolist()
+        if read < 0:
+            shot, read = float(ramp @ wanted / (ramp @ ramp)), 0.0
+        if shot < 0:
+            shot, read = 0.0, float(level @ wanted / (level @ level))
+        shot, read = max(shot, 1e-10), max(read, 0.0)
+    return shot, read
+
+
+def _smoothest(bright: Tensor, rough: Tensor, usable: Tensor) -> Tensor:
+    """Which places (H, W) have the least structure of those that are as bright."""
+    cuts = bright[usable].sort().values
+    edges = cuts[torch.linspace(0, len(cuts) - 1, LEVELS + 1).long()]
+    chosen = torch.zeros_like(usable)
+    for low, high in itertools.pairwise(edges):
+        part = usable & (bright >= low) & (bright <= high)
+        own = rough[part].sort().values
+        chosen |= part & (rough <= own[int(SMOOTHEST * (len(own) - 1))])
+    return chosen
+
+
+def _unclipped(image: Tensor) -> Tensor:
+    """(C, H, W) -> (H - 1, W - 1): whether none of four neighbours is black or white in any colour."""
+    inside = ((image > 0) & (image < 1)).all(0)
+    return inside[1:, 1:] & inside[1:, :-1] & inside[:-1, 1:] & inside[:-1, :-1]
+
+
+def _mean(images: Tensor, side: int) -> Tensor:
+    """The mean of each pixel's surroundings; (C, H, W) -> the same."""
+    return F.avg_pool2d(images[None], side, 1, side // 2, count_include_pad=False)[0]
