@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from noiseda.assessment.sure import RiskEstimate
+from noiseda.assessment.sure import Calibrated, RiskEstimate
 from noiseda.errors import UserError
 
 
@@ -56,3 +56,33 @@ def test_it_says_why_it_cannot_be_made():
         RiskEstimate([torch.rand(3, 63, 500)], blur(0.5), generator)
     with pytest.raises(UserError, match="no flat place with noise"):
         RiskEstimate([torch.zeros(3, 128, 128)], blur(0.5), generator)
+
+
+def mean_error(risk):
+    """Of all photographs, each divided by the deviation of its noise."""
+    return sum(error / power**0.5 for error, power in zip(risk.restored, risk.noise, strict=True)) / len(risk.noise)
+
+
+def test_what_an_estimate_is_off_by_where_the_truth_is_known_is_taken_from_it():
+    clean, noisy = photographs(8)
+    estimate = RiskEstimate(noisy, blur(0.9), torch.Generator().manual_seed(1))
+    calibrated = Calibrated(estimate, estimate, clean)
+    for restore in (blur(0.0), blur(0.5), blur(1.0, side=31)):
+        images = zip(noisy, clean, estimate(restore).noise, strict=True)
+        true = sum(float((restore(x) - y[:, :256, :192]).square().mean()) / power**0.5 for x, y, power in images) / 8
+        assert mean_error(calibrated(restore)) == pytest.approx(true, rel=1e-4), "on the same photographs it is exact"
+
+
+def test_noise_that_depends_on_what_is_shown_is_judged_right_once_it_is_calibrated():
+    clean, noisy = photographs(16)
+    # Ten times as strong on the stripes as in the sky, where it is measured: the estimate thinks too little of blur.
+    noisy = [torch.cat([x[:, :160], y[:, 160:] + 10 * (x - y)[:, 160:]], 1) for x, y in zip(noisy, clean, strict=True)]
+    make = [
+        RiskEstimate(noisy[part], blur(0.9), torch.Generator().manual_seed(seed))
+        for part, seed in ((slice(0, 8), 1), (slice(8, 16), 2))
+    ]
+    plain, calibrated = make[0], Calibrated(make[0], make[1], clean[8:])
+    for restore in (blur(0.0), blur(0.5), blur(1.0)):
+        true = sum(float((restore(x) - y).square().mean()) for x, y in zip(noisy[:8], clean[:8], strict=True)) / 8
+        assert abs(calibrated(restore).mean - true) < 0.1 * true
+        assert abs(plain(restore).mean - true) > 0.3 * true

@@ -4,12 +4,18 @@ Stein's unbiased risk estimate (Stein 1981; by random probes: Ramani, Blu and Un
 on photographs as a whole: |f(x) - x|^2 - |n|^2 + 2 n . (f(x + e n) - f(x)) / e. The noise n comes from flat patches of
 the photographs, under random phases, as strong in every place as a judge finds it there. How well it ranks restorers is
 measured by ``noiseda compare`` (docs/results.md).
+
+The estimate asks for noise that is Gaussian, adds to the image and does not depend on it. A camera's is none of that:
+on simulated phones the estimate finds a network 18% worse that is 14% better. On look-alikes, whose truth is known, it
+is as wrong; so what it is off by there is taken from it (:class:`Calibrated`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import torch
 import torch.nn.functional as F
@@ -96,17 +102,57 @@ class RiskEstimate:
             (image, _image(part, image.shape)) for image, part in zip(used, torch.split(probes, counts), strict=True)
         ]
 
-    @torch.no_grad()
     def __call__(self, restore: Restore) -> Risk:
         """Estimate the squared error of a restorer."""
-        found, floor = [], []
+        estimates, floor, _ = self._probe(restore)
+        return Risk(estimates, floor)
+
+    def off(self, restore: Restore, truths: Sequence[Tensor]) -> float:
+        """How far the estimate is from the squared error, where that is known.
+
+        Args:
+            restore: the restorer.
+            truths: of the photographs that are used, (C, H, W) each.
+
+        Returns:
+            The mean over the photographs, each divided by the deviation of its noise.
+        """
+        estimates, floor, restored = self._probe(restore)
+        errors = [float((one - _middle(truth)).square().mean()) for one, truth in zip(restored, truths, strict=True)]
+        gaps = zip(estimates, errors, floor, strict=True)
+        return fmean((estimate - error) / math.sqrt(max(power, 1e-12)) for estimate, error, power in gaps)
+
+    @torch.no_grad()
+    def _probe(self, restore: Restore) -> tuple[tuple[float, ...], tuple[float, ...], list[Tensor]]:
+        """Of each photograph the estimate, the power of its noise, and what is restored."""
+        found, floor, images = [], [], []
         for image, noise in self._probed:
             restored = restore(image)
             spread = (noise * (restore(image + STEP * noise) - restored)).mean() / STEP
             power = noise.square().mean()
             found.append(float((restored - image).square().mean() - power + 2 * spread))
             floor.append(float(power))
-        return Risk(tuple(found), tuple(floor))
+            images.append(restored)
+        return tuple(found), tuple(floor), images
+
+
+class Calibrated:
+    """An estimate of squared errors, less what it is off by on pairs whose truth is known: a control variate.
+
+    Args:
+        estimate: of photographs without truth.
+        known: of the degraded images of the pairs, by the same judge.
+        truths: of those.
+    """
+
+    def __init__(self, estimate: RiskEstimate, known: RiskEstimate, truths: Sequence[Tensor]) -> None:
+        self._estimate, self._known, self._truths = estimate, known, truths
+
+    def __call__(self, restore: Restore) -> Risk:
+        """Estimate the squared error of a restorer."""
+        risk, off = self._estimate(restore), self._known.off(restore, self._truths)
+        pairs = zip(risk.restored, risk.noise, strict=True)
+        return Risk(tuple(error - off * math.sqrt(max(power, 1e-12)) for error, power in pairs), risk.noise)
 
 
 def _middle(image: Tensor) -> Tensor:

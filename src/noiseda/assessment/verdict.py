@@ -5,8 +5,8 @@ Two witnesses, each blind where the other sees (docs/results.md has how often th
 - *look-alikes*: clean photographs degraded as the user's look. Their truth is known; but their scenes are others. Rain
   and JPEG have this witness alone.
 - *the user's own photographs*, whose scenes are right. For noise it is Stein's estimate of the error
-  (:mod:`noiseda.assessment.sure`), which takes noise to average to zero, and must not judge a network that learnt from
-  it. For blur it is how well they match themselves, restored and blurred again
+  (:mod:`noiseda.assessment.sure`), less what it is off by on look-alikes. It takes noise to average to zero, and must
+  not judge a network that learnt from it. For blur it is how well they match themselves, restored and blurred again
   (:mod:`noiseda.assessment.reblur`), which says nothing of what the blur has taken away.
 
 A gain is the mean of both in dB: of PSNR on the first, and of 10 log10 of the squared error on the second, which counts
@@ -159,9 +159,9 @@ def trial(
         return None
     known = baseline_of(settings)
     estimator = load_as_trained(known) if known is not None and _estimates(settings) else None
-    witness = witness_of(like, real, estimator, settings.seed, deep=deep)
-    tried = trial_of(like, clean, settings.proxy_pairs, settings.seed, witness, deep)
-    return tried if tried.judging else None
+    tried = trial_of(like, clean, settings.proxy_pairs, settings.seed, None, deep)
+    witness = witness_of(like, real, estimator, settings.seed, deep=deep, pairs=tried.choosing)
+    return replace(tried, witness=witness) if tried.judging else None
 
 
 def with_estimate(tried: Trial, settings: AdaptSettings, real: Sequence[Path], network: nn.Module) -> Trial:
@@ -175,7 +175,7 @@ def with_estimate(tried: Trial, settings: AdaptSettings, real: Sequence[Path], n
     """
     if tried.witness is not None or settings.validation is not None or not _estimates(settings):
         return tried
-    return replace(tried, witness=estimate(real, network, settings.seed, deep=tried.deep))
+    return replace(tried, witness=estimate(real, network, settings.seed, deep=tried.deep, pairs=tried.choosing))
 
 
 def _estimates(settings: AdaptSettings) -> bool:

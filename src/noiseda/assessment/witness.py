@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from noiseda.assessment.reblur import BlurredAgain
-from noiseda.assessment.sure import FLAT, Restore, Risk, RiskEstimate
+from noiseda.assessment.sure import FLAT, TILE, Calibrated, Restore, Risk, RiskEstimate
 from noiseda.data.batches import generator
 from noiseda.data.degradations import Degradation
 from noiseda.data.depth import EIGHT_BITS, Depth
@@ -21,6 +21,12 @@ from noiseda.precision import FULL
 
 PHOTOGRAPHS = 12
 """The user's photographs on which the error is estimated, at most; evenly spread."""
+
+LOOK_ALIKES = 16
+"""Look-alikes on which it is found out what such an estimate is off by, at most."""
+
+Pairs = Sequence[tuple[Tensor, Tensor]]
+"""Degraded and clean images, (C, H, W) each."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ def witness_of(
     photographs: int = PHOTOGRAPHS,
     *,
     deep: Depth = EIGHT_BITS,
+    pairs: Pairs = (),
 ) -> Witness | None:
     """What some real photographs show of blur, or of noise where a network estimates how strong it is; of rain nothing.
 
@@ -59,11 +66,12 @@ def witness_of(
         seed: seed of the probes.
         photographs: how many of them are looked at, evenly spread.
         deep: how deep they are.
+        pairs: look-alikes of theirs.
     """
     if isinstance(like, MatchedBlur):
         return reblur(real, like, photographs, white=deep.white)
     if isinstance(like, Matched) and judge is not None:
-        return estimate(real, judge, seed, photographs, deep=deep)
+        return estimate(real, judge, seed, photographs, deep=deep, pairs=pairs)
     return None
 
 
@@ -75,6 +83,7 @@ def estimate(
     *,
     flat: float = FLAT,
     deep: Depth = EIGHT_BITS,
+    pairs: Pairs = (),
 ) -> Witness | None:
     """Stein's estimate of the error of networks on some real photographs; None where they show no noise.
 
@@ -85,15 +94,25 @@ def estimate(
         photographs: how many of them are looked at, evenly spread.
         flat: share of their tiles, the flattest relative to their noise, that show what noise is.
         deep: how deep they are.
+        pairs: look-alikes of theirs; what the estimate is off by on these is taken from it.
     """
     chosen = middles(real, photographs, deep.white)
     channels = max((len(image) for image in chosen), default=3)
     chosen = [image.expand(channels, -1, -1) for image in chosen]  # grey ones among others
+    known = [pair for pair in pairs if min(pair[0].shape[-2:]) >= TILE][:LOOK_ALIKES]
+
+    def of(images: Sequence[Tensor], name: str) -> RiskEstimate:
+        random = generator(seed, name)
+        return RiskEstimate(images, lambda x: restore_tensor(judge, x), random, flat=flat, levels=deep.levels)
+
     try:
-        random = generator(seed, "estimated error")
-        return Witness(RiskEstimate(chosen, lambda x: restore_tensor(judge, x), random, flat=flat, levels=deep.levels))
+        found = of(chosen, "estimated error")
     except UserError:
         return None
+    try:
+        return Witness(Calibrated(found, of([x for x, _ in known], "what it is off by"), [y for _, y in known]))
+    except UserError:  # no look-alikes, or none that shows its noise
+        return Witness(found)
 
 
 def reblur(
