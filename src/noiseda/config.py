@@ -48,9 +48,9 @@ class DegradationSettings:
     kind: str | None = None
     """Name of the degradation, or several joined by +. One of them is drawn for each image (white+3*matched: matched
     three times as often as white; with --pairs, pairs+streaks: their own inputs, and streaks anew). By default the
-    task's own, and matched, which looks for what --real went through (denoise: white+matched, without --real
-    white+camera; derain: rain; deblur: camera-shake; dejpeg: jpeg; with --pairs, what the pairs have, for rain
-    pairs+streaks)."""
+    task's own, and matched, which looks for what --real went through (denoise: white+matched, from the ready weights
+    white+3*matched, without --real white+camera; derain: rain; deblur: camera-shake; dejpeg: jpeg; with --pairs, what
+    the pairs have, for rain pairs+streaks)."""
 
     strength: tuple[float, float] | None = None
     """Range of the degradation's strength, in its own unit. That of white is sigma in 1/255. By default the

@@ -47,6 +47,7 @@ class Task:
         learning_rate: from random weights, where none is asked for.
         gentle_rate: from the ready weights, where none is asked for.
         gentle_patch: side of the patches then, in pixels.
+        gentle_share: then, how many images are matched to the photographs for each that is not.
         network: the network where none is asked for, as far as it has the sizes that are.
         ready: the ready weights that a run starts from where nothing is said of the network; none where empty.
         strategy_matched: what trains where the degradation is matched to the photographs.
@@ -66,6 +67,7 @@ class Task:
     learning_rate: float = 1e-3
     gentle_rate: float = 1e-3
     gentle_patch: int = 48
+    gentle_share: int = 1
     network: str = "unet"
     ready: str = ""
     strategy_matched: str = ""
@@ -89,6 +91,7 @@ TASKS: dict[TaskName, Task] = {
         ready="denoise",
         strategy_matched="neighbor2neighbor",
         beside_matched="white",
+        gentle_share=3,  # of white noise these weights forget little
         proxies_from_pairs=False,
         estimates_risk=True,
         has_depth=True,

@@ -8,9 +8,12 @@ from torch import nn
 
 from noiseda.config import DegradationSettings, PredictorSettings, RestorerSettings
 from noiseda.data.cache import Skipped
-from noiseda.data.rain import Streaks
+from noiseda.data.degradations import Mixture
+from noiseda.data.noise import White
+from noiseda.data.rain import Rain, Streaks
 from noiseda.data.validation import load_validation
 from noiseda.errors import UserError
+from noiseda.estimation import Matched, MatchedRain
 from noiseda.restoration import UNet, save_weights
 from noiseda.strategies import StrategyName
 from noiseda.training import adapt
@@ -187,6 +190,19 @@ def test_wide_layers_learn_slower_by_their_inputs(where: Path) -> None:
     assert min(rates.values()) < 0.01 / 5
     alike = replace(wide, training=replace(wide.training, lr_scaling="none"))
     assert [group["base_lr"] for group in build_optimizer(objective, alike.training).param_groups] == [0.01]
+
+
+def test_the_ready_weights_learn_three_matched_images_for_one_that_is_not(where: Path) -> None:
+    like = Matched((("shot", 8.0),))
+    ready = small(where, degradation=DegradationSettings(), restorer=RestorerSettings(weights=Path("denoise")))
+    other = replace(ready, restorer=RestorerSettings(width=4, depth=2))
+    for settings, share in ((ready, 3), (other, 1)):
+        made, _ = training_degradation(settings, like)
+        assert made == Mixture((White(), *[like] * share))
+    asked = replace(ready, degradation=DegradationSettings(kind="white+matched"))
+    assert training_degradation(asked, like)[0] == Mixture((White(), like)), "what is asked for stays"
+    rain = MatchedRain((Streaks(),))
+    assert training_degradation(replace(ready, task="derain"), rain)[0] == Mixture((Rain(), rain)), "noise alone"
 
 
 def test_pairs_may_be_mixed_with_inputs_made_anew_of_their_targets(where: Path) -> None:

@@ -153,7 +153,9 @@ def training_degradation(
         others = "+".join(f"{share}*{name}" for name, share in shares.items())
         return degradation(settings.task, others, matched=like, jpeg=not deep.deep), all_of_them / (own + all_of_them)
     if kind is None and settings.matches and like is not None:
-        kind = f"{TASKS[settings.task].beside_matched}+{MATCHED}"
+        task = TASKS[settings.task]
+        share = task.gentle_share if settings.restorer.is_ready(task.ready) else 1
+        kind = f"{task.beside_matched}+{share}*{MATCHED}"
     strength = settings.degradation.strength
     return degradation(settings.task, kind, strength, matched=like, jpeg=not deep.deep), 1.0
 
