@@ -37,6 +37,10 @@ def in_a_file(image: Tensor, levels: float = 255.0) -> Tensor:
     return (image.clamp(0, 1) * levels).round() / levels
 
 
+def sharp(image: Tensor) -> Tensor:
+    return 2 * image - gaussian(image, 0.7)
+
+
 @pytest.mark.parametrize(("shot", "read", "off"), [(2e-4, 0.0, 0.05), (3e-3, 2e-4, 0.1), (1.2e-2, 1e-3, 0.2)])
 def test_it_finds_how_strong_noise_is_at_every_brightness_and_what_colours_share(
     shot: float, read: float, off: float
@@ -107,6 +111,11 @@ def test_a_grey_image_wears_coloured_noise_and_a_coloured_one_grey_noise() -> No
     ("image", "why"),
     [
         (gaussian(even() + 0.05 * torch.randn(3, 384, 384, generator=seeded()), 0.8), "neighbours share it"),
+        (
+            even() + 0.05 * (lambda n: 2 * n - gaussian(n, 0.7))(torch.randn(3, 384, 384, generator=seeded())),
+            "sharpened",
+        ),
+        (even() + 0.05 * (torch.arange(384) % 2 - 0.5), "a pattern"),
         (in_a_file(even()), "there is none"),
         (noise((1e-3,) * 3, (0.0,) * 3)(even(side=32), seeded()), "too few places"),
         (noise((1e-3,) * 3, (0.0,) * 3)(torch.full((3, 384, 384), 0.02), seeded()), "black"),

@@ -43,8 +43,8 @@ FEWEST = 2000
 CLEAR = 2.0
 """Standard deviations that a place must keep from black and white, once they are known."""
 
-CORRELATED = 0.06
-"""Correlation of neighbours, on a line, from which on a photograph is not measured."""
+CORRELATED = 0.08
+"""Correlation of neighbours, or of opposite sign, from which on a photograph is not measured."""
 
 LEAST = 0.3
 """Standard deviation, in steps of the file, below which there is no noise to measure."""
@@ -146,9 +146,7 @@ def _measured(image: Tensor, values: Tensor, rough: Tensor, usable: Tensor, leve
     if int(usable.sum()) < FEWEST:
         return None
     chosen = _smoothest(values.mean(0), rough, usable)
-    rest = image - _mean(image, 7)
-    one, next_to_it = rest[:, :-1, :-1][:, chosen], rest[:, :-1, 1:][:, chosen]
-    if float((one * next_to_it).mean()) > CORRELATED * float(one.square().mean()):
+    if abs(_neighbours(image, chosen)) > CORRELATED:
         return None
     light, slope = _light(image)
     difference = (light[:, 1:, 1:] - light[:, 1:, :-1] - light[:, :-1, 1:] + light[:, :-1, :-1])[:, chosen] / 2
@@ -195,6 +193,14 @@ def _law(light: Tensor, squares: Tensor) -> tuple[float, float]:
             shot, read = 0.0, float(level @ wanted / (level @ level))
         shot, read = max(shot, 1e-10), max(read, 0.0)
     return shot, read
+
+
+def _neighbours(image: Tensor, chosen: Tensor) -> float:
+    """Correlation of places (H - 1, W - 1) with the next one to the right and below, less the mean of 7 x 7 pixels."""
+    rest = image - _mean(image, 7)
+    one, right, below = (part[:, chosen] for part in (rest[:, :-1, :-1], rest[:, :-1, 1:], rest[:, 1:, :-1]))
+    shared = float((one * (right + below)).mean()) / 2
+    return shared / max(float(one.square().mean()), 1e-12) + 1 / 49  # independent ones share their mean
 
 
 def _smoothest(bright: Tensor, rough: Tensor, usable: Tensor) -> Tensor:

@@ -71,8 +71,8 @@ def _judged(
     reference = load(weights_of(finished[settings.reference]))
     task = task_of(weights_of(finished[settings.reference]))
     like = look_of(task, real, clean, settings.out / "cache" / f"verdict-{name}-{seed}.json", seed)
-    witness = witness_of(like, real, reference, seed)
-    tried = trial_of(like, clean, LOOK_ALIKES, seed, witness)
+    tried = trial_of(like, clean, LOOK_ALIKES, seed, None)
+    witness = witness_of(like, real, reference, seed, pairs=tried.choosing)
     before = standing(reference, tried.judging, witness, "auto")
     rows = []
     for row, job in finished.items():
