@@ -94,7 +94,7 @@ def estimate(
         photographs: how many of them are looked at, evenly spread.
         flat: share of their tiles, the flattest relative to their noise, that show what noise is.
         deep: how deep they are.
-        pairs: look-alikes of theirs; what the estimate is off by on these is taken from it.
+        pairs: look-alikes of theirs; half of what the estimate is off by on these is taken from it.
     """
     chosen = middles(real, photographs, deep.white)
     channels = max((len(image) for image in chosen), default=3)
