@@ -5,9 +5,9 @@ Two witnesses, each blind where the other sees (docs/results.md has how often th
 - *look-alikes*: clean photographs degraded as the user's look. Their truth is known; but their scenes are others. Rain
   and JPEG have this witness alone.
 - *the user's own photographs*, whose scenes are right. For noise it is Stein's estimate of the error
-  (:mod:`noiseda.assessment.sure`), less half of what it is off by on look-alikes. It takes noise to average to zero, and must
-  not judge a network that learnt from it. For blur it is how well they match themselves, restored and blurred again
-  (:mod:`noiseda.assessment.reblur`), which says nothing of what the blur has taken away.
+  (:mod:`noiseda.assessment.sure`), less half of what it is off by on look-alikes. It takes noise to average to zero,
+  and must not judge a network that learnt from it. For blur it is how well they match themselves, restored and blurred
+  again (:mod:`noiseda.assessment.reblur`), which says nothing of what the blur has taken away.
 
 A gain is the mean of both in dB: of PSNR on the first, and of 10 log10 of the squared error on the second, which counts
 half for noise, a quarter for blur.
