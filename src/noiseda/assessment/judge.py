@@ -104,10 +104,11 @@ def _two_witnesses(case: Judged, clean: list[Path], photographs: int) -> tuple[V
     """The verdict of ``noiseda adapt``, of two networks; and what the photographs went through."""
     with tempfile.TemporaryDirectory() as folder:
         like = look_of(case.task, case.real, clean, Path(folder) / "look.json", case.seed, case.deep)
-    witness = witness_of(like, case.real, case.networks[1], case.seed, photographs, deep=case.deep)
-    tried = trial_of(like, clean, AdaptSettings().proxy_pairs, case.seed, witness, case.deep)
+    tried = trial_of(like, clean, AdaptSettings().proxy_pairs, case.seed, None, case.deep)
     if not tried.judging:
         raise UserError(f"--clean holds no photograph of at least {SMALLEST} x {SMALLEST}")
+    known, judge = tried.choosing, case.networks[1]
+    witness = witness_of(like, case.real, judge, case.seed, photographs, deep=case.deep, pairs=known)
     own, theirs = (standing(network, tried.judging, witness, "auto") for network in case.networks)
     return verdict(own, theirs, str(case.baseline), tried.of), like
 
