@@ -183,6 +183,12 @@ def test_grey_photographs_among_others_and_small_ones_do_no_harm(noisy: Path) ->
     witness = estimate(files, network, 0)
     assert witness is not None
     assert len(witness.error(lambda x: x).noise) == 3
+    image = torch.rand(3, 128, 128)
+    pairs = [(image[:1], image[:1]), (image, image), (image[:, :40], image[:, :40])]
+    calibrated = estimate(files, network, 0, pairs=pairs)
+    assert calibrated is not None
+    assert len(calibrated.error(lambda x: x).noise) == 3
+    assert calibrated.error(lambda x: x) != witness.error(lambda x: x), "the pairs count"
     tiny = [save(noisy / f"tiny/{side}.png", CLEAN[:side, :side]) for side in (6, 40)]
     like = Matched((("camera", 3000.0),))
     assert trial(small(noisy, proxy_pairs=2), [], like, tiny, []) is None

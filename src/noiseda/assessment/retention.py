@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from noiseda.assessment.proxy_pairs import SIDE, proxy_pairs
-from noiseda.assessment.verdict import Pairs
+from noiseda.assessment.witness import Pairs
 from noiseda.config import AdaptSettings, Precision
 from noiseda.data.batches import generator
 from noiseda.data.degradations import Degradation, degradation, kinds

@@ -57,6 +57,11 @@ class Risk:
     noise: tuple[float, ...]
 
     @property
+    def deviations(self) -> tuple[float, ...]:
+        """Of the noise of each photograph, at least a millionth."""
+        return tuple(math.sqrt(max(power, 1e-12)) for power in self.noise)
+
+    @property
     def mean(self) -> float:
         """Mean estimated squared error of the restored photographs."""
         return sum(self.restored) / len(self.restored)
@@ -108,8 +113,7 @@ class RiskEstimate:
 
     def __call__(self, restore: Restore) -> Risk:
         """Estimate the squared error of a restorer."""
-        estimates, floor, _ = self._probe(restore)
-        return Risk(estimates, floor)
+        return self._probe(restore)[0]
 
     def off(self, restore: Restore, truths: Sequence[Tensor]) -> float:
         """How far the estimate is from the squared error, where that is known.
@@ -121,14 +125,14 @@ class RiskEstimate:
         Returns:
             The mean over the photographs, each divided by the deviation of its noise.
         """
-        estimates, floor, restored = self._probe(restore)
+        risk, restored = self._probe(restore)
         errors = [float((one - _middle(truth)).square().mean()) for one, truth in zip(restored, truths, strict=True)]
-        gaps = zip(estimates, errors, floor, strict=True)
-        return fmean((estimate - error) / math.sqrt(max(power, 1e-12)) for estimate, error, power in gaps)
+        gaps = zip(risk.restored, errors, risk.deviations, strict=True)
+        return fmean((estimate - error) / deviation for estimate, error, deviation in gaps)
 
     @torch.no_grad()
-    def _probe(self, restore: Restore) -> tuple[tuple[float, ...], tuple[float, ...], list[Tensor]]:
-        """Of each photograph the estimate, the power of its noise, and what is restored."""
+    def _probe(self, restore: Restore) -> tuple[Risk, list[Tensor]]:
+        """The estimate, and the restored photographs."""
         found, floor, images = [], [], []
         for image, noise in self._probed:
             restored = restore(image)
@@ -137,7 +141,7 @@ class RiskEstimate:
             found.append(float((restored - image).square().mean() - power + 2 * spread))
             floor.append(float(power))
             images.append(restored)
-        return tuple(found), tuple(floor), images
+        return Risk(tuple(found), tuple(floor)), images
 
 
 class Calibrated:
@@ -157,8 +161,8 @@ class Calibrated:
     def __call__(self, restore: Restore) -> Risk:
         """Estimate the squared error of a restorer."""
         risk, off = self._estimate(restore), TAKEN * self._known.off(restore, self._truths)
-        pairs = zip(risk.restored, risk.noise, strict=True)
-        return Risk(tuple(error - off * math.sqrt(max(power, 1e-12)) for error, power in pairs), risk.noise)
+        pairs = zip(risk.restored, risk.deviations, strict=True)
+        return Risk(tuple(error - off * deviation for error, deviation in pairs), risk.noise)
 
 
 def _middle(image: Tensor) -> Tensor:

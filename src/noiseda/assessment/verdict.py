@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from noiseda import extensions
 from noiseda.assessment.proxy_pairs import proxy_pairs
 from noiseda.assessment.sure import Risk
-from noiseda.assessment.witness import PHOTOGRAPHS, Witness, estimate, witness_of
+from noiseda.assessment.witness import PHOTOGRAPHS, Pairs, Witness, estimate, witness_of
 from noiseda.bars import bar
 from noiseda.config import AdaptSettings, Precision
 from noiseda.data.batches import generator
@@ -42,9 +42,6 @@ from noiseda.evaluation.metrics import psnr
 from noiseda.inference import restore_tensor
 from noiseda.restoration.as_trained import load_as_trained
 from noiseda.tasks import TASKS
-
-Pairs = list[tuple[Tensor, Tensor]]
-"""Degraded and clean images, (C, H, W) each."""
 
 SMALLEST = 64
 """Smallest side, in pixels, of the clean photographs that look-alikes are cut from."""
@@ -306,9 +303,10 @@ def _weighted(first: str, second: str, weight: float) -> str:
 
 def _error(error: Risk) -> np.ndarray:
     """Estimated errors, each divided by the deviation of its photograph's noise: much noise and little count alike."""
-    return np.asarray(error.restored) / np.sqrt(np.maximum(error.noise, 1e-12))
+    scaled: np.ndarray = np.asarray(error.restored) / np.asarray(error.deviations)
+    return scaled
 
 
 def _least(error: Risk) -> float:
     """What such an error is at least, since an estimate may be negative: a hundredth of that of the noise."""
-    return 0.01 * float(np.sqrt(np.maximum(error.noise, 1e-12)).mean())
+    return 0.01 * fmean(error.deviations)

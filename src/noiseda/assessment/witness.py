@@ -25,7 +25,7 @@ PHOTOGRAPHS = 12
 LOOK_ALIKES = 16
 """Look-alikes on which it is found out what such an estimate is off by, at most."""
 
-Pairs = Sequence[tuple[Tensor, Tensor]]
+Pairs = list[tuple[Tensor, Tensor]]
 """Degraded and clean images, (C, H, W) each."""
 
 
@@ -55,7 +55,7 @@ def witness_of(
     photographs: int = PHOTOGRAPHS,
     *,
     deep: Depth = EIGHT_BITS,
-    pairs: Pairs = (),
+    pairs: Sequence[tuple[Tensor, Tensor]] = (),
 ) -> Witness | None:
     """What some real photographs show of blur, or of noise where a network estimates how strong it is; of rain nothing.
 
@@ -83,7 +83,7 @@ def estimate(
     *,
     flat: float = FLAT,
     deep: Depth = EIGHT_BITS,
-    pairs: Pairs = (),
+    pairs: Sequence[tuple[Tensor, Tensor]] = (),
 ) -> Witness | None:
     """Stein's estimate of the error of networks on some real photographs; None where they show no noise.
 
@@ -96,23 +96,28 @@ def estimate(
         deep: how deep they are.
         pairs: look-alikes of theirs; half of what the estimate is off by on these is taken from it.
     """
-    chosen = middles(real, photographs, deep.white)
-    channels = max((len(image) for image in chosen), default=3)
-    chosen = [image.expand(channels, -1, -1) for image in chosen]  # grey ones among others
     known = [pair for pair in pairs if min(pair[0].shape[-2:]) >= TILE][:LOOK_ALIKES]
 
     def of(images: Sequence[Tensor], name: str) -> RiskEstimate:
         random = generator(seed, name)
-        return RiskEstimate(images, lambda x: restore_tensor(judge, x), random, flat=flat, levels=deep.levels)
+        return RiskEstimate(
+            _coloured(images), lambda x: restore_tensor(judge, x), random, flat=flat, levels=deep.levels
+        )
 
     try:
-        found = of(chosen, "estimated error")
+        found = of(middles(real, photographs, deep.white), "estimated error")
     except UserError:
         return None
     try:
         return Witness(Calibrated(found, of([x for x, _ in known], "what it is off by"), [y for _, y in known]))
     except UserError:  # no look-alikes, or none that shows its noise
         return Witness(found)
+
+
+def _coloured(images: Sequence[Tensor]) -> list[Tensor]:
+    """Images (C, H, W), grey ones among coloured ones in as many channels."""
+    channels = max((len(image) for image in images), default=3)
+    return [image.expand(channels, -1, -1) for image in images]
 
 
 def reblur(

@@ -17,6 +17,7 @@ less its local mean is correlated, and nothing is measured.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -45,6 +46,10 @@ CLEAR = 2.0
 
 CORRELATED = 0.08
 """Correlation of neighbours, or of opposite sign, from which on a photograph is not measured."""
+
+MEASURED = 1 / 3
+"""Share of the photographs whose noise must have been measured for it to be used. Where neighbours share their noise it
+is in none; the others of those that do not have texture everywhere."""
 
 LEAST = 0.3
 """Standard deviation, in steps of the file, below which there is no noise to measure."""
@@ -75,7 +80,7 @@ class IndependentNoise:
         """Degrade one image (C, H, W) in [0, 1], C = 1 or 3; a grey one wears the brightness of coloured noise."""
         colours = len(self.shot)
         values = (clean if len(clean) == colours else clean.mean(0).expand(colours, -1, -1)).clamp(0, 1)
-        light, _ = _light(values)
+        light = _light(values)
         shot, read = (torch.tensor(each)[:, None, None] for each in (self.shot, self.read))
         noise = torch.einsum("dc,chw->dhw", torch.tensor(self.shared), torch.randn(light.shape, generator=generator))
         noisy = (light + (shot * light + read).sqrt() * noise).clamp(0, 1)
@@ -92,9 +97,8 @@ class IndependentNoise:
 
     def deviation(self, values: Tensor) -> Tensor:
         """The standard deviation that a step of values (C, H, W) has, in [0, 1]; of the same shape."""
-        light, slope = _light(values)
         shot, read = (torch.tensor(each)[:, None, None] for each in (self.shot, self.read))
-        return (shot * light + read).sqrt() / slope
+        return (shot * _light(values) + read).sqrt() / _slope(values)
 
     def kept(self) -> dict[str, Any]:
         """For a JSON document; :meth:`again` reads it."""
@@ -141,6 +145,22 @@ def independent_noise(image: Tensor, levels: float = 255.0) -> IndependentNoise 
     return _measured(image, values, rough, clear, levels) or found
 
 
+def measured_noise(photographs: Sequence[Tensor], levels: float, *, colourless: bool) -> tuple[IndependentNoise, ...]:
+    """The noise of those photographs (C, H, W) where it can be measured; none where it can in too few.
+
+    Args:
+        photographs: in [0, 1].
+        levels: steps from black to white of their files.
+        colourless: whether all are grey: then their noise has one colour.
+    """
+    found = []
+    for image in photographs:
+        noise = independent_noise(image[:1] if colourless else image.expand(3, -1, -1), levels)
+        if noise is not None:
+            found.append(noise)
+    return tuple(found) if len(found) >= MEASURED * len(photographs) else ()
+
+
 def _measured(image: Tensor, values: Tensor, rough: Tensor, usable: Tensor, levels: float) -> IndependentNoise | None:
     """The noise of an image (C, H, W) in the smoothest of its usable places (H - 1, W - 1)."""
     if int(usable.sum()) < FEWEST:
@@ -148,7 +168,7 @@ def _measured(image: Tensor, values: Tensor, rough: Tensor, usable: Tensor, leve
     chosen = _smoothest(values.mean(0), rough, usable)
     if abs(_neighbours(image, chosen)) > CORRELATED:
         return None
-    light, slope = _light(image)
+    light, slope = _light(image), _slope(image)
     difference = (light[:, 1:, 1:] - light[:, 1:, :-1] - light[:, :-1, 1:] + light[:, :-1, :-1])[:, chosen] / 2
     light, slope = _mean(gaussian(light, 1.5), 3)[:, :-1, :-1][:, chosen], slope[:, :-1, :-1][:, chosen]
     rounding = (1 / levels) ** 2 * slope.square()
@@ -166,11 +186,14 @@ def _measured(image: Tensor, values: Tensor, rough: Tensor, usable: Tensor, leve
     return IndependentNoise(tuple(law[0] for law in laws), tuple(law[1] for law in laws), shared)
 
 
-def _light(values: Tensor) -> tuple[Tensor, Tensor]:
-    """The light of values (C, ...), and how much of it a step of the values stands for."""
-    if len(values) == 1:
-        return values, torch.ones_like(values)
-    return linear_from_srgb(values), light_per_value(values)
+def _light(values: Tensor) -> Tensor:
+    """The light of values (C, ...)."""
+    return values if len(values) == 1 else linear_from_srgb(values)
+
+
+def _slope(values: Tensor) -> Tensor:
+    """How much light a step of values (C, ...) stands for."""
+    return torch.ones_like(values) if len(values) == 1 else light_per_value(values)
 
 
 def _law(light: Tensor, squares: Tensor) -> tuple[float, float]:
@@ -183,9 +206,8 @@ def _law(light: Tensor, squares: Tensor) -> tuple[float, float]:
     for _ in range(4):
         weight = 1 / (shot * light + read)
         ramp, level, wanted = light * weight, weight, squares * weight
-        system = torch.stack(
-            [torch.stack([ramp @ ramp, ramp @ level]), torch.stack([ramp @ level, 1.001 * level @ level])]
-        )
+        both = ramp @ level
+        system = torch.stack([ramp @ ramp, both, both, 1.001 * level @ level]).view(2, 2)
         shot, read = torch.linalg.solve(system, torch.stack([ramp @ wanted, level @ wanted])).tolist()
         if read < 0:
             shot, read = float(ramp @ wanted / (ramp @ ramp)), 0.0

@@ -30,7 +30,7 @@ from noiseda.data.phone import gaussian
 from noiseda.data.sampling import Range, integer, log_uniform, one_thread, uniform
 from noiseda.errors import ImageError, UserError
 from noiseda.estimation.empirical_bayes import RULES, occurring
-from noiseda.estimation.independent_noise import IndependentNoise, independent_noise
+from noiseda.estimation.independent_noise import MEASURED, IndependentNoise, measured_noise
 from noiseda.estimation.softness import softness
 from noiseda.images import read
 from noiseda.precision import FULL
@@ -50,10 +50,6 @@ LENIENCE = 0.25
 
 PROCESSED = ("camera", "phone")
 """Candidates whose noise has gone through a camera; variance rises with their strength, an ISO number."""
-
-MEASURED = 1 / 3
-"""Share of the photographs whose noise must have been measured for it to be used. Where neighbours share their noise it
-is in none; the others of those that do not have texture everywhere."""
 
 SIMULATIONS = 300
 """Simulated photographs of each candidate."""
@@ -149,10 +145,9 @@ class Matched:
         if self.measured:
             deviations = sorted(noise.strength for noise in self.measured)
             low, middle, high = map(_short, (deviations[0], median(deviations), deviations[-1]))
-            text = (
-                f"noise that differs from pixel to pixel, as measured in {len(deviations)} of them (deviation {low} to "
-            )
-            return text + f"{high} of 255 at mid-grey, median {middle})" + ("; grey, as they are" if self.grey else "")
+            text = f"noise that differs from pixel to pixel, as measured in {len(deviations)} of them"
+            text += f" (deviation {low} to {high} of 255 at mid-grey, median {middle})"
+            return text + ("; grey, as they are" if self.grey else "")
         counts = Counter(kind for kind, _ in self.found)
         parts = []
         for kind, count in counts.most_common():
@@ -268,9 +263,8 @@ def matched(
         document = {"asked": asked, "found": likeliest, "alike": alike, "soft": soft, "grey": colourless}
         document["measured"] = [one.kept() for one in noise]
         file.write(json.dumps(document, indent=1).encode())
-    return Matched(
-        tuple(likeliest), alike=alike, soft=tuple(soft), levels=depth.levels, grey=colourless, measured=noise
-    )
+    found, widths = tuple(likeliest), tuple(soft)
+    return Matched(found, alike=alike, soft=widths, levels=depth.levels, grey=colourless, measured=noise)
 
 
 def _likeliest(
@@ -285,22 +279,6 @@ def _likeliest(
         )
     simulated, known = simulate(clean, seed, depth=depth, colourless=colourless)
     return occurring(torch.stack(looks), known, simulated, CANDIDATES)
-
-
-def measured_noise(photographs: Sequence[Tensor], levels: float, *, colourless: bool) -> tuple[IndependentNoise, ...]:
-    """The noise of those photographs (C, H, W) where it can be measured; none where it can in too few.
-
-    Args:
-        photographs: in [0, 1].
-        levels: steps from black to white of their files.
-        colourless: whether all are grey: then their noise has one colour.
-    """
-    found = []
-    for image in photographs:
-        noise = independent_noise(image[:1] if colourless else image.expand(3, -1, -1), levels)
-        if noise is not None:
-            found.append(noise)
-    return tuple(found) if len(found) >= MEASURED * len(photographs) else ()
 
 
 def simulate(

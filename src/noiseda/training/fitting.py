@@ -12,7 +12,8 @@ from accelerate import Accelerator
 
 from noiseda.adaptation import Objective
 from noiseda.assessment.retention import earlier_weights, first_step
-from noiseda.assessment.verdict import Pairs, Trial, with_estimate
+from noiseda.assessment.verdict import Trial, with_estimate
+from noiseda.assessment.witness import Pairs
 from noiseda.config import TrainingSettings
 from noiseda.data.batches import Batches, DomainBatches, Domains
 from noiseda.data.drawn import DrawnBatches, Sample
