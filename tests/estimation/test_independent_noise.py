@@ -116,6 +116,7 @@ def test_a_grey_image_wears_coloured_noise_and_a_coloured_one_grey_noise() -> No
             "sharpened",
         ),
         (even() + 0.05 * (torch.arange(384) % 2 - 0.5), "a pattern"),
+        (even() + 0.1 * ((torch.arange(384)[:, None] // 2 + torch.arange(384) // 2) % 2), "squares"),
         (in_a_file(even()), "there is none"),
         (noise((1e-3,) * 3, (0.0,) * 3)(even(side=32), seeded()), "too few places"),
         (noise((1e-3,) * 3, (0.0,) * 3)(torch.full((3, 384, 384), 0.02), seeded()), "black"),

@@ -71,7 +71,8 @@ class RiskEstimate:
     """The estimated squared error of restorers on some photographs; the same probes for all of them.
 
     Args:
-        photographs: degraded images (C, H, W) in [0, 1]; of each, the middle, at most 256 x 256 pixels, is used.
+        photographs: degraded images (C, H, W) in [0, 1], grey ones among coloured ones too; of each, the middle, at
+            most 256 x 256 pixels, is used.
         judge: a restorer that was not adapted to them, which estimates how strong noise is where.
         generator: source of every draw.
         flat: share of the tiles, the flattest relative to their noise, that show what noise is.
@@ -90,7 +91,7 @@ class RiskEstimate:
         flat: float = FLAT,
         levels: float = 255.0,
     ) -> None:
-        used = [_middle(image) for image in photographs if min(image.shape[-2:]) >= TILE]
+        used = [_middle(image) for image in _coloured(photographs) if min(image.shape[-2:]) >= TILE]
         if not used:
             raise UserError(f"no photograph is at least {TILE} x {TILE} pixels: the noise in them cannot be measured")
         tiles = [_tiles(image) for image in used]
@@ -163,6 +164,12 @@ class Calibrated:
         risk, off = self._estimate(restore), TAKEN * self._known.off(restore, self._truths)
         pairs = zip(risk.restored, risk.deviations, strict=True)
         return Risk(tuple(error - off * deviation for error, deviation in pairs), risk.noise)
+
+
+def _coloured(images: Sequence[Tensor]) -> list[Tensor]:
+    """Images (C, H, W), grey ones among coloured ones in as many channels."""
+    channels = max((len(image) for image in images), default=3)
+    return [image.expand(channels, -1, -1) for image in images]
 
 
 def _middle(image: Tensor) -> Tensor:

@@ -100,9 +100,7 @@ def estimate(
 
     def of(images: Sequence[Tensor], name: str) -> RiskEstimate:
         random = generator(seed, name)
-        return RiskEstimate(
-            _coloured(images), lambda x: restore_tensor(judge, x), random, flat=flat, levels=deep.levels
-        )
+        return RiskEstimate(images, lambda x: restore_tensor(judge, x), random, flat=flat, levels=deep.levels)
 
     try:
         found = of(middles(real, photographs, deep.white), "estimated error")
@@ -112,12 +110,6 @@ def estimate(
         return Witness(Calibrated(found, of([x for x, _ in known], "what it is off by"), [y for _, y in known]))
     except UserError:  # no look-alikes, or none that shows its noise
         return Witness(found)
-
-
-def _coloured(images: Sequence[Tensor]) -> list[Tensor]:
-    """Images (C, H, W), grey ones among coloured ones in as many channels."""
-    channels = max((len(image) for image in images), default=3)
-    return [image.expand(channels, -1, -1) for image in images]
 
 
 def reblur(

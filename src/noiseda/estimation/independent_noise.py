@@ -166,7 +166,7 @@ def _measured(image: Tensor, values: Tensor, rough: Tensor, usable: Tensor, leve
     if int(usable.sum()) < FEWEST:
         return None
     chosen = _smoothest(values.mean(0), rough, usable)
-    if abs(_neighbours(image, chosen)) > CORRELATED:
+    if _neighbours(image, chosen) > CORRELATED:
         return None
     light, slope = _light(image), _slope(image)
     difference = (light[:, 1:, 1:] - light[:, 1:, :-1] - light[:, :-1, 1:] + light[:, :-1, :-1])[:, chosen] / 2
@@ -218,11 +218,20 @@ def _law(light: Tensor, squares: Tensor) -> tuple[float, float]:
 
 
 def _neighbours(image: Tensor, chosen: Tensor) -> float:
-    """Correlation of places (H - 1, W - 1) with the next one to the right and below, less the mean of 7 x 7 pixels."""
+    """How far places (H - 1, W - 1) are from independent: the largest correlation with neighbours, of either sign.
+
+    With the next one along both axes, along both diagonals, and with the next but one; patterns of two and four pixels
+    hide from the first. It is of what is left without the mean of 7 x 7 pixels, by which independent ones share 1/49.
+    """
     rest = image - _mean(image, 7)
-    one, right, below = (part[:, chosen] for part in (rest[:, :-1, :-1], rest[:, :-1, 1:], rest[:, 1:, :-1]))
-    shared = float((one * (right + below)).mean()) / 2
-    return shared / max(float(one.square().mean()), 1e-12) + 1 / 49  # independent ones share their mean
+    one = rest[:, :-1, :-1][:, chosen]
+    power = max(float(one.square().mean()), 1e-12)
+
+    def correlation(*steps: tuple[int, int]) -> float:
+        others = [rest.roll((-down, -right), dims=(1, 2))[:, :-1, :-1][:, chosen] for down, right in steps]
+        return float((one * torch.stack(others).mean(0)).mean()) / power + 1 / 49
+
+    return max(map(abs, (correlation((0, 1), (1, 0)), correlation((1, 1), (1, -1)), correlation((0, 2), (2, 0)))))
 
 
 def _smoothest(bright: Tensor, rough: Tensor, usable: Tensor) -> Tensor:
