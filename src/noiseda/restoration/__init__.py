@@ -7,6 +7,7 @@ from noiseda.restoration.groups import Groups
 from noiseda.restoration.introduce import teach_spandrel
 from noiseda.restoration.pilots import STRENGTHS, Pilots
 from noiseda.restoration.residual_unet import ResidualUNet
+from noiseda.restoration.second_look import SecondLook
 from noiseda.restoration.unet import UNet
 from noiseda.restoration.weights import load, read_metadata, save_weights, task_of
 
@@ -17,6 +18,7 @@ __all__ = [
     "Pilots",
     "ResidualUNet",
     "Restorer",
+    "SecondLook",
     "UNet",
     "build_restorer",
     "load",

@@ -82,7 +82,10 @@ class Groups(nn.Module):
             a strip of the image follow one another.
         """
         with torch.autocast(images.device.type, enabled=False):
-            return self._found(self._planes(images)[:, :1], _as_a_whole(images))
+            if _as_a_whole(images) or len(images) > 1:
+                return self._found(self._planes(images)[:, :1], _as_a_whole(images))
+            with torch.inference_mode(False), torch.no_grad():
+                return _KNOWN.of(images, "search", lambda known: self._found(self._planes(known)[:, :1], False))
 
     @torch.no_grad()
     def forward(self, images: Tensor, found: Tensor | None = None) -> Tensor:
@@ -103,30 +106,37 @@ class Groups(nn.Module):
                 return _KNOWN.of(images, self.strengths, lambda known: self._changes(known, None, found))
 
     @torch.no_grad()
-    def again(self, images: Tensor, estimates: Tensor, found: Tensor) -> Tensor:
+    def again(
+        self, images: Tensor, estimates: Tensor, found: Tensor | None = None, strengths: Tensor | None = None
+    ) -> Tensor:
         """Shrink images by what is thought to lie under their noise.
 
         Args:
             images: as in :meth:`search`.
             estimates: what is thought; (B, C, H, W).
-            found: the groups of the images.
+            found: the groups of the images; None looks for them, or remembers them.
+            strengths: of the noise, (B, h, w) over cells of an image, in steps of 8 bits: each group has that of the
+                cell in which its first block has its middle. None for those of the groups.
 
         Returns:
-            as :meth:`forward`: what each strength changes in the images.
+            as :meth:`forward`: what each strength changes in the images; (B, C, H, W) where there is one for each cell.
         """
         with torch.autocast(images.device.type, enabled=False):
-            return self._changes(images, estimates, found)
+            return self._changes(images, estimates, found, strengths)
 
     def _planes(self, images: Tensor) -> Tensor:
         return torch.einsum("dc,bchw->bdhw", self.colours.float(), images.float())
 
-    def _changes(self, images: Tensor, estimates: Tensor | None, found: Tensor | None) -> Tensor:
+    def _changes(
+        self, images: Tensor, estimates: Tensor | None, found: Tensor | None, strengths: Tensor | None = None
+    ) -> Tensor:
         planes, whole = self._planes(images), _as_a_whole(images)
-        found = self._found(planes[:, :1], whole) if found is None else found
+        found = self.search(images) if found is None else found
+        each = None if strengths is None else _of_groups(strengths, found, images.shape[-1])
         guess = None if estimates is None else self._planes(estimates)
         size = torch.where(colourless(planes), len(self.colours) ** 0.5, 1.0)
         planes, guess = planes / size, guess if guess is None else guess / size
-        shrunk = (self._shrunk_whole if whole else self._shrunk_in_strips)(planes, guess, found)
+        shrunk = (self._shrunk_whole if whole else self._shrunk_in_strips)(planes, guess, found, each)
         planes, shrunk = planes * size, shrunk * size[:, None]
         changes = torch.einsum("dc,btdhw->btchw", self.colours.float(), shrunk - planes[:, None])
         return changes.flatten(1, 2).to(images.dtype)
@@ -145,15 +155,19 @@ class Groups(nn.Module):
 
         return torch.unflatten(torch.cat(list(_side_by_side(look, _strips(brightness)))), 0, (len(brightness), -1))
 
-    def _shrunk_in_strips(self, planes: Tensor, guess: Tensor | None, found: Tensor) -> Tensor:
+    def _shrunk_in_strips(
+        self, planes: Tensor, guess: Tensor | None, found: Tensor, each: Tensor | None = None
+    ) -> Tensor:
         """Shrink planes, (B, D, H, W) -> (B, T, D, H, W); as many strips at a time as torch has threads.
 
         Args:
             planes: the images.
             guess: what is thought to lie under their noise; None in the first stage.
             found: their groups.
+            each: the strength of each group, (B, N); None for those of all.
         """
         batch, depth, height, width = planes.shape
+        many = len(self.strengths) if each is None else 1
         positions, right = width - SIDE + 1, len(range(0, width - SIDE + 1, STEP))
         spare = threading.local()  # memory of a thread's last strip: new memory costs more than what is done with it
 
@@ -163,23 +177,25 @@ class Groups(nn.Module):
             rows = slice(top, last + SIDE - 1)
             blocks = self._transformed(planes[image, :, rows])
             guessed = None if guess is None else self._transformed(guess[image, :, rows]).flatten(0, 1)
-            groups = found[image, first // STEP * right : -(-after // STEP) * right] - top * positions
+            own = slice(first // STEP * right, -(-after // STEP) * right)
+            groups = torch.split(found[image, own] - top * positions, _BUNCH)
+            levels = None if each is None else torch.split(each[image, own], _BUNCH)
             sums, weights = [], []
-            size = (len(self.strengths), *blocks.flatten(0, 1).shape)
+            size = (many, *blocks.flatten(0, 1).shape)
             if not hasattr(spare, "totals") or spare.totals.numel() < math.prod(size):
                 spare.totals = blocks.new_empty(math.prod(size))
             totals = spare.totals[: math.prod(size)].reshape(size).zero_()
-            for total, weight in self._filtered(blocks.flatten(0, 1), guessed, torch.split(groups, _BUNCH), totals):
+            for total, weight in self._filtered(blocks.flatten(0, 1), guessed, groups, levels, totals):
                 sums.append(self._overlapped(torch.unflatten(total, 0, blocks.shape[:2])))
                 weights.append(_spread(torch.unflatten(weight, 0, blocks.shape[:2])))
             return image, top, torch.stack([torch.stack(sums), torch.stack(weights)])
 
-        totals = planes.new_zeros(2, batch, len(self.strengths), height, width, depth)
+        totals = planes.new_zeros(2, batch, many, height, width, depth)
         for image, top, sums in _side_by_side(shrink, _strips(planes)):
             totals[:, image, :, top : top + sums.shape[2]] += sums
         return (totals[0] / totals[1]).permute(0, 1, 4, 2, 3)
 
-    def _shrunk_whole(self, planes: Tensor, guess: Tensor | None, found: Tensor) -> Tensor:
+    def _shrunk_whole(self, planes: Tensor, guess: Tensor | None, found: Tensor, each: Tensor | None = None) -> Tensor:
         """As :meth:`_shrunk_in_strips`, without a loop whose length depends on the size: for graphs, and for GPUs."""
         batch, depth, height, width = planes.shape
         both = torch.kron(self.basis.float(), self.basis.float()).reshape(-1, 1, SIDE, SIDE)
@@ -190,8 +206,8 @@ class Groups(nn.Module):
 
         image = torch.arange(batch, device=planes.device)[:, None, None] * (height * width)
         groups = (found + image).flatten(0, 1)
-        shrunk = []
-        for total, weight in self._filtered(blocks(planes), None if guess is None else blocks(guess), [groups]):
+        levels, shrunk = None if each is None else [each.flatten()], []
+        for total, weight in self._filtered(blocks(planes), None if guess is None else blocks(guess), [groups], levels):
             total = total.reshape(batch, height, width, depth, -1).permute(0, 3, 4, 1, 2)
             weight = weight.reshape(batch, height, width, depth).permute(0, 3, 1, 2)
             pixels = F.conv_transpose2d(total.flatten(0, 1), both)
@@ -210,7 +226,12 @@ class Groups(nn.Module):
         return torch.unflatten(blocks.reshape(-1, SIDE**2) @ both.T, 0, blocks.shape[:3]).flatten(2)
 
     def _filtered(
-        self, known: Tensor, guessed: Tensor | None, groups: Sequence[Tensor], nothing: Tensor | None = None
+        self,
+        known: Tensor,
+        guessed: Tensor | None,
+        groups: Sequence[Tensor],
+        levels: Sequence[Tensor] | None,
+        nothing: Tensor | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Filter groups, some at a time.
 
@@ -218,23 +239,26 @@ class Groups(nn.Module):
             known: (P, D * 64), the transform of each block.
             guessed: the same of what is thought to lie under the noise; None in the first stage.
             groups: some of them each, (N, SIZE): places among those blocks.
+            levels: the strengths of these, (N,) each; None where all have those of the module.
             nothing: zeros, (T, P, D * 64), to which the sums are added; None takes memory for them.
 
         Returns:
             for each strength the weighted sum of what became of each block, (P, D * 64), and of its weights, (P, D).
         """
         depth, signs = known.shape[1] // SIDE**2, self.signs.float()
-        totals = [torch.zeros_like(known) for _ in self.strengths] if nothing is None else list(nothing)
-        weights = [torch.zeros_like(known[:, :depth]) for _ in self.strengths]
+        many = len(self.strengths) if levels is None else 1
+        totals = [torch.zeros_like(known) for _ in range(many)] if nothing is None else list(nothing)
+        weights = [torch.zeros_like(known[:, :depth]) for _ in range(many)]
 
         def gathered(blocks: Tensor, places: Tensor) -> Tensor:
             return signs @ torch.unflatten(blocks.index_select(0, places), 0, (-1, SIZE))
 
-        for some in groups:
+        for at, some in enumerate(groups):
             places = some.flatten()
+            strengths: Sequence[float | Tensor] = self.strengths if levels is None else [levels[at][:, None, None]]
             common = gathered(known, places)
             energy = None if guessed is None else gathered(guessed, places).square()
-            for number, strength in enumerate(self.strengths):
+            for number, strength in enumerate(strengths):
                 if energy is None:
                     kept = (common.abs() * (2 / (strength * _THRESHOLD)) - 1.5).clamp(0, 1)
                 else:
@@ -260,6 +284,13 @@ class Groups(nn.Module):
             for shift in range(SIDE):
                 total[top + shift : top + shift + len(some)] += down[..., shift]
         return total
+
+
+def _of_groups(strengths: Tensor, found: Tensor, width: int) -> Tensor:
+    """The strength of each group, (B, N), out of those of cells of images so wide, (B, h, w)."""
+    first = found[..., 0]
+    row, column = first // (width - SIDE + 1) + SIDE // 2, first % (width - SIDE + 1) + SIDE // 2
+    return strengths.flatten(1).gather(1, row // SIDE * strengths.shape[-1] + column // SIDE)
 
 
 def _as_a_whole(images: Tensor) -> bool:

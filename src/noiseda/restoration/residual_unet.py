@@ -13,9 +13,11 @@ from noiseda.restoration.base import Restorer, filled
 from noiseda.restoration.chooser import Chooser
 from noiseda.restoration.groups import Groups
 from noiseda.restoration.pilots import SIDE, STRENGTHS, Pilots
+from noiseda.restoration.second_look import SecondLook
 
 _USUAL: dict[str, object] = {
     "width": 24, "blocks": [1, 1, 1, 2, 1, 1, 1], "channels": 3, "fold": 1, "pilots": False, "groups": False,
+    "look": False,
 }  # fmt: skip
 _WIDEST, _MOST = 4096, 64  # channels of the first stage; blocks of a stage
 _FOLDS = (1, 2, 4)
@@ -37,7 +39,9 @@ class ResidualUNet(Restorer):
     last: fewer places, and nothing is lost. With pilots, the first convolution also sees the image denoised by a fixed
     rule, for several strengths of noise (:class:`~noiseda.restoration.Pilots`). With groups, that rule is a better one
     (:class:`~noiseda.restoration.Groups`). A mixture of these pilots is what the network then adds to
-    (:class:`~noiseda.restoration.Chooser`), and it also says for each pixel how much more of each there is to be.
+    (:class:`~noiseda.restoration.Chooser`), and it also says for each pixel how much more of each there is to be. With
+    a second look, what the network found is weighed against the pilots once more, by all that a wide surrounding shows
+    of the noise (:class:`~noiseda.restoration.SecondLook`).
 
     Blocks are those of EDSR (Lim et al. 2017) and DRUNet (Zhang et al. 2021), which have no normalisation either; the
     folding is FFDNet's (Zhang et al. 2018).
@@ -49,9 +53,11 @@ class ResidualUNet(Restorer):
         fold: side of those squares in pixels: 1 (none), 2 or 4.
         pilots: whether it sees those of single blocks.
         groups: whether it sees those of groups of similar blocks.
+        look: whether it takes a second look; with groups alone.
 
     Raises:
-        ValueError: the number of stages is even, or a number is out of range, or both pilots and groups are asked for.
+        ValueError: the number of stages is even, or a number is out of range, or both pilots and groups are asked for,
+            or a second look without groups.
 
     Attributes:
         recompute: whether the backward pass computes the inside of the stages anew, to save memory.
@@ -72,20 +78,24 @@ class ResidualUNet(Restorer):
         fold: int = 1,
         pilots: bool = False,
         groups: bool = False,
+        look: bool = False,
     ) -> None:
         super().__init__()
-        _check(width, blocks, channels, fold, pilots, groups)
+        _check(width, blocks, channels, fold, pilots, groups, look)
         self.channels, self.fold = channels, fold
         self.arguments = {"width": width, "blocks": list(blocks), "channels": channels, "fold": fold}
         depth = len(blocks) // 2 + 1
         self.multiple_of = fold * 2 ** (depth - 1)
         self.pilots: Pilots | Groups | None = None
         self.chooser = Chooser(len(STRENGTHS), channels) if groups else None
+        self.look = SecondLook(channels) if look else None
         self.chooses = groups
         if pilots or groups:
             self.arguments["pilots" if pilots else "groups"] = True
             self.pilots = (Pilots if pilots else Groups)(STRENGTHS, channels)
             self.multiple_of = max(self.multiple_of, SIDE)
+        if look:
+            self.arguments["look"] = True
         widths = [width * 2**stage for stage in range(depth)]
         seen = 1 + len(STRENGTHS) * (pilots or groups) + groups  # the image, its pilots, their mixture
         self.intro = nn.Conv2d(seen * channels * fold**2, width, 3, padding=1)
@@ -138,7 +148,7 @@ class ResidualUNet(Restorer):
         try:
             found = cls.outline(
                 {"width": first.shape[0], "blocks": blocks, "channels": channels, "fold": fold, "pilots": pilots,
-                 "groups": groups}
+                 "groups": groups, "look": "look.usual" in state}
             )  # fmt: skip
         except ValueError:
             return None
@@ -151,20 +161,37 @@ class ResidualUNet(Restorer):
 
     def restore(self, images: Tensor) -> Tensor:
         """Restore images whose sides are multiples of ``multiple_of``; (B, C, H, W) -> the same."""
-        return self.restore_by(images, None if self.pilots is None else self.pilots(images))
+        if not isinstance(self.pilots, Groups):
+            return self.restore_by(images, None if self.pilots is None else self.pilots(images))
+        found = self.pilots.search(images)
+        return self.restore_by(images, self.pilots(images, found), found)
 
-    def restore_by(self, images: Tensor, changes: Tensor | None) -> Tensor:
+    def restore_by(self, images: Tensor, changes: Tensor | None, found: Tensor | None = None) -> Tensor:
         """As :meth:`restore`, by pilots that are known.
 
         Args:
             images: (B, C, H, W).
             changes: what its pilots change, (B, T * C, H, W); None of a network that sees none.
+            found: the groups of the images, where it sees such; None looks for them where they are asked for.
         """
-        seen = [images]
-        if changes is not None:
-            seen.append(changes)
-        if self.chooser is not None:
-            seen.append(self.chooser(images, seen[1]))
+        if changes is None or self.chooser is None:
+            return self.found_by(images, changes, None)
+        mixed = self.chooser(images, changes)
+        restored = self.found_by(images, changes, mixed)
+        if self.look is None:
+            return restored
+        assert isinstance(self.pilots, Groups), "checked when it was made"
+        return self.look(images, restored, mixed, changes, self.pilots, found)  # type: ignore[no-any-return]
+
+    def found_by(self, images: Tensor, changes: Tensor | None, mixed: Tensor | None) -> Tensor:
+        """As :meth:`restore_by`, without a second look.
+
+        Args:
+            images: (B, C, H, W).
+            changes: what its pilots change; None of a network that sees none.
+            mixed: what the mixture of its chooser changes; None of a network that has none.
+        """
+        seen = [one for one in (images, changes, mixed) if one is not None]
         x = self.intro(F.pixel_unshuffle(torch.cat(seen, dim=1), self.fold))
         skips: list[Tensor] = []
         for shrink, stage in zip(self.shrink, self.down, strict=False):
@@ -173,13 +200,12 @@ class ResidualUNet(Restorer):
         x = self._run(self.down[-1], x)
         for grow, stage in zip(self.grow, self.up, strict=True):
             x = self._run(stage, grow(x) + skips.pop())
-        found = F.pixel_shuffle(self.head(x), self.fold)
-        if self.chooser is None:
-            return images + found
-        _, changes, mixed = seen
-        shares = found[:, self.channels :, None]  # of each pilot, the same for all colours
+        added = F.pixel_shuffle(self.head(x), self.fold)
+        if changes is None or mixed is None:
+            return images + added
+        shares = added[:, self.channels :, None]  # of each pilot, the same for all colours
         more: Tensor = (shares * torch.unflatten(changes, 1, (len(STRENGTHS), -1))).sum(1)
-        return images + mixed + found[:, : self.channels] + more
+        return images + mixed + added[:, : self.channels] + more
 
     def _run(self, stage: nn.Module, x: Tensor) -> Tensor:
         if self.recompute and torch.is_grad_enabled():
@@ -212,7 +238,9 @@ def _stage(width: int, count: int) -> nn.Sequential:
     return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
 
 
-def _check(width: object, blocks: object, channels: object, fold: object, pilots: object, groups: object) -> None:
+def _check(
+    width: object, blocks: object, channels: object, fold: object, pilots: object, groups: object, look: object
+) -> None:
     """Check the sizes of a network, which a damaged file may have made anything.
 
     Raises:
@@ -227,8 +255,10 @@ def _check(width: object, blocks: object, channels: object, fold: object, pilots
         raise ValueError(f"channels must be 1 or 3, not {str(channels)[:40]}")
     if type(fold) is not int or fold not in _FOLDS:
         raise ValueError(f"fold must be 1, 2 or 4, not {str(fold)[:40]}")
-    for name, value in (("pilots", pilots), ("groups", groups)):
+    for name, value in (("pilots", pilots), ("groups", groups), ("look", look)):
         if type(value) is not bool:
             raise ValueError(f"{name} must be true or false, not {str(value)[:40]}")
     if pilots and groups:
         raise ValueError("pilots and groups take the same place: one of them must be false")
+    if look and not groups:
+        raise ValueError("a second look is one at groups: look asks for groups")

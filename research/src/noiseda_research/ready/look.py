@@ -1,0 +1,229 @@
+"""Teach the second look of a network by itself, in minutes, once the network is trained.
+
+    python -m noiseda_research.ready.look measure PHOTOGRAPHS WEIGHTS SEEN [--patches 1500] [--seed 0]
+    python -m noiseda_research.ready.look teach WEIGHTS SEEN... OUT
+
+WEIGHTS are those of a U-Net that sees groups. The first command degrades patches, and keeps what a second look sees of
+them, and the products of all that it may mix: of these alone the squared error of any mixture is computed. Several may
+run at once, with other seeds. The second learns from all of what they kept; OUT is the same network with a second look.
+
+Noise is more often weak than in the mixture that the network learnt from, since most photographs have little: a fifth
+of the patches have white noise, log-uniform from 1 to 60, and two fifths a share of their noise, log-uniform from 0.05.
+Half of the patches were shrunk by up to two before. Of each patch a part, of 48 to 96 pixels, counts as a patch, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import noiseda
+from noiseda.data import compress, integer, log_uniform, uniform
+from noiseda.restoration import Groups, ResidualUNet, SecondLook
+from noiseda.restoration.second_look import STRONGEST, WEAKEST
+from noiseda_research.ready.mixture import Wide
+from noiseda_research.ready.varied import Varied
+
+PATCH = 160
+PART = (6, 12)
+"""Sides of the parts that count as patches, too, in cells of 8 pixels."""
+
+TRIED = (5.0, 9.0, 14.0, 20.0, 28.0, 40.0, 60.0)
+"""Strengths of the second stage that are tried. Between two of them, its result is taken for a mean of both."""
+
+AT_ONCE = 64
+EPOCHS = 80
+RATE = 2e-3
+DECAY = 1e-2
+DROPPED = 0.1
+BLURRED = 0.1
+"""Noise on what is seen, in deviations of it."""
+
+HELD = 1e-2
+"""What leaving all of the say to the network would save, of a logarithm of the squared error, for a square of 1."""
+
+_LEAST = 1e-6  # of squared errors: a clean photograph restored to 60 dB is good enough
+
+Known = dict[str, Tensor]
+"""Of N patches: ``seen`` (N, K), ``alike`` (N, 2, V, V), ``right`` (N, 2, V) and ``power`` (N,): products of what V
+voices change, brightness and colour apart, with one another, with what should be changed, and of that with itself."""
+
+
+def weak(clean: Tensor, wide: Wide, draws: torch.Generator) -> Tensor:
+    """Degrade an image (C, H, W), as the mixture of ready weights does or by less."""
+    kind = uniform((0.0, 1.0), draws)
+    if kind < 0.4:
+        return wide(clean, draws)
+    if kind < 0.6:
+        noisy = clean + torch.randn(clean.shape, generator=draws) * log_uniform((1.0, 60.0), draws) / 255
+        end = uniform((0.0, 1.0), draws)
+        noisy = noisy.clamp(0, 1) if end < 0.6 else noisy
+        return compress(noisy, (70, 98), draws) if end < 0.1 else noisy
+    return torch.lerp(clean, wide(clean, draws), log_uniform((0.05, 1.0), draws))
+
+
+def with_look(network: ResidualUNet) -> ResidualUNet:
+    """The same network with a second look that leaves all of the say to it."""
+    new = ResidualUNet(**{**network.arguments, "look": True})  # type: ignore[arg-type]
+    assert new.look is not None, "it was given one"
+    new.load_state_dict(
+        {**{f"look.{name}": one for name, one in new.look.state_dict().items()}, **network.state_dict()}
+    )
+    return new.eval()
+
+
+@torch.no_grad()
+def known_of(network: ResidualUNet, degraded: Tensor, clean: Tensor, part: tuple[slice, slice]) -> list[Known]:
+    """What is kept of a pair (C, S, S), and of a part of it.
+
+    Args:
+        network: with a second look.
+        degraded: the image.
+        clean: its truth.
+        part: rows and columns, whole cells of 8 pixels.
+    """
+    look, groups, images = network.look, network.pilots, degraded[None]
+    assert look is not None, "it was given one"
+    assert network.chooser is not None, "it sees groups"
+    assert isinstance(groups, Groups), "it sees groups"
+    found = groups.search(images)
+    changes = groups(images, found)
+    mixed = network.chooser(images, changes)
+    restored = network.found_by(images, changes, mixed)
+    again = Groups(TRIED, network.channels).again(images, restored, found)
+    voices = look.voices_of(images, restored, mixed, changes)
+    second = look.planes(torch.unflatten(again, 1, (len(TRIED), -1)))
+    wanted = look.planes(clean[None] - images)
+    kept = []
+    for rows, columns in ((slice(None), slice(None)), part):
+        cut = (..., rows, columns)
+        seen = look.seen(images[cut].contiguous(), voices[cut].contiguous()).mean((2, 3))
+        every, right = torch.cat([voices, second], dim=1)[cut][0].double(), wanted[cut][0].double()
+        size = every.shape[-1] * every.shape[-2]
+        alike, shown = [], []
+        for kind in (slice(0, 1), slice(1, None)):
+            flat = every[:, kind].flatten(1)
+            alike.append(flat @ flat.T / size)
+            shown.append(flat @ right[kind].flatten() / size)
+        power = right.square().sum() / size
+        kept.append({"seen": seen[0], "alike": torch.stack(alike), "right": torch.stack(shown), "power": power})
+    return [{name: one.float() for name, one in some.items()} for some in kept]
+
+
+def measure(photographs: Path, weights: Path, out: Path, patches: int, seed: int) -> None:
+    """Degrade patches, and keep what a second look sees and may mix."""
+    network = noiseda.load(weights)
+    assert isinstance(network, ResidualUNet), "WEIGHTS are those of a U-Net that sees groups"
+    network = with_look(network) if network.look is None else network
+    wide, draws = Wide(weaker=0.1), torch.Generator().manual_seed(seed)
+    clean, side = Varied(images=noiseda.photographs(photographs, degradation=wide).synthetic), PATCH + 2 * wide.margin
+    inner = (..., slice(wide.margin, -wide.margin), slice(wide.margin, -wide.margin))
+    kept: list[Known] = []
+    for number in range(patches):
+        shrunk = uniform((0.5, 1.0), draws) if integer(0, 1, draws) else 1.0
+        _, (image,) = clean.draw(integer(0, 10**6, draws), min(math.ceil(side / shrunk), 440), draws)
+        if image.shape[-1] != side:
+            image = F.interpolate(image[None], size=(side, side), mode="bicubic", antialias=True)[0].clamp(0, 1)
+        degraded = (weak(image, wide, draws) * 255).round() / 255
+        cells = integer(*PART, draws)
+        corner = [8 * integer(0, PATCH // 8 - cells, draws) for _ in range(2)]
+        part = tuple(slice(start, start + 8 * cells) for start in corner)
+        kept += known_of(network, degraded[inner].contiguous(), image[inner].contiguous(), (part[0], part[1]))
+        if (number + 1) % 50 == 0 or number + 1 == patches:
+            print(f"{number + 1} patches", flush=True)
+            torch.save({name: torch.stack([one[name] for one in kept]) for name in kept[0]}, out)
+
+
+def shares_of(said: Tensor, voices: int) -> Tensor:
+    """The share of each voice, with the strengths that were tried as voices, by what a second look says.
+
+    Args:
+        said: (N, 2 * voices + 1), as :class:`noiseda.restoration.SecondLook` has it.
+        voices: its voices.
+
+    Returns:
+        (N, 2, voices - 1 + len(TRIED)).
+    """
+    shares, place = torch.unflatten(said[:, :-1], 1, (voices, 2)), said[:, -1].sigmoid()
+    tried = torch.tensor(TRIED).log()
+    wanted = math.log(WEAKEST) + place * math.log(STRONGEST / WEAKEST)
+    below = (torch.bucketize(wanted, tried) - 1).clamp(0, len(TRIED) - 2)
+    above = ((wanted - tried[below]) / (tried[below + 1] - tried[below])).clamp(0, 1)
+    of_each = F.one_hot(below, len(TRIED)) * (1 - above)[:, None] + F.one_hot(below + 1, len(TRIED)) * above[:, None]
+    return torch.cat([shares[:, :-1], shares[:, -1:] * of_each[:, :, None]], dim=1).transpose(1, 2)
+
+
+def squared_errors(shares: Tensor, known: Known) -> Tensor:
+    """The mean squared error of a mixture of each patch; (N,)."""
+    own = torch.einsum("npk,npkl,npl->n", shares, known["alike"], shares)
+    return (own - 2 * (shares * known["right"]).sum((1, 2)) + known["power"]).clamp(min=1e-9) / 3
+
+
+def teach(look: SecondLook, known: Known, seed: int = 0) -> None:
+    """Teach a second look in place; every eighth patch is left out, and scored.
+
+    Args:
+        look: it.
+        known: what was measured.
+        seed: of all draws.
+    """
+    torch.manual_seed(seed)
+    seen, count = known["seen"], len(known["seen"])
+    look.usual.copy_(seen.mean(0))
+    look.spread.copy_(seen.std(0) + 0.01)
+    scored = torch.arange(count) // 2 % 8 == 0
+    learnt = (~scored).nonzero().flatten()
+    alone = shares_of(look.said(seen[:1])[..., 0, 0], look.voices).detach()
+    optimizer = torch.optim.AdamW(look.parameters(), RATE, weight_decay=DECAY)
+    steps = EPOCHS * len(learnt) // AT_ONCE
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps + 1)
+    for step in range(steps):
+        some = learnt[torch.randint(len(learnt), (AT_ONCE,))]
+        blurred = seen[some] + BLURRED * look.spread * torch.randn(AT_ONCE, seen.shape[1])
+        shares = shares_of(look.said(blurred, DROPPED)[..., 0, 0], look.voices)
+        errors = squared_errors(shares, {name: one[some] for name, one in known.items()})
+        loss = (errors + _LEAST).log().mean() + HELD * (shares - alone).square().sum((1, 2)).mean()
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+        schedule.step()
+        if (step + 1) % 500 == 0 or step + 1 == steps:
+            with torch.no_grad():
+                left = {name: one[scored] for name, one in known.items()}
+                shares = shares_of(look.said(left["seen"])[..., 0, 0], look.voices)
+                both = [squared_errors(each, left).log10().clamp(min=-6).mean() for each in (alone, shares)]
+            print(f"step {step + 1}: {-10 * both[0]:.2f} -> {-10 * both[1]:.2f} dB of what was left out", flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("measure", "teach"))
+    parser.add_argument("paths", type=Path, nargs="+")
+    parser.add_argument("--patches", type=int, default=1500)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args(arguments)
+    if asked.what == "measure":
+        photographs, weights, out = asked.paths
+        measure(photographs, weights, out, asked.patches, asked.seed)
+        return
+    weights, *files, out = asked.paths
+    network = noiseda.load(weights)
+    assert isinstance(network, ResidualUNet), "WEIGHTS are those of a U-Net that sees groups"
+    network = with_look(network)
+    assert network.look is not None, "it was given one"
+    parts = [torch.load(file, weights_only=True) for file in files]
+    teach(network.look, {name: torch.cat([part[name] for part in parts]) for name in parts[0]}, asked.seed)
+    noiseda.save_weights(
+        out, network.tensors(), architecture=network.architecture, arguments=network.arguments, task="denoise"
+    )
+
+
+if __name__ == "__main__":
+    main()
