@@ -92,6 +92,7 @@ class ResidualUNet(Restorer):
         self.chooses = groups
         if pilots or groups:
             self.arguments["pilots" if pilots else "groups"] = True
+            self.border = 0  # repeated pixels have no noise across them, which misleads as to how strong noise is
             self.pilots = (Pilots if pilots else Groups)(STRENGTHS, channels)
             self.multiple_of = max(self.multiple_of, SIDE)
         if look:

@@ -7,9 +7,10 @@ WEIGHTS are those of a U-Net that sees groups. The first command degrades patche
 them, and the products of all that it may mix: of these alone the squared error of any mixture is computed. Several may
 run at once, with other seeds. The second learns from all of what they kept; OUT is the same network with a second look.
 
-Noise is more often weak than in the mixture that the network learnt from, since most photographs have little: a fifth
-of the patches have white noise, log-uniform from 1 to 60, and two fifths a share of their noise, log-uniform from 0.05.
-Half of the patches were shrunk by up to two before. Of each patch a part, of 48 to 96 pixels, counts as a patch, too.
+Noise is more often weak than in the mixture that the network learnt from, since most photographs have little: 15% of
+the patches have white noise, log-uniform from 1 to 60, 15% weak noise of any coarseness, and 30% a share of the
+mixture's noise, log-uniform from 0.05. Half of the patches were shrunk by up to two before. Of each patch a part, of 48
+to 96 pixels, counts as a patch, too.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import noiseda
 from noiseda.data import compress, integer, log_uniform, uniform
 from noiseda.restoration import Groups, ResidualUNet, SecondLook
 from noiseda.restoration.second_look import STRONGEST, WEAKEST
-from noiseda_research.ready.mixture import Wide
+from noiseda_research.ready.mixture import Coarse, Wide
 from noiseda_research.ready.varied import Varied
 
 PATCH = 160
@@ -42,7 +43,7 @@ EPOCHS = 80
 RATE = 2e-3
 DECAY = 1e-2
 DROPPED = 0.1
-BLURRED = 0.1
+BLURRED = 0.3
 """Noise on what is seen, in deviations of it."""
 
 HELD = 1e-2
@@ -60,11 +61,13 @@ def weak(clean: Tensor, wide: Wide, draws: torch.Generator) -> Tensor:
     kind = uniform((0.0, 1.0), draws)
     if kind < 0.4:
         return wide(clean, draws)
-    if kind < 0.6:
+    if kind < 0.55:
         noisy = clean + torch.randn(clean.shape, generator=draws) * log_uniform((1.0, 60.0), draws) / 255
         end = uniform((0.0, 1.0), draws)
         noisy = noisy.clamp(0, 1) if end < 0.6 else noisy
         return compress(noisy, (70, 98), draws) if end < 0.1 else noisy
+    if kind < 0.7:
+        return Coarse()(clean, draws)
     return torch.lerp(clean, wide(clean, draws), log_uniform((0.05, 1.0), draws))
 
 
