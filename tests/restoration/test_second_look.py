@@ -130,3 +130,19 @@ def test_it_asks_for_groups():
         ResidualUNet(look=True)
     with pytest.raises(ValueError, match="look must be true or false"):
         ResidualUNet.outline({"groups": True, "look": 1})
+
+
+def test_what_is_repeated_beyond_a_border_would_mislead_it():
+    """Pixels that go on have noise along the border, but none across it."""
+    assert ResidualUNet(groups=True, width=4, blocks=(1,)).border == 0
+    assert ResidualUNet(pilots=True, width=4, blocks=(1,)).border == 0
+    assert ResidualUNet(width=4, blocks=(1,)).border == 8
+    look, noise = SecondLook(1), torch.randn(1, 1, 64, 64, generator=torch.Generator().manual_seed(5))
+    noise = 20 / 255 * noise
+    more = torch.nn.functional.pad(noise, (8,) * 4, mode="replicate")
+    neighbours = {}
+    for name, own in (("as it is", noise), ("repeated", more)):
+        seen = look.seen(0.5 + own, -own[:, None].expand(-1, 7, -1, -1, -1))
+        neighbours[name] = float(seen[0, -17:-15, 0, 0].max()) / 2  # where it is flat, with the next pixel
+    assert neighbours["as it is"] < 0.01
+    assert neighbours["repeated"] > 0.1
