@@ -43,8 +43,8 @@ class Restorer(nn.Module, ABC):
             it divides those by it that have none above it, and multiplies by it again.
         border: pixels by which what restores images with it extends them beforehand on each side, by repeating their
             outermost ones. It suits networks whose convolutions would find zeros there. It is rounded up to a multiple
-            of ``multiple_of``; where that is more than 16, nothing is added. A network that judges how strong noise is has
-            none: repeated pixels have no noise across the border.
+            of ``multiple_of``; where that is more than 16, nothing is added. A network that judges how strong noise is
+            has none: repeated pixels have no noise across the border.
     """
 
     channels: int
