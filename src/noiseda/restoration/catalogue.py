@@ -172,7 +172,7 @@ NETWORKS: dict[str, Network] = {
     "unet-deep": _UNET,
     "unet-residual": Network(ResidualUNet, "residual-unet", "(ours)", "MIT"),
     "unet-pilots": Network(partial(ResidualUNet, pilots=True), "residual-unet", "(ours)", "MIT"),
-    "unet-groups": Network(partial(ResidualUNet, groups=True, look=True), "residual-unet", "(ours)", "MIT"),
+    "unet-groups": Network(partial(ResidualUNet, groups=True), "residual-unet", "(ours)", "MIT"),
     "dncnn": Network(_dncnn, "DnCNN", "1608.03981", "MIT"),
     "nafnet": Network(_nafnet, "NAFNet", "2204.04676", "MIT"),
     "swinir": Network(_swinir, "SwinIR", "2108.10257", "Apache-2.0", minimum=16),
