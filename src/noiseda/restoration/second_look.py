@@ -164,7 +164,7 @@ class SecondLook(nn.Module):
 
         parts, flattest = [], []
         for kind in [voices[:, :, :1], voices[:, :, 1:]][: self.kinds]:
-            products = _cells((kind[:, :, None] * kind[:, None]).mean(3).flatten(1, 2))
+            products = torch.cat([_cells((one[:, None] * kind).mean(2)) for one in kind.unbind(1)], dim=1)
             own = products[:, :: _LOOKED_AT + 1]
             together = torch.unflatten(_around(products), 1, (_LOOKED_AT, _LOOKED_AT))
             sizes = (_around(own) + _LEAST).sqrt()
