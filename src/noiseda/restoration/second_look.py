@@ -49,9 +49,8 @@ class SecondLook(nn.Module):
     each voice takes away and how alike they are, everywhere and in flat places; how far neighbours share it; how much
     structure there is of each size. Before it is trained, the network has all of the say.
 
-    No gradient goes through what is seen, nor through the second stage. **Its layers are no part of what a training of
-    the network learns**: they are taught by themselves. Adapted along with it to one kind of noise, they forget all
-    others (OCT: 3.2 dB of what was known before in place of 0.4).
+    No gradient goes through what is seen, nor through the second stage. Its layers are taught by themselves
+    (``noiseda_research.ready.look``); where the network is adapted, they learn along with it.
 
     Args:
         channels: of the images, 1 (grey) or 3 (RGB).
@@ -83,7 +82,6 @@ class SecondLook(nn.Module):
         alone = torch.zeros(self.kinds * self.voices + 1)
         alone[: self.kinds] = 1
         self.last.bias = nn.Parameter(alone)
-        self.requires_grad_(False)
 
     def forward(
         self, images: Tensor, restored: Tensor, mixed: Tensor, changes: Tensor, groups: Groups, found: Tensor | None

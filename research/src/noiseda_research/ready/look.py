@@ -177,7 +177,6 @@ def teach(look: SecondLook, known: Known, seed: int = 0) -> None:
         seed: of all draws.
     """
     torch.manual_seed(seed)
-    look.requires_grad_(True)
     seen, count = known["seen"], len(known["seen"])
     look.usual.copy_(seen.mean(0))
     look.spread.copy_(seen.std(0) + 0.01)
@@ -203,7 +202,6 @@ def teach(look: SecondLook, known: Known, seed: int = 0) -> None:
                 shares = shares_of(look.said(left["seen"])[..., 0, 0], look.voices)
                 both = [squared_errors(each, left).log10().clamp(min=-6).mean() for each in (alone, shares)]
             print(f"step {step + 1}: {-10 * both[0]:.2f} -> {-10 * both[1]:.2f} dB of what was left out", flush=True)
-    look.requires_grad_(False)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
