@@ -59,8 +59,10 @@ class SecondLook(nn.Module):
     Attributes:
         usual: the mean of what is seen, by which it is judged; (K,).
         spread: its deviation.
+        strengths: between which that of the second stage lies, in steps of 8 bits.
     """
 
+    strengths = (WEAKEST, STRONGEST)
     colours: Tensor
     usual: Tensor
     spread: Tensor

@@ -27,7 +27,6 @@ from torch import Tensor
 import noiseda
 from noiseda.data import compress, integer, log_uniform, uniform
 from noiseda.restoration import Groups, ResidualUNet, SecondLook
-from noiseda.restoration.second_look import STRONGEST, WEAKEST
 from noiseda_research.ready.mixture import Coarse, Wide
 from noiseda_research.ready.varied import Varied
 
@@ -155,7 +154,8 @@ def shares_of(said: Tensor, voices: int) -> Tensor:
     """
     shares, place = torch.unflatten(said[:, :-1], 1, (voices, 2)), said[:, -1].sigmoid()
     tried = torch.tensor(TRIED).log()
-    wanted = math.log(WEAKEST) + place * math.log(STRONGEST / WEAKEST)
+    weakest, strongest = SecondLook.strengths
+    wanted = math.log(weakest) + place * math.log(strongest / weakest)
     below = (torch.bucketize(wanted, tried) - 1).clamp(0, len(TRIED) - 2)
     above = ((wanted - tried[below]) / (tried[below + 1] - tried[below])).clamp(0, 1)
     of_each = F.one_hot(below, len(TRIED)) * (1 - above)[:, None] + F.one_hot(below + 1, len(TRIED)) * above[:, None]
