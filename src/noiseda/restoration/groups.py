@@ -288,9 +288,11 @@ class Groups(nn.Module):
 
 def _of_groups(strengths: Tensor, found: Tensor, width: int) -> Tensor:
     """The strength of each group, (B, N), out of those of cells of images so wide, (B, h, w)."""
-    first = found[..., 0]
-    row, column = first // (width - SIDE + 1) + SIDE // 2, first % (width - SIDE + 1) + SIDE // 2
-    return strengths.flatten(1).gather(1, row // SIDE * strengths.shape[-1] + column // SIDE)
+    positions, first = width - SIDE + 1, found[..., 0]
+    row = first // positions
+    column = first - row * positions  # no remainder: ONNX has none by a size that varies
+    cells = (row + SIDE // 2) // SIDE * strengths.shape[-1] + (column + SIDE // 2) // SIDE
+    return strengths.flatten(1).gather(1, cells)
 
 
 def _as_a_whole(images: Tensor) -> bool:
