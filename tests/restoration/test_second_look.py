@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from noiseda.restoration import Groups, ResidualUNet, SecondLook
-from noiseda.restoration.second_look import STRONGEST, WEAKEST, seen_through
+from noiseda.restoration.second_look import seen_through
 
 
 def draws(*size, seed=0):
@@ -31,7 +31,7 @@ def test_before_it_is_trained_the_network_has_all_of_the_say(channels):
 def test_shares_are_of_voices(channels):
     look, given = looked(channels)
     images, restored, mixed, changes, groups, _ = given
-    strength = torch.full((2, 2, 3), (WEAKEST * STRONGEST) ** 0.5)  # halfway, where what is said is 0
+    strength = torch.full((2, 2, 3), math.prod(SecondLook.strengths) ** 0.5)  # halfway, where what is said is 0
     wanted = [restored, images + mixed, *(images[:, None] + changes.unflatten(1, (4, channels))).unbind(1)]
     wanted += [seen_through(restored, 0.5), images + groups.again(images, restored, strengths=strength)]
     assert len(wanted) == look.voices
@@ -108,6 +108,8 @@ def test_it_is_computed_in_fp32_and_learns_with_the_network():
     wanted = look(*given)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(look(*given), wanted)
+    halves = [one.bfloat16() for one in given[:4]]
+    assert look.bfloat16()(*halves, *given[4:]).dtype == torch.bfloat16
     torch.manual_seed(0)
     network = ResidualUNet(width=4, blocks=(1, 1, 1), groups=True, look=True)
     network(draws(2, 3, 16, 24)).square().mean().backward()

@@ -66,12 +66,7 @@ class Chooser(nn.Module):
         planes = torch.einsum("dc,btchw->btdhw", colours, torch.unflatten(changes, 1, (self.pilots, -1)))
         grey = colourless(torch.einsum("dc,bchw->bdhw", colours, images))
         seen = F.relu(self.second(F.relu(self.first(self._seen(images, planes, grey)))))
-        shares = F.interpolate(self.last(seen), scale_factor=CELL, mode="bilinear")
-        shares = torch.unflatten(shares, 1, (self.pilots, -1))
-        mixed = (planes[:, :, :1] * shares[:, :, :1]).sum(1)
-        if len(colours) > 1:
-            mixed = torch.cat([mixed, (planes[:, :, 1:] * shares[:, :, 1:]).sum(1)], dim=1)
-        return torch.einsum("dc,bdhw->bchw", colours, mixed)
+        return torch.einsum("dc,bdhw->bchw", colours, mixture(planes, self.last(seen)))
 
     def _seen(self, images: Tensor, planes: Tensor, grey: Tensor) -> Tensor:
         """What is measured of cells; (B, K, H / CELL, W / CELL)."""
@@ -86,3 +81,20 @@ class Chooser(nn.Module):
         strengths = ((torch.cat(around, dim=1) + _LEAST).log() / 2 - _USUAL) / _SPREAD
         light = F.avg_pool2d(images.mean(1, keepdim=True), CELL)
         return torch.cat([strengths.to(images.dtype), light], dim=1)
+
+
+def mixture(planes: Tensor, shares: Tensor) -> Tensor:
+    """The sum of several changes, of each of which there is a share.
+
+    Args:
+        planes: brightness and differences of colour of T changes, (B, T, C, H, W).
+        shares: of each in each cell, (B, T * K, H / CELL, W / CELL): K is 2, of brightness and of colour; 1 of grey.
+
+    Returns:
+        (B, C, H, W).
+    """
+    shares = torch.unflatten(F.interpolate(shares, scale_factor=CELL, mode="bilinear"), 1, (planes.shape[1], -1))
+    mixed = (planes[:, :, :1] * shares[:, :, :1]).sum(1)
+    if planes.shape[2] == 1:
+        return mixed
+    return torch.cat([mixed, (planes[:, :, 1:] * shares[:, :, 1:]).sum(1)], dim=1)

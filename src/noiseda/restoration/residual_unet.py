@@ -176,16 +176,17 @@ class ResidualUNet(Restorer):
             found: the groups of the images, where it sees such; None looks for them where they are asked for.
         """
         if changes is None or self.chooser is None:
-            return self.found_by(images, changes, None)
+            return self.first_look(images, changes, None)
         mixed = self.chooser(images, changes)
-        restored = self.found_by(images, changes, mixed)
+        restored = self.first_look(images, changes, mixed)
         if self.look is None:
             return restored
         assert isinstance(self.pilots, Groups), "checked when it was made"
-        return self.look(images, restored, mixed, changes, self.pilots, found)  # type: ignore[no-any-return]
+        weighed: Tensor = self.look(images, restored, mixed, changes, self.pilots, found)
+        return weighed
 
-    def found_by(self, images: Tensor, changes: Tensor | None, mixed: Tensor | None) -> Tensor:
-        """As :meth:`restore_by`, without a second look.
+    def first_look(self, images: Tensor, changes: Tensor | None, mixed: Tensor | None) -> Tensor:
+        """As :meth:`restore_by`, without the second look.
 
         Args:
             images: (B, C, H, W).

@@ -9,15 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from noiseda.restoration.chooser import CELL
+from noiseda.restoration.chooser import CELL, mixture
 from noiseda.restoration.groups import Groups
 from noiseda.restoration.pilots import STRENGTHS, colourless, opponent
 
 AROUND = 41
 """Cells to a side of what is seen at once: a place sees as far as 164 pixels to each side."""
-
-WEAKEST, STRONGEST = 5.0, 60.0
-"""Strengths between which that of the second stage lies, in steps of 8 bits."""
 
 SOFTENED = 0.5
 """The network's output is offered softened, too: by a Gaussian of so many pixels."""
@@ -62,7 +59,7 @@ class SecondLook(nn.Module):
         strengths: between which that of the second stage lies, in steps of 8 bits.
     """
 
-    strengths = (WEAKEST, STRONGEST)
+    strengths = (5.0, 60.0)
     colours: Tensor
     usual: Tensor
     spread: Tensor
@@ -99,21 +96,17 @@ class SecondLook(nn.Module):
             found: the groups of the images; None looks for them.
 
         Returns:
-            (B, C, H, W), in fp32 whatever the precision is.
+            (B, C, H, W), computed in fp32 whatever the precision is.
         """
         with torch.autocast(images.device.type, enabled=False):
+            given, (weakest, strongest) = images.dtype, self.strengths
             images, restored = images.float(), restored.float()
             voices = self.voices_of(images, restored, mixed.float(), changes.float())
             said = self.said(self.seen(images, voices))
-            strength = WEAKEST * (STRONGEST / WEAKEST) ** said[:, -1].detach().sigmoid()
+            strength = weakest * (strongest / weakest) ** said[:, -1].detach().sigmoid()
             again = groups.again(images, restored.detach(), found, strength)
-            planes = torch.cat([voices, self.planes(again)[:, None]], dim=1)
-            shares = F.interpolate(said[:, :-1], scale_factor=CELL, mode="bilinear")
-            shares = torch.unflatten(shares, 1, (self.voices, self.kinds))
-            weighed = (planes[:, :, :1] * shares[:, :, :1]).sum(1)
-            if self.kinds > 1:
-                weighed = torch.cat([weighed, (planes[:, :, 1:] * shares[:, :, 1:]).sum(1)], dim=1)
-            return images + torch.einsum("dc,bdhw->bchw", self.colours.float(), weighed)
+            weighed = mixture(torch.cat([voices, self.planes(again)[:, None]], dim=1), said[:, :-1])
+            return (images + torch.einsum("dc,bdhw->bchw", self.colours.float(), weighed)).to(given)
 
     def voices_of(self, images: Tensor, restored: Tensor, mixed: Tensor, changes: Tensor) -> Tensor:
         """What the first seven voices change, as :meth:`forward` is given them; (B, 7, C, H, W) of :meth:`planes`."""
@@ -134,12 +127,13 @@ class SecondLook(nn.Module):
 
         Returns:
             (B, voices * kinds + 1, h, w): for each voice its share of brightness and of colour; and a number whose
-            sigmoid leads from :data:`WEAKEST` to :data:`STRONGEST`.
+            sigmoid leads from the weaker of ``strengths`` to the stronger one.
         """
         seen = seen if seen.ndim == 4 else seen[..., None, None]
         seen = (seen - self.usual.float()[:, None, None]) / self.spread.float()[:, None, None]
-        hidden = F.dropout(F.gelu(self.first(seen.clamp(-FARTHEST, FARTHEST))), dropped, dropped > 0)
-        return self.last(F.gelu(self.second(hidden)))  # type: ignore[no-any-return]
+        seen = seen.clamp(-FARTHEST, FARTHEST).to(self.first.weight.dtype)
+        said: Tensor = self.last(F.gelu(self.second(F.dropout(F.gelu(self.first(seen)), dropped, dropped > 0))))
+        return said.float()
 
     @torch.no_grad()
     def seen(self, images: Tensor, voices: Tensor) -> Tensor:

@@ -72,11 +72,9 @@ def weak(clean: Tensor, wide: Wide, draws: torch.Generator) -> Tensor:
 
 def with_look(network: ResidualUNet) -> ResidualUNet:
     """The same network with a second look that leaves all of the say to it."""
-    new = ResidualUNet(**{**network.arguments, "look": True})  # type: ignore[arg-type]
-    assert new.look is not None, "it was given one"
-    new.load_state_dict(
-        {**{f"look.{name}": one for name, one in new.look.state_dict().items()}, **network.state_dict()}
-    )
+    new = ResidualUNet.outline({**network.arguments, "look": True})
+    fresh = {f"look.{name}": weight for name, weight in SecondLook(network.channels).state_dict().items()}
+    new.load_state_dict({**fresh, **network.state_dict()}, assign=True)
     return new.eval()
 
 
@@ -97,7 +95,7 @@ def known_of(network: ResidualUNet, degraded: Tensor, clean: Tensor, part: tuple
     found = groups.search(images)
     changes = groups(images, found)
     mixed = network.chooser(images, changes)
-    restored = network.found_by(images, changes, mixed)
+    restored = network.first_look(images, changes, mixed)
     again = Groups(TRIED, network.channels).again(images, restored, found)
     voices = look.voices_of(images, restored, mixed, changes)
     second = look.planes(torch.unflatten(again, 1, (len(TRIED), -1)))
