@@ -217,6 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     weights, *files, out = asked.paths
     network = noiseda.load(weights)
     assert isinstance(network, ResidualUNet), "WEIGHTS are those of a U-Net that sees groups"
+    torch.manual_seed(asked.seed)
     network = with_look(network)
     assert network.look is not None, "it was given one"
     parts = [torch.load(file, weights_only=True) for file in files]
