@@ -23,7 +23,7 @@ def test_the_squared_error_of_a_mixture_is_computed_of_products():
     network, draws = small(), torch.Generator().manual_seed(1)
     clean = torch.rand(3, 32, 48, generator=draws)
     degraded = clean + 0.1 * torch.randn(clean.shape, generator=draws)
-    whole, part = known_of(network, degraded, clean, (slice(0, 16), slice(8, 32)))
+    whole, part = known_of(network, degraded, clean, [(slice(0, 16), slice(8, 32))])
     torch.nn.init.normal_(network.look.last.bias, std=0.3)
     said = network.look.said(whole["seen"][None])[..., 0, 0]
     with torch.no_grad():

@@ -11,6 +11,7 @@ from skimage import data
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import noiseda.restoration.groups as module
+import noiseda.restoration.rolling as rolling
 from noiseda.restoration import STRENGTHS, Groups, ResidualUNet
 from noiseda.restoration.remembered import Remembered
 from noiseda.restoration.similar_blocks import similar
@@ -86,10 +87,12 @@ def test_a_grey_image_of_three_channels_is_shrunk_as_one_of_one():
     torch.testing.assert_close(changes[2:], Groups((10, 60))(coloured).unflatten(1, (2, 3)))
 
 
-def test_an_image_in_strips_becomes_what_it_becomes_as_a_whole(monkeypatch):
-    image = torch.rand(1, 3, 96, 48, generator=torch.Generator().manual_seed(1))
+@pytest.mark.parametrize("stretch", [32, 64, 1000])
+def test_an_image_in_strips_becomes_what_it_becomes_as_a_whole(monkeypatch, stretch):
+    image = torch.rand(1, 3, 152, 48, generator=torch.Generator().manual_seed(1))
     whole = Groups()(image)
-    monkeypatch.setattr(module, "_POSITIONS", 0)
+    monkeypatch.setattr(rolling, "_POSITIONS", 0)
+    monkeypatch.setattr(rolling, "_STRETCH", stretch)
     monkeypatch.setattr(module, "_KNOWN", Remembered(0))
     torch.testing.assert_close(Groups()(image), whole, atol=1e-5, rtol=0)
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,14 +11,11 @@ from torch import Tensor, nn
 
 from noiseda.restoration.pilots import SIDE, STRENGTHS, colourless, cosines, opponent
 from noiseda.restoration.remembered import Remembered
-from noiseda.restoration.similar_blocks import REACH, SIZE, STEP, TOGETHER, similar, similar_everywhere, windows
-
-_T = TypeVar("_T")
+from noiseda.restoration.rolling import Rolling, Stretch, side_by_side, stretches
+from noiseda.restoration.similar_blocks import REACH, SIZE, STEP, similar, similar_everywhere, windows
 
 _THRESHOLD = 2.7 / 255
 _BUNCH = 64  # groups that are filtered together: as many as stay in a processor's cache
-_POSITIONS = 25_000  # of a strip of the image: its coefficients take 100 MB
-_ROWS = 16  # rows of positions that become pixels at once
 _KNOWN = Remembered(2**28)
 
 
@@ -147,18 +141,21 @@ class Groups(nn.Module):
             return similar_everywhere(self._coefficients(brightness)[:, 0]).flatten(1, 2)
         _, _, height, width = brightness.shape
 
-        def look(strip: tuple[int, int, int]) -> Tensor:
-            image, first, after = strip
-            top, last = max(first - REACH, 0), min(after + REACH, height - SIDE + 1)
-            blocks = self._transformed(brightness[image, :, top : last + SIDE - 1])
-            return similar(blocks, first - top, after - top, self.places) + top * (width - SIDE + 1)
+        def look(stretch: Stretch) -> Tensor:
+            found = []
+            for first, after in stretch.strips:
+                top, last = max(first - REACH, 0), min(after + REACH, height - SIDE + 1)
+                blocks = self._transformed(brightness[stretch.image, :, top : last + SIDE - 1])
+                found.append(similar(blocks, first - top, after - top, self.places) + top * (width - SIDE + 1))
+            return torch.cat(found)
 
-        return torch.unflatten(torch.cat(list(_side_by_side(look, _strips(brightness)))), 0, (len(brightness), -1))
+        found = torch.cat(list(side_by_side(look, stretches(brightness))))
+        return torch.unflatten(found, 0, (len(brightness), -1))
 
     def _shrunk_in_strips(
         self, planes: Tensor, guess: Tensor | None, found: Tensor, each: Tensor | None = None
     ) -> Tensor:
-        """Shrink planes, (B, D, H, W) -> (B, T, D, H, W); as many strips at a time as torch has threads.
+        """Shrink planes, (B, D, H, W) -> (B, T, D, H, W); as many stretches at a time as torch has threads.
 
         Args:
             planes: the images.
@@ -167,31 +164,23 @@ class Groups(nn.Module):
             each: the strength of each group, (B, N); None for those of all.
         """
         batch, depth, height, width = planes.shape
-        many = len(self.strengths) if each is None else 1
-        positions, right = width - SIDE + 1, len(range(0, width - SIDE + 1, STEP))
-        spare = threading.local()  # memory of a thread's last strip: new memory costs more than what is done with it
+        many, right = len(self.strengths) if each is None else 1, len(range(0, width - SIDE + 1, STEP))
+        basis = self.basis.float()
 
-        def shrink(strip: tuple[int, int, int]) -> tuple[int, int, Tensor]:
-            image, first, after = strip
-            top, last = max(first - REACH, 0), min(after + REACH, height - SIDE + 1)
-            rows = slice(top, last + SIDE - 1)
-            blocks = self._transformed(planes[image, :, rows])
-            guessed = None if guess is None else self._transformed(guess[image, :, rows]).flatten(0, 1)
-            own = slice(first // STEP * right, -(-after // STEP) * right)
-            groups = torch.split(found[image, own] - top * positions, _BUNCH)
-            levels = None if each is None else torch.split(each[image, own], _BUNCH)
-            sums, weights = [], []
-            size = (many, *blocks.flatten(0, 1).shape)
-            if not hasattr(spare, "totals") or spare.totals.numel() < math.prod(size):
-                spare.totals = blocks.new_empty(math.prod(size))
-            totals = spare.totals[: math.prod(size)].reshape(size).zero_()
-            for total, weight in self._filtered(blocks.flatten(0, 1), guessed, groups, levels, totals):
-                sums.append(self._overlapped(torch.unflatten(total, 0, blocks.shape[:2])))
-                weights.append(_spread(torch.unflatten(weight, 0, blocks.shape[:2])))
-            return image, top, torch.stack([torch.stack(sums), torch.stack(weights)])
+        def shrink(stretch: Stretch) -> tuple[int, int, Tensor]:
+            images = [planes[stretch.image]] if guess is None else [planes[stretch.image], guess[stretch.image]]
+            near = Rolling(stretch, images, self._transformed, many)
+            for first, after in stretch.strips:
+                near.reach(after)
+                own = slice(first // STEP * right, -(-after // STEP) * right)
+                groups = torch.split(near.places(found[stretch.image, own]), _BUNCH)
+                levels = None if each is None else torch.split(each[stretch.image, own], _BUNCH)
+                self._filtered(near.blocks, groups, levels, near.totals, near.weights)
+                near.leave(after, basis)
+            return stretch.image, near.top, near.result()
 
         totals = planes.new_zeros(2, batch, many, height, width, depth)
-        for image, top, sums in _side_by_side(shrink, _strips(planes)):
+        for image, top, sums in side_by_side(shrink, stretches(planes)):
             totals[:, image, :, top : top + sums.shape[2]] += sums
         return (totals[0] / totals[1]).permute(0, 1, 4, 2, 3)
 
@@ -206,8 +195,12 @@ class Groups(nn.Module):
 
         image = torch.arange(batch, device=planes.device)[:, None, None] * (height * width)
         groups = (found + image).flatten(0, 1)
-        levels, shrunk = None if each is None else [each.flatten()], []
-        for total, weight in self._filtered(blocks(planes), None if guess is None else blocks(guess), [groups], levels):
+        levels, known = None if each is None else [each.flatten()], [blocks(planes)]
+        known += [] if guess is None else [blocks(guess)]
+        many = len(self.strengths) if each is None else 1
+        totals, weights = (known[0].new_zeros(many, len(known[0]), size) for size in (depth * SIDE**2, depth))
+        shrunk = []
+        for total, weight in zip(*self._filtered(known, [groups], levels, totals, weights), strict=True):
             total = total.reshape(batch, height, width, depth, -1).permute(0, 3, 4, 1, 2)
             weight = weight.reshape(batch, height, width, depth).permute(0, 3, 1, 2)
             pixels = F.conv_transpose2d(total.flatten(0, 1), both)
@@ -227,28 +220,27 @@ class Groups(nn.Module):
 
     def _filtered(
         self,
-        known: Tensor,
-        guessed: Tensor | None,
+        known: Sequence[Tensor],
         groups: Sequence[Tensor],
         levels: Sequence[Tensor] | None,
-        nothing: Tensor | None = None,
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Filter groups, some at a time.
+        totals: Tensor,
+        weights: Tensor,
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Filter groups, some at a time, and add up what became of each block.
 
         Args:
-            known: (P, D * 64), the transform of each block.
-            guessed: the same of what is thought to lie under the noise; None in the first stage.
+            known: (P, D * 64), the transform of each block; and, in the second stage, of what is thought to lie under
+                its noise.
             groups: some of them each, (N, SIZE): places among those blocks.
             levels: the strengths of these, (N,) each; None where all have those of the module.
-            nothing: zeros, (T, P, D * 64), to which the sums are added; None takes memory for them.
+            totals: (T, P, D * 64), to which weighted blocks are added in place.
+            weights: (T, P, D), to which their weights are.
 
         Returns:
-            for each strength the weighted sum of what became of each block, (P, D * 64), and of its weights, (P, D).
+            both, a tensor for each strength.
         """
-        depth, signs = known.shape[1] // SIDE**2, self.signs.float()
-        many = len(self.strengths) if levels is None else 1
-        totals = [torch.zeros_like(known) for _ in range(many)] if nothing is None else list(nothing)
-        weights = [torch.zeros_like(known[:, :depth]) for _ in range(many)]
+        depth, signs = known[0].shape[1] // SIDE**2, self.signs.float()
+        sums, counted = list(totals), list(weights)
 
         def gathered(blocks: Tensor, places: Tensor) -> Tensor:
             return signs @ torch.unflatten(blocks.index_select(0, places), 0, (-1, SIZE))
@@ -256,34 +248,21 @@ class Groups(nn.Module):
         for at, some in enumerate(groups):
             places = some.flatten()
             strengths: Sequence[float | Tensor] = self.strengths if levels is None else [levels[at][:, None, None]]
-            common = gathered(known, places)
-            energy = None if guessed is None else gathered(guessed, places).square()
+            common = gathered(known[0], places)
+            first = len(known) == 1
+            energy = common.abs() if first else gathered(known[1], places).square()
             for number, strength in enumerate(strengths):
-                if energy is None:
-                    kept = (common.abs() * (2 / (strength * _THRESHOLD)) - 1.5).clamp(0, 1)
+                if first:
+                    kept = (energy * (2 / (strength * _THRESHOLD))).sub_(1.5).clamp_(0, 1)
                 else:
                     kept = energy / (energy + (strength / 255) ** 2)
                 kept[:, 0, :: SIDE**2] = 1  # the mean of a group is kept, however small
-                counts = torch.unflatten((kept if energy is None else kept.square()).sum(1), 1, (depth, -1)).sum(2)
+                counts = torch.unflatten((kept if first else kept.square()).sum(1), 1, (depth, -1)).sum(2)
                 each = (1 / counts)[:, None].expand(-1, SIZE, -1).reshape(-1, depth)
-                back = torch.unflatten((signs @ (kept * common)).flatten(0, 1), 1, (depth, -1))
-                totals[number] = totals[number].index_add_(0, places, (back * each[..., None]).flatten(1))
-                weights[number] = weights[number].index_add_(0, places, each)
-        return zip(totals, weights, strict=True)
-
-    def _overlapped(self, blocks: Tensor) -> Tensor:
-        """The sum of transformed blocks where they lie; (h, w, D * 64) -> (h + 7, w + 7, D)."""
-        height, width, size = blocks.shape
-        both, depth = torch.kron(self.basis.float(), self.basis.float()), size // SIDE**2
-        total = blocks.new_zeros(height + SIDE - 1, width + SIDE - 1, depth)
-        for top in range(0, height, _ROWS):
-            some = blocks[top : top + _ROWS]
-            pixels = some.reshape(-1, SIDE**2) @ both
-            lines = _summed(pixels.reshape(len(some), width, -1, SIDE), len(some), width)
-            down = torch.unflatten(lines, 2, (-1, SIDE))
-            for shift in range(SIDE):
-                total[top + shift : top + shift + len(some)] += down[..., shift]
-        return total
+                back = torch.unflatten((signs @ kept.mul_(common)).flatten(0, 1), 1, (depth, -1))
+                sums[number] = sums[number].index_add_(0, places, back.mul_(each[..., None]).flatten(1))
+                counted[number] = counted[number].index_add_(0, places, each)
+        return sums, counted
 
 
 def _of_groups(strengths: Tensor, found: Tensor, width: int) -> Tensor:
@@ -298,51 +277,6 @@ def _of_groups(strengths: Tensor, found: Tensor, width: int) -> Tensor:
 def _as_a_whole(images: Tensor) -> bool:
     """Whether images are shrunk without a loop over strips: for graphs, on GPUs, and where there is no memory."""
     return torch.compiler.is_compiling() or type(images) is not Tensor or images.device.type != "cpu"
-
-
-def _strips(planes: Tensor) -> list[tuple[int, int, int]]:
-    """Of each image (B, D, H, W): its number, and the first row of positions and the one after, strip by strip."""
-    height, width = planes.shape[-2:]
-    rows, last = max(STEP * TOGETHER, _POSITIONS // width // STEP * STEP), height - SIDE + 1
-    return [(image, first, min(first + rows, last)) for image in range(len(planes)) for first in range(0, last, rows)]
-
-
-def _side_by_side(
-    measure: Callable[[tuple[int, int, int]], _T], strips: Sequence[tuple[int, int, int]]
-) -> Iterator[_T]:
-    """What is found of each strip, in order. Each core has strips of its own: small products do not share well."""
-
-    @torch.no_grad()  # each thread knows for itself whether there are gradients
-    def alone(strip: tuple[int, int, int]) -> _T:
-        if cores > 1:
-            torch.set_num_threads(1)
-        return measure(strip)
-
-    cores = min(torch.get_num_threads(), len(strips))
-    if cores < 2:
-        yield from map(alone, strips)
-        return
-    before = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(cores, "strip") as pool:
-            yield from pool.map(alone, strips)
-    finally:
-        torch.set_num_threads(before)
-
-
-def _summed(windows: Tensor, height: int, width: int) -> Tensor:
-    """Windows (h, w, N, 8) along a row, summed where they lie; (h, w + 7, N)."""
-    total = windows.new_zeros(height, width + SIDE - 1, windows.shape[2])
-    for shift in range(SIDE):
-        total[:, shift : shift + width] += windows[..., shift]
-    return total
-
-
-def _spread(weights: Tensor) -> Tensor:
-    """What each pixel gets of the weights of the blocks that lie over it; (h, w, D) -> (h + 7, w + 7, D)."""
-    planes = F.pad(weights.permute(2, 0, 1)[:, None], (SIDE - 1,) * 4)
-    means = F.avg_pool2d(F.avg_pool2d(planes, (1, SIDE), stride=1), (SIDE, 1), stride=1)
-    return means[:, 0].permute(1, 2, 0) * SIDE**2
 
 
 def hadamard(size: int) -> Tensor:

@@ -9,8 +9,8 @@ run at once, with other seeds. The second learns from all of what they kept; OUT
 
 Noise is more often weak than in the mixture that the network learnt from, since most photographs have little: 15% of
 the patches have white noise, log-uniform from 1 to 60, 15% weak noise of any coarseness, and 30% a share of the
-mixture's noise, log-uniform from 0.05. Half of the patches were shrunk by up to two before. Of each patch a part, of 48
-to 96 pixels, counts as a patch, too.
+mixture's noise, log-uniform from 0.05. Half of the patches were shrunk by up to two before. Of each patch three parts,
+of 48 to 96 pixels, count as patches, too.
 """
 
 from __future__ import annotations
@@ -27,12 +27,16 @@ from torch import Tensor
 import noiseda
 from noiseda.data import compress, integer, log_uniform, uniform
 from noiseda.restoration import Groups, ResidualUNet, SecondLook
+from noiseda.restoration.chooser import CELL
 from noiseda_research.ready.mixture import Coarse, Wide
 from noiseda_research.ready.varied import Varied
 
 PATCH = 160
 PART = (6, 12)
-"""Sides of the parts that count as patches, too, in cells of 8 pixels."""
+"""Sides of the parts that count as patches, too, in cells."""
+
+PARTS = 3
+"""So many of them."""
 
 TRIED = (5.0, 9.0, 14.0, 20.0, 28.0, 40.0, 60.0)
 """Strengths of the second stage that are tried. Between two of them, its result is taken for a mean of both."""
@@ -50,9 +54,19 @@ HELD = 1e-2
 
 _LEAST = 1e-6  # of squared errors: a clean photograph restored to 60 dB is good enough
 
+Part = tuple[slice, slice]
+"""Rows and columns of a patch."""
+
 Known = dict[str, Tensor]
 """Of N patches: ``seen`` (N, K), ``alike`` (N, 2, V, V), ``right`` (N, 2, V) and ``power`` (N,): products of what V
 voices change, brightness and colour apart, with one another, with what should be changed, and of that with itself."""
+
+
+def part(draws: torch.Generator) -> Part:
+    """A square part of a patch."""
+    cells = integer(*PART, draws)
+    rows, columns = (CELL * integer(0, PATCH // CELL - cells, draws) for _ in range(2))
+    return slice(rows, rows + CELL * cells), slice(columns, columns + CELL * cells)
 
 
 def weak(clean: Tensor, wide: Wide, draws: torch.Generator) -> Tensor:
@@ -79,14 +93,14 @@ def with_look(network: ResidualUNet) -> ResidualUNet:
 
 
 @torch.no_grad()
-def known_of(network: ResidualUNet, degraded: Tensor, clean: Tensor, part: tuple[slice, slice]) -> list[Known]:
-    """What is kept of a pair (C, S, S), and of a part of it.
+def known_of(network: ResidualUNet, degraded: Tensor, clean: Tensor, parts: Sequence[Part]) -> list[Known]:
+    """What is kept of a pair (C, S, S), and of parts of it.
 
     Args:
         network: with a second look.
         degraded: the image.
         clean: its truth.
-        part: rows and columns, whole cells of 8 pixels.
+        parts: rows and columns, whole cells.
     """
     look, groups, images = network.look, network.pilots, degraded[None]
     assert look is not None, "it was given one"
@@ -101,7 +115,7 @@ def known_of(network: ResidualUNet, degraded: Tensor, clean: Tensor, part: tuple
     second = look.planes(torch.unflatten(again, 1, (len(TRIED), -1)))
     wanted = look.planes(clean[None] - images)
     kept = []
-    for rows, columns in ((slice(None), slice(None)), part):
+    for rows, columns in ((slice(None), slice(None)), *parts):
         cut = (..., rows, columns)
         seen = look.seen(images[cut].contiguous(), voices[cut].contiguous()).mean((2, 3))
         every, right = torch.cat([voices, second], dim=1)[cut][0].double(), wanted[cut][0].double()
@@ -131,10 +145,8 @@ def measure(photographs: Path, weights: Path, out: Path, patches: int, seed: int
         if image.shape[-1] != side:
             image = F.interpolate(image[None], size=(side, side), mode="bicubic", antialias=True)[0].clamp(0, 1)
         degraded = (weak(image, wide, draws) * 255).round() / 255
-        cells = integer(*PART, draws)
-        corner = [8 * integer(0, PATCH // 8 - cells, draws) for _ in range(2)]
-        part = tuple(slice(start, start + 8 * cells) for start in corner)
-        kept += known_of(network, degraded[inner].contiguous(), image[inner].contiguous(), (part[0], part[1]))
+        parts = [part(draws) for _ in range(PARTS)]
+        kept += known_of(network, degraded[inner].contiguous(), image[inner].contiguous(), parts)
         if (number + 1) % 50 == 0 or number + 1 == patches:
             print(f"{number + 1} patches", flush=True)
             torch.save({name: torch.stack([one[name] for one in kept]) for name in kept[0]}, out)
@@ -178,7 +190,7 @@ def teach(look: SecondLook, known: Known, seed: int = 0) -> None:
     seen, count = known["seen"], len(known["seen"])
     look.usual.copy_(seen.mean(0))
     look.spread.copy_(seen.std(0) + 0.01)
-    scored = torch.arange(count) // 2 % 8 == 0
+    scored = torch.arange(count) // (1 + PARTS) % 8 == 0
     learnt = (~scored).nonzero().flatten()
     alone = shares_of(look.said(seen[:1])[..., 0, 0], look.voices).detach()
     optimizer = torch.optim.AdamW(look.parameters(), RATE, weight_decay=DECAY)
