@@ -82,7 +82,7 @@ UNUSUAL = AdaptSettings(
         weighting="min-snr", bands="wavelet",
     ),
     loss="psnr",
-    degradation=DegradationSettings(kind="streaks", strength=(0.1, 1.0), smoothed=1.5),
+    degradation=DegradationSettings(kind="streaks", strength=(0.1, 1.0), smoothed=1.5, remembered=0.3),
     training=TrainingSettings(
         steps=10, batch=3, patch=32, learning_rate=1e-6, predictor_learning_rate=3e-4, lr_schedule="constant",
         lr_scaling="none", gradient_accumulation=2,

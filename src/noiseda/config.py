@@ -49,7 +49,7 @@ class DegradationSettings:
     """Name of the degradation, or several joined by +. One of them is drawn for each image (white+3*matched: matched
     three times as often as white; with --pairs, pairs+streaks: their own inputs, and streaks anew). By default the
     task's own, and matched, which looks for what --real went through (denoise: white+matched, from the ready weights
-    white+3*matched, without --real white+camera; derain: rain; deblur: camera-shake; dejpeg: jpeg; with --pairs, what
+    matched, without --real white+camera; derain: rain; deblur: camera-shake; dejpeg: jpeg; with --pairs, what
     the pairs have, for rain pairs+streaks)."""
 
     strength: tuple[float, float] | None = None
@@ -59,6 +59,11 @@ class DegradationSettings:
     smoothed: Annotated[float, Limits(least=1)] = 4.0
     """How many times as strong as in flat places, where it is looked for, matched noise may be where there is texture:
     cameras smooth flat places."""
+
+    remembered: Share | None = None
+    """Share of the synthetic images that are degraded in all the ways that the weights a run starts from are good at.
+    Their target is what these weights make of them, so that it is not forgotten (Li and Hoiem 2016). By default a half
+    from the ready weights of denoising where noise is matched and no --degradation.kind is asked for, else 0."""
 
     @property
     def usual(self) -> bool:
@@ -331,6 +336,11 @@ class AdaptSettings(StrategySections):
         check_limits(self)
         task = TASKS[self.task]
         self.restorer.check(task.network)
+        if self.degradation.remembered and self.restorer.settled(task.network, task.ready).origin is None:
+            raise UserError(
+                f"--degradation.remembered {self.degradation.remembered:g} needs a network that knows something: the "
+                "ready weights, or --restorer.start"
+            )
         self.predictor.check()
         if self.predictor.training != "joint" and self.predictor.start is None:
             raise UserError(f"--predictor.training {self.predictor.training} needs --predictor.start: a trained one")

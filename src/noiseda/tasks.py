@@ -47,7 +47,8 @@ class Task:
         learning_rate: from random weights, where none is asked for.
         gentle_rate: from the ready weights, where none is asked for.
         gentle_patch: side of the patches then, in pixels.
-        gentle_share: then, how many images are matched to the photographs for each that is not.
+        remembered: then, and where the degradation is matched, the share of the images that remind the network of what
+            it was good at; where it is 0, ``beside_matched`` does.
         network: the network where none is asked for, as far as it has the sizes that are.
         ready: the ready weights that a run starts from where nothing is said of the network; none where empty.
         strategy_matched: what trains where the degradation is matched to the photographs.
@@ -67,7 +68,7 @@ class Task:
     learning_rate: float = 1e-3
     gentle_rate: float = 1e-3
     gentle_patch: int = 48
-    gentle_share: int = 1
+    remembered: float = 0.0
     network: str = "unet"
     ready: str = ""
     strategy_matched: str = ""
@@ -91,7 +92,7 @@ TASKS: dict[TaskName, Task] = {
         ready="denoise",
         strategy_matched="neighbor2neighbor",
         beside_matched="white",
-        gentle_share=3,  # of white noise these weights forget little
+        remembered=0.5,
         proxies_from_pairs=False,
         estimates_risk=True,
         has_depth=True,

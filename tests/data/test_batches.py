@@ -190,3 +190,19 @@ def test_a_share_of_the_pairs_gets_inputs_made_anew(tmp_path: Path) -> None:
     assert (kept.x_syn - kept.y_syn).abs().mean() > 0.1  # of another place altogether
     plain = batches(Domains(paired, None), size=40)[0]
     assert not torch.equal(plain.y_syn, kept.y_syn)  # cut without the margin
+
+
+def test_some_images_are_of_what_was_known_and_the_others_as_ever(domains: Domains) -> None:
+    def darker(clean: torch.Tensor, draws: torch.Generator) -> torch.Tensor:
+        return clean / 2
+
+    def lighter(clean: torch.Tensor, draws: torch.Generator) -> torch.Tensor:
+        return (1 + clean) / 2
+
+    plain = batches(replace(domains, degradation=darker), size=40)[0]
+    assert plain.known is None
+    batch = batches(replace(domains, degradation=darker, known=lighter, remembered=0.25), size=40)[0]
+    assert batch.known is not None
+    assert 4 < batch.known.sum() < 18
+    assert torch.equal(batch.x_syn[batch.known], (1 + batch.y_syn[batch.known]) / 2)
+    assert torch.equal(batch.x_syn[~batch.known], batch.y_syn[~batch.known] / 2)

@@ -27,6 +27,7 @@ from noiseda.training.build import (
     without,
 )
 from noiseda.training.cost import describe
+from noiseda.training.plan import settled
 from tests.training.photographs import CLEAN, folder, pairs, save, small
 
 FLAGS = ("clean", "real", "pairs", "reference", "validation")
@@ -192,13 +193,12 @@ def test_wide_layers_learn_slower_by_their_inputs(where: Path) -> None:
     assert [group["base_lr"] for group in build_optimizer(objective, alike.training).param_groups] == [0.01]
 
 
-def test_the_ready_weights_learn_three_matched_images_for_one_that_is_not(where: Path) -> None:
+def test_the_ready_weights_learn_matched_images_alone_beside_what_they_remember(where: Path) -> None:
     like = Matched((("shot", 8.0),))
     ready = small(where, degradation=DegradationSettings(), restorer=RestorerSettings(weights=Path("denoise")))
     other = replace(ready, restorer=RestorerSettings(width=4, depth=2))
-    for settings, share in ((ready, 3), (other, 1)):
-        made, _ = training_degradation(settings, like)
-        assert made == Mixture((White(), *[like] * share))
+    assert training_degradation(settled(ready), like) == (like, 1.0)
+    assert training_degradation(settled(other), like)[0] == Mixture((White(), like))
     asked = replace(ready, degradation=DegradationSettings(kind="white+matched"))
     assert training_degradation(asked, like)[0] == Mixture((White(), like)), "what is asked for stays"
     rain = MatchedRain((Streaks(),))

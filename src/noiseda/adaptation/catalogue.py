@@ -17,6 +17,7 @@ from noiseda.adaptation.noise_space import NoiseSpace
 from noiseda.adaptation.objective import DISTANCES, Distance, Objective, charbonnier
 from noiseda.adaptation.pseudo_targets import PseudoTargets
 from noiseda.adaptation.redegradation import Redegradation
+from noiseda.adaptation.remembering import Remembering
 from noiseda.adaptation.score_distillation import ScoreDistillation
 from noiseda.adaptation.stages import Stages
 from noiseda.adaptation.synthetic import SyntheticOnly
@@ -107,7 +108,8 @@ def build(restorer: Restorer, settings: AdaptSettings, levels: float = 255.0) ->
     parts: dict[str, Objective[Any]] = {
         name: (STRATEGIES.get(name) or extensions.builder_of(name))(restorer, settings, levels) for name in names
     }
-    return Combined(parts) if len(parts) > 1 else parts[settings.strategy]
+    found = Combined(parts) if len(parts) > 1 else parts[settings.strategy]
+    return Remembering(found) if settings.degradation.remembered else found
 
 
 def late(start: float, objective: Objective[Any], distance: Distance = charbonnier) -> Objective[Any]:

@@ -126,7 +126,7 @@ def known_pairs(
     if pairs:
         chosen = [pairs[index * len(pairs) // count] for index in range(min(count, len(pairs)))]
         return [(centre(x, SIDE), centre(y, SIDE)) for x, y in load_validation(settings, chosen, white)[0]]
-    levels = [level for degrade in _known(settings) for level in _levels(degrade)]
+    levels = [level for degrade in known_degradations(settings) for level in _levels(degrade)]
     least = 2 * max(level.margin for level in levels) + LEAST
     images = [image for image in middles(clean, count, white) if min(image.shape[-2:]) >= least]
     if not images:
@@ -203,8 +203,12 @@ MEASURES: tuple[tuple[str, Callable[[Tensor, Tensor], float]], ...] = (
 """By what something known is measured: names, and functions of two images (C, H, W) in [0, 1]; in dB."""
 
 
-def _known(settings: AdaptSettings) -> list[Degradation]:
-    """What the network was trained on before, or beside what is like the real images."""
+def known_degradations(settings: AdaptSettings) -> list[Degradation]:
+    """What a network was trained on before, or is beside what is like the real images; one or more.
+
+    Args:
+        settings: the run's settings.
+    """
     task = TASKS[settings.task]
     if settings.restorer.is_ready(task.ready):
         return [degradation(settings.task, name) for name in kinds(settings.task, task.retention.general)]

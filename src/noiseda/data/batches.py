@@ -32,6 +32,8 @@ class Batch:
         y_ref: unpaired clean images, in [0, 1].
         files: names of all files that the batch was cut from.
         progress: share of the run that is done when it is used, in [0, 1).
+        known: which of the synthetic images were degraded in a way that the network was good at before, (B,) bool; None
+            where that is of none.
     """
 
     x_syn: Tensor
@@ -40,6 +42,7 @@ class Batch:
     y_ref: Tensor | None
     files: tuple[str, ...]
     progress: float = 0.0
+    known: Tensor | None = None
 
 
 class Images(Protocol):
@@ -94,6 +97,8 @@ class Domains:
         real: real degraded images.
         reference: unpaired clean images.
         share: of the pairs whose input is not their own but made of their target, where there is a degradation.
+        known: what the network was good at before; None where it need not be remembered.
+        remembered: share of the synthetic images that go through that, in place of ``degradation``.
     """
 
     synthetic: Images
@@ -101,6 +106,8 @@ class Domains:
     real: Images | None = None
     reference: Images | None = None
     share: float = 1.0
+    known: Degrade | None = None
+    remembered: float = 0.0
 
 
 class DomainBatches(Dataset[Batch]):
@@ -144,26 +151,31 @@ class DomainBatches(Dataset[Batch]):
         files: list[str] = []
         draws = zip(self.samples(number), self.generators("synthetic", number), strict=True)
         pairs = [self._pair(files, sample, generator) for sample, generator in draws]
-        x_syn, y_syn = (torch.stack(images) for images in zip(*pairs, strict=True))
+        x_syn, y_syn = (torch.stack(images) for images in zip(*((x, y) for x, y, _ in pairs), strict=True))
+        known = None if domains.known is None else torch.tensor([known for _, _, known in pairs])
         return Batch(
             x_syn,
             y_syn,
             self._unlabelled(domains.real, "real", number, files),
             self._unlabelled(domains.reference, "reference", number, files),
             tuple(files),
+            known=known,
         )
 
-    def _pair(self, files: list[str], sample: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _pair(self, files: list[str], sample: int, generator: torch.Generator) -> tuple[Tensor, Tensor, bool]:
+        """Input and target of a sample, and whether it is of what the network was good at before."""
         images, degrade = self.domains.synthetic, self.domains.degradation
+        known = self.domains.known is not None and uniform((0.0, 1.0), generator) < self.domains.remembered
+        degrade = self.domains.known if known else degrade
         margin = 0 if degrade is None else getattr(degrade, "margin", 0)
         names, patches = images.draw(sample, self.patch + 2 * margin, generator, self.channels)
         files.extend(names)
         *given, clean = patches
         inner = slice(margin, margin + self.patch)
-        if degrade is None or (given and uniform((0.0, 1.0), generator) >= self.domains.share):
-            return given[0][:, inner, inner], clean[:, inner, inner]
+        if degrade is None or (given and not known and uniform((0.0, 1.0), generator) >= self.domains.share):
+            return given[0][:, inner, inner], clean[:, inner, inner], known
         clean = prepared(degrade, clean, generator)
-        return degraded(degrade, clean, generator)[:, inner, inner], clean[:, inner, inner]
+        return degraded(degrade, clean, generator)[:, inner, inner], clean[:, inner, inner], known
 
     def _unlabelled(self, images: Images | None, domain: str, number: int, files: list[str]) -> Tensor | None:
         if images is None:

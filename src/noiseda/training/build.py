@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from noiseda.adaptation import Objective, build
 from noiseda.address import Location, Url
 from noiseda.assessment.proxy_pairs import SIMULATED, look_of
+from noiseda.assessment.retention import known_degradations
 from noiseda.config import AdaptSettings, TrainingSettings
 from noiseda.data.batches import Domains, Images
 from noiseda.data.cache import Skipped, decode
-from noiseda.data.degradations import Degradation, degradation, kinds
+from noiseda.data.degradations import Degradation, Mixture, degradation, kinds
 from noiseda.data.depth import EIGHT_BITS, Depth, depth_of
 from noiseda.data.fetch import ShardCache
 from noiseda.data.folders import paired_folder
@@ -154,8 +155,7 @@ def training_degradation(
         return degradation(settings.task, others, matched=like, jpeg=not deep.deep), all_of_them / (own + all_of_them)
     if kind is None and settings.matches and like is not None:
         task = TASKS[settings.task]
-        share = task.gentle_share if settings.restorer.is_ready(task.ready) else 1
-        kind = f"{task.beside_matched}+{share}*{MATCHED}"
+        kind = MATCHED if settings.degradation.remembered else f"{task.beside_matched}+{MATCHED}"
     strength = settings.degradation.strength
     return degradation(settings.task, kind, strength, matched=like, jpeg=not deep.deep), 1.0
 
@@ -225,7 +225,13 @@ def load_domains(
     like = look(settings, without(groups, skipped), cache, deep)
     degrade, share = training_degradation(settings, like, deep)
     degrade = None if degrade is None else as_grey(degrade, like)
-    return Domains(synthetic, degrade, stores.get("real"), stores.get("reference"), share), skipped, like
+    remembered = settings.degradation.remembered or 0.0
+    known = Mixture(tuple(known_degradations(settings))) if remembered else None
+    return (
+        Domains(synthetic, degrade, stores.get("real"), stores.get("reference"), share, known, remembered),
+        skipped,
+        like,
+    )
 
 
 def without(groups: Listed, skipped: list[Skipped]) -> Listed:

@@ -10,6 +10,7 @@ from noiseda.data.degradations import Degradation
 from noiseda.diffusion.stored import sized
 from noiseda.estimation.noise import Matched
 from noiseda.strategies import StrategyName
+from noiseda.strategy_flags import BELONGS
 from noiseda.tasks import TASKS
 from noiseda.training.pace import timed
 
@@ -111,7 +112,17 @@ def settled(asked: AdaptSettings) -> AdaptSettings:
             predictor_learning_rate=beside,
             patch=task.gentle_patch if ready and training.patch is None else training.side,
         ),
+        degradation=replace(asked.degradation, remembered=_remembered(asked, strategy, ready=ready)),
     )
+
+
+def _remembered(asked: AdaptSettings, strategy: str, *, ready: bool) -> float:
+    """The share of synthetic images that remind a network of what it was good at; a judge learns true targets alone."""
+    if asked.degradation.remembered is not None:
+        return asked.degradation.remembered
+    judged = not {strategy, *asked.also}.isdisjoint(BELONGS["predictor"])
+    usual = ready and not judged and asked.matches and asked.degradation.kind is None
+    return TASKS[asked.task].remembered if usual else 0.0
 
 
 def _usual(asked: AdaptSettings) -> StrategyName:
