@@ -195,7 +195,8 @@ def test_wide_layers_learn_slower_by_their_inputs(where: Path) -> None:
 
 def test_the_ready_weights_learn_matched_images_alone_beside_what_they_remember(where: Path) -> None:
     like = Matched((("shot", 8.0),))
-    ready = small(where, degradation=DegradationSettings(), restorer=RestorerSettings(weights=Path("denoise")))
+    weights = RestorerSettings(weights=Path("denoise"))
+    ready = small(where, strategy="auto", degradation=DegradationSettings(), restorer=weights)
     other = replace(ready, restorer=RestorerSettings(width=4, depth=2))
     assert training_degradation(settled(ready), like) == (like, 1.0)
     assert training_degradation(settled(other), like)[0] == Mixture((White(), like))
