@@ -70,6 +70,7 @@ def test_it_is_taught_from_photographs_and_stored(tmp_path, monkeypatch, capsys)
     files = [str(tmp_path / f"{seed}.pt") for seed in range(2)]
     for seed, file in enumerate(files):
         main(["measure", str(photographs), str(weights), file, "--patches", "12", "--seed", str(seed)])
+    monkeypatch.setattr(module, "EPOCHS", 80)
     main(["teach", str(weights), *files, str(tmp_path / "out.safetensors")])
     before, after = capsys.readouterr().out.splitlines()[-1].split(": ")[1].split(" dB")[0].split(" -> ")
     assert float(after) > float(before) + 1  # an untrained network leaves all of the noise
@@ -79,8 +80,9 @@ def test_it_is_taught_from_photographs_and_stored(tmp_path, monkeypatch, capsys)
         torch.testing.assert_close(found.state_dict()[name], one)
 
 
-def test_it_learns_whom_to_believe():
+def test_it_learns_whom_to_believe(monkeypatch):
     """Of two kinds of patches, the one voice is right of those that are seen so, and the other of others."""
+    monkeypatch.setattr(module, "EPOCHS", 80)
     torch.manual_seed(0)
     look, count = SecondLook(), 320
     kind = torch.arange(count) // 2 % 2
@@ -92,6 +94,7 @@ def test_it_learns_whom_to_believe():
         "alike": changes @ changes.transpose(2, 3) / 64,
         "right": (changes @ wanted[..., None])[..., 0] / 64,
         "power": wanted.square().sum((1, 2)) / 64,
+        "patch": torch.arange(count) // 2,
     }
     teach(look, known)
     shares = shares_of(look.said(seen)[..., 0, 0], look.voices)

@@ -42,11 +42,11 @@ TRIED = (5.0, 9.0, 14.0, 20.0, 28.0, 40.0, 60.0)
 """Strengths of the second stage that are tried. Between two of them, its result is taken for a mean of both."""
 
 AT_ONCE = 64
-EPOCHS = 80
+EPOCHS = 20
 RATE = 2e-3
 DECAY = 1e-2
 DROPPED = 0.1
-BLURRED = 0.3
+BLURRED = 0.1
 """Noise on what is seen, in deviations of it."""
 
 HELD = 1e-2
@@ -146,7 +146,8 @@ def measure(photographs: Path, weights: Path, out: Path, patches: int, seed: int
             image = F.interpolate(image[None], size=(side, side), mode="bicubic", antialias=True)[0].clamp(0, 1)
         degraded = (weak(image, wide, draws) * 255).round() / 255
         parts = [part(draws) for _ in range(PARTS)]
-        kept += known_of(network, degraded[inner].contiguous(), image[inner].contiguous(), parts)
+        known = known_of(network, degraded[inner].contiguous(), image[inner].contiguous(), parts)
+        kept += [{**one, "patch": torch.tensor(number)} for one in known]
         if (number + 1) % 50 == 0 or number + 1 == patches:
             print(f"{number + 1} patches", flush=True)
             torch.save({name: torch.stack([one[name] for one in kept]) for name in kept[0]}, out)
@@ -179,18 +180,18 @@ def squared_errors(shares: Tensor, known: Known) -> Tensor:
 
 
 def teach(look: SecondLook, known: Known, seed: int = 0) -> None:
-    """Teach a second look in place; every eighth patch is left out, and scored.
+    """Teach a second look in place; every eighth patch is left out, with its parts, and scored.
 
     Args:
         look: it.
-        known: what was measured.
+        known: what was measured, and ``patch``, the number of the patch of each.
         seed: of all draws.
     """
     torch.manual_seed(seed)
-    seen, count = known["seen"], len(known["seen"])
+    seen = known["seen"]
     look.usual.copy_(seen.mean(0))
     look.spread.copy_(seen.std(0) + 0.01)
-    scored = torch.arange(count) // (1 + PARTS) % 8 == 0
+    scored = known["patch"] % 8 == 0
     learnt = (~scored).nonzero().flatten()
     alone = shares_of(look.said(seen[:1])[..., 0, 0], look.voices).detach()
     optimizer = torch.optim.AdamW(look.parameters(), RATE, weight_decay=DECAY)
