@@ -9,7 +9,12 @@ from torch import Tensor
 
 from noiseda.data.camera import linear_from_srgb
 from noiseda.data.phone import gaussian
-from noiseda.estimation.independent_noise import IndependentNoise, independent_noise, light_per_value
+from noiseda.estimation.independent_noise import (
+    IndependentNoise,
+    independent_noise,
+    light_per_value,
+    measured_noise,
+)
 
 SHARED = torch.tensor([[1.0, 0.1, 0.5], [0.1, 1.0, 0.05], [0.5, 0.05, 1.0]])  # as in photographs that were shrunk
 
@@ -152,3 +157,29 @@ def test_processors_do_not_matter() -> None:
         assert independent_noise(image) == alone
     finally:
         torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("neighbours", [(0.1, 0.04, 0.02), (0.0, 0.0, 0.0), (-0.04, 0.08, 0.0)])
+def test_it_finds_what_little_neighbours_share_and_so_how_strong_noise_is(
+    neighbours: tuple[float, float, float],
+) -> None:
+    true = IndependentNoise((0.0,), (0.012,), ((1.0,),), neighbours)
+    drawn = true(torch.full((1, 512, 512), 0.5), seeded()) - 0.5
+    assert float(drawn.square().mean()) == pytest.approx(0.012, rel=0.02)
+    for (down, right), wanted in zip(((1, 0), (0, 1), (1, 1)), neighbours, strict=True):
+        shared = (drawn * drawn.roll((-down, -right), (1, 2))).mean() / drawn.square().mean()
+        assert float(shared) == pytest.approx(wanted, abs=0.015)
+    found = independent_noise(in_a_file(true(even(1, side=640), seeded())))
+    assert found is not None
+    assert found.neighbours == pytest.approx(neighbours, abs=0.03)
+    assert found.strength == pytest.approx(true.strength, rel=0.04)
+    assert IndependentNoise.again(json.loads(json.dumps(found.kept()))) == found
+
+
+def test_what_neighbours_share_is_one_for_all_photographs() -> None:
+    true = IndependentNoise((0.0,), (0.012,), ((1.0,),), (0.1, 0.0, 0.0))
+    found = measured_noise([in_a_file(true(even(1), seeded(seed))) for seed in range(3)], 255.0, colourless=True)
+    assert len(found) == 3
+    assert len({one.neighbours for one in found}) == 1
+    assert found[0].neighbours[0] == pytest.approx(0.1, abs=0.03)
+    assert [one.strength for one in found] == pytest.approx([true.strength] * 3, rel=0.05)
