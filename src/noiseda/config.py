@@ -62,7 +62,7 @@ class DegradationSettings:
 
     remembered: Share | None = None
     """Share of the synthetic images that are degraded in all the ways that the weights a run starts from are good at.
-    Their target is what these weights make of them, so that it is not forgotten (Li and Hoiem 2016). By default a half
+    Their target is what these weights make of them, so that it is not forgotten (Li and Hoiem 2016). By default 0.2
     from the ready weights of denoising where noise is matched and no --degradation.kind is asked for, else 0."""
 
     @property

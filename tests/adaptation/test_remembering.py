@@ -8,11 +8,13 @@ import torch
 
 from noiseda.adaptation import SyntheticOnly
 from noiseda.adaptation.remembering import Remembering
+from noiseda.assessment.retention import known_degradations
 from noiseda.config import AdaptSettings, DegradationSettings
 from noiseda.data.batches import Batch
 from noiseda.errors import UserError
 from noiseda.restoration import ResidualUNet
 from noiseda.restorer_settings import RestorerSettings
+from noiseda.training.pieces import suits
 from noiseda.training.plan import settled
 
 
@@ -61,11 +63,11 @@ def remembered(**settings):
 
 
 def test_it_is_the_default_where_noise_is_matched_from_the_ready_weights():
-    assert remembered() == 0.5
+    assert remembered() == 0.2
     assert remembered(degradation=DegradationSettings(kind="white+3*matched")) == 0
     assert remembered(strategy="noise-space") == remembered(also=["noise-space"]) == 0
     assert remembered(restorer=RestorerSettings(network="unet")) == 0
-    assert remembered(task="derain") == 0
+    assert remembered(task="derain") == remembered(strategy="source-free") == 0
     assert remembered(task="derain", degradation=DegradationSettings(remembered=0.3)) == 0.3
 
 
@@ -75,3 +77,24 @@ def test_a_network_of_random_weights_has_nothing_to_remember():
     )
     with pytest.raises(UserError, match=r"--degradation\.remembered 0\.5 needs a network that knows something"):
         settings.check()
+
+
+def test_an_objective_weighs_its_errors_as_it_would_alone():
+    class Ten(SyntheticOnly):
+        def losses(self, terms, progress):
+            return {name: 10 * loss for name, loss in super().losses(terms, progress).items()}
+
+    ten, plain = Remembering(Ten(untrained())), Remembering(SyntheticOnly(untrained()))
+    losses = [one.losses(one(batch(None), None), 0.5)["loss"] for one in (ten, plain)]
+    torch.testing.assert_close(losses[0], 10 * losses[1])
+    cpu = torch.device("cpu")
+    assert suits(plain, cpu)
+    assert not suits(ten, cpu)
+
+
+@pytest.mark.parametrize("kind", ["pairs+streaks", "pairs"])
+def test_what_pairs_bring_is_not_what_was_known(kind):
+    own = RestorerSettings(start="mine.safetensors", network="unet")
+    degradation = DegradationSettings(kind=kind, remembered=0.3)
+    settings = AdaptSettings(task="derain", real="r", pairs="p", restorer=own, degradation=degradation)
+    assert [type(one).__name__ for one in known_degradations(settings)] == [{"pairs": "Rain"}.get(kind, "Streaks")]

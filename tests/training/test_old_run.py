@@ -106,3 +106,21 @@ def test_a_file_is_no_folder_of_a_run(tmp_path):
     with pytest.raises(UserError, match="file is a file: give a folder"):
         check_claim(settings_from({"real": "r", "out": str(tmp_path / "file")}))
     assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_run_goes_on_with_the_white_pairs_that_it_began_with(tmp_path):
+    """From ready weights white pairs kept what was known; today's runs are reminded by the weights' own example."""
+    asked = settings_from({"real": "r", "out": str(tmp_path)})
+    path = tmp_path / "settings.yaml"
+    path.write_text("training: {steps: 3, lr_scaling: fan_in}\n")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "step-00000002.pt").write_bytes(b"")
+    plan = tmp_path / "plan.yaml"
+    cosine = "training: {lr_schedule: cosine}\nrestorer: {weights: denoise}\n"
+    plan.write_text(f"{cosine}degradation: {{kind: null, smoothed: 4.0}}\n")
+    meant = as_begun(asked, path).degradation
+    assert (meant.kind, meant.remembered) == ("white+3*matched", 0.0)
+    own = replace(asked, degradation=replace(asked.degradation, remembered=0.3))
+    assert as_begun(own, path).degradation == own.degradation
+    plan.write_text(f"{cosine}degradation: {{kind: null, remembered: 0.2}}\n")
+    assert as_begun(asked, path) == asked

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from noiseda.adaptation.objective import Objective, Terms, Weights
 from noiseda.data.batches import Batch
+from noiseda.dims import append_dims
 
 
 class Remembering(Objective[Any]):
@@ -50,13 +51,16 @@ class Remembering(Objective[Any]):
     def forward(self, batch: Batch, draws: Any) -> Terms:  # noqa: ANN401
         """The objective's errors, with targets of ``batch.known`` images that the restorer itself made before."""
         if batch.known is not None and bool(batch.known.any()):
-            with torch.no_grad():
-                made = self.before(batch.x_syn[batch.known]).float().clamp(0, 1)
-            y_syn = batch.y_syn.clone()
-            y_syn[batch.known] = made.to(y_syn.dtype)
-            batch = replace(batch, y_syn=y_syn)
+            with torch.no_grad():  # all of them: single images are remembered by groups, and these come once
+                made = self.before(batch.x_syn).float().clamp(0, 1)
+            known = append_dims(batch.known, made.ndim)
+            batch = replace(batch, y_syn=torch.where(known, made, batch.y_syn))
         terms: Terms = self.adapting(batch, draws)
         return terms
+
+    def losses(self, terms: Terms, progress: float) -> dict[str, Tensor]:
+        """Those of the objective."""
+        return self.adapting.losses(terms, progress)
 
     def weights(self, progress: float) -> Weights:
         """Those of the objective."""

@@ -31,7 +31,7 @@ from noiseda.evaluation.metrics import best_shift_psnr, psnr
 from noiseda.inference import restore_tensor
 from noiseda.precision import FULL
 from noiseda.restoration import Restorer
-from noiseda.tasks import MATCHED, TASKS
+from noiseda.tasks import MATCHED, PAIRS, TASKS
 
 SHIFT = 5
 """Largest shift, in pixels, of a photograph that was blurred (as the ``deblur`` protocol has it)."""
@@ -203,18 +203,19 @@ MEASURES: tuple[tuple[str, Callable[[Tensor, Tensor], float]], ...] = (
 """By what something known is measured: names, and functions of two images (C, H, W) in [0, 1]; in dB."""
 
 
-def known_degradations(settings: AdaptSettings) -> list[Degradation]:
+def known_degradations(settings: AdaptSettings, *, jpeg: bool = True) -> list[Degradation]:
     """What a network was trained on before, or is beside what is like the real images; one or more.
 
     Args:
         settings: the run's settings.
+        jpeg: whether cameras compress: files of more than 8 bits were not.
     """
-    task = TASKS[settings.task]
+    task, asked = TASKS[settings.task], settings.degradation
     if settings.restorer.is_ready(task.ready):
-        return [degradation(settings.task, name) for name in kinds(settings.task, task.retention.general)]
+        return [degradation(settings.task, name, jpeg=jpeg) for name in kinds(settings.task, task.retention.general)]
     usual = task.beside_matched if settings.matches else task.usual
-    names = [name for name in kinds(settings.task, settings.degradation.kind or usual) if name != MATCHED]
-    return [degradation(settings.task, "+".join(names) or usual, settings.degradation.strength)]
+    names = [name for name in kinds(settings.task, asked.kind or usual) if name not in (MATCHED, PAIRS)]
+    return [degradation(settings.task, "+".join(names) or usual, asked.strength, jpeg=jpeg)]
 
 
 def _levels(degrade: Degradation) -> list[Degradation]:

@@ -167,6 +167,8 @@ def check_degradation(settings: AdaptSettings) -> None:
         UserError: where the task has no such degradation, or it no such strength.
     """
     training_degradation(settings, Matched((("white", 0.0),)))
+    if settings.degradation.remembered:
+        known_degradations(settings)
 
 
 def files_of(groups: Listed, flag: str) -> list[Path]:
@@ -226,7 +228,7 @@ def load_domains(
     degrade, share = training_degradation(settings, like, deep)
     degrade = None if degrade is None else as_grey(degrade, like)
     remembered = settings.degradation.remembered or 0.0
-    known = Mixture(tuple(known_degradations(settings))) if remembered else None
+    known = Mixture(tuple(known_degradations(settings, jpeg=not deep.deep))) if remembered else None
     return (
         Domains(synthetic, degrade, stores.get("real"), stores.get("reference"), share, known, remembered),
         skipped,

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from noiseda.adaptation import Objective, Terms
+from noiseda.adaptation.remembering import Remembering
 from noiseda.training.steps import Step, part
 
 PIXELS = 2 * 48 * 48
@@ -107,7 +108,8 @@ def suits(objective: Objective[Any], device: torch.device) -> bool:
     Its ``forward`` must measure each sample by itself (:attr:`Objective.by_sample`), its losses must be means, and its
     network must run in several threads at once (:attr:`Restorer.reentrant`).
     """
-    plain = objective.by_sample and type(objective).losses is Objective.losses
+    weighs = objective.adapting if isinstance(objective, Remembering) else objective
+    plain = objective.by_sample and type(weighs).losses is Objective.losses
     return device.type == "cpu" and plain and objective.restorer.reentrant
 
 

@@ -120,8 +120,8 @@ def _remembered(asked: AdaptSettings, strategy: str, *, ready: bool) -> float:
     """The share of synthetic images that remind a network of what it was good at; a judge learns true targets alone."""
     if asked.degradation.remembered is not None:
         return asked.degradation.remembered
-    judged = not {strategy, *asked.also}.isdisjoint(BELONGS["predictor"])
-    usual = ready and not judged and asked.matches and asked.degradation.kind is None
+    others = {*BELONGS["predictor"], "source-free"}  # which learns from no synthetic images
+    usual = ready and {strategy, *asked.also}.isdisjoint(others) and asked.matches and asked.degradation.kind is None
     return TASKS[asked.task].remembered if usual else 0.0
 
 

@@ -67,7 +67,7 @@ def as_begun(asked: AdaptSettings, path: Path) -> AdaptSettings:
     """What is asked for, as it was meant when a run began that goes on.
 
     Runs began with a U-Net whose layers learnt alike, later with another network, now with ready weights. From those
-    the learning rate fell in the last fifth alone, and now along a cosine.
+    the learning rate fell in the last fifth alone, and now along a cosine; and white pairs kept what they know.
 
     Args:
         asked: the settings.
@@ -83,13 +83,23 @@ def as_begun(asked: AdaptSettings, path: Path) -> AdaptSettings:
         restorer = replace(restorer, network=_planned(path.with_name("plan.yaml")))
     if old:
         training = replace(training, lr_scaling="none", learning_rate=training.rate)
-    meant = replace(asked, restorer=restorer, training=training)
+    meant = _reminded(replace(asked, restorer=restorer, training=training), path.with_name("plan.yaml"))
     if old or training.lr_schedule != "auto" or not checkpoints.found(path.with_name("checkpoints")):
         return meant
     begun = _schedule(path.with_name("plan.yaml"))
     if begun == settled(meant).training.lr_schedule:
         return meant  # what was asked for stays open, as it was
     return replace(meant, training=replace(training, lr_schedule=begun))
+
+
+def _reminded(asked: AdaptSettings, plan: Path) -> AdaptSettings:
+    """With white pairs beside matched ones, where a run began so that would be reminded by example today."""
+    degradation = read_settings(plan).get("degradation") if plan.exists() else None
+    if degradation is None or "remembered" in degradation or not checkpoints.found(plan.with_name("checkpoints")):
+        return asked
+    if asked.degradation.remembered is not None or not settled(asked).degradation.remembered:
+        return asked
+    return replace(asked, degradation=replace(asked.degradation, kind="white+3*matched", remembered=0.0))
 
 
 def _planned(plan: Path) -> NetworkChoice:
