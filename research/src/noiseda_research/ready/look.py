@@ -27,11 +27,13 @@ from torch import Tensor
 import noiseda
 from noiseda.data import compress, integer, log_uniform, uniform
 from noiseda.restoration import Groups, ResidualUNet, SecondLook
-from noiseda.restoration.chooser import CELL
 from noiseda_research.ready.mixture import Coarse, Wide
 from noiseda_research.ready.varied import Varied
 
 PATCH = 160
+CELL = 8
+"""Pixels to a side of what has shares of its own."""
+
 PART = (6, 12)
 """Sides of the parts that count as patches, too, in cells."""
 
