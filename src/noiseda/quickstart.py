@@ -74,7 +74,7 @@ class QuickstartReport:
     seconds: float
 
 
-def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, steps: int = 100) -> QuickstartReport:
+def quickstart(out: Path = Path("runs/quickstart"), seed: int = 0, steps: int = 70) -> QuickstartReport:
     """Adapt the ready weights to photographs on simulated film, restore held-out ones, and write pictures and figures.
 
     Args:
