@@ -86,6 +86,7 @@ def test_it_spells_out_what_the_run_computes(name):
         "degradation.kind",
         "degradation.strength",
         "degradation.smoothed",
+        "degradation.remembered",
     }
     # Those of strategies that no preset uses are their own files' business.
     of_rivals = {key for key in known if key.split(".")[0] in RIVALS}
