@@ -198,7 +198,7 @@ class Groups(nn.Module):
         levels, known = None if each is None else [each.flatten()], [blocks(planes)]
         known += [] if guess is None else [blocks(guess)]
         many = len(self.strengths) if each is None else 1
-        totals, weights = (known[0].new_zeros(many, len(known[0]), size) for size in (depth * SIDE**2, depth))
+        totals, weights = (known[0].new_zeros(many, known[0].shape[0], size) for size in (depth * SIDE**2, depth))
         shrunk = []
         for total, weight in zip(*self._filtered(known, [groups], levels, totals, weights), strict=True):
             total = total.reshape(batch, height, width, depth, -1).permute(0, 3, 4, 1, 2)
