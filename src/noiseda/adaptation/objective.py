@@ -78,8 +78,8 @@ class Objective(nn.Module, ABC, Generic[Draws]):
         restorer: the network that is trained, and all that is shipped.
         wants_real: whether batches must bring real signals.
         wants_reference: whether batches must bring unpaired clean ones.
-        by_sample: whether ``forward`` measures each sample by itself and changes nothing, so that parts of a
-            batch may be measured at the same time. A class that has its own ``forward`` says so itself.
+        by_sample: whether ``forward`` measures each sample by itself and changes nothing, and ``losses`` are means, so
+            that parts of a batch may be measured at the same time. A class that has its own of either says so itself.
     """
 
     restorer: Restorer
@@ -88,9 +88,9 @@ class Objective(nn.Module, ABC, Generic[Draws]):
     by_sample: bool = False
 
     def __init_subclass__(cls) -> None:
-        """A class with a ``forward`` of its own must say of it itself that it is ``by_sample``."""
+        """A class with a ``forward`` or ``losses`` of its own must say of them itself that they are ``by_sample``."""
         super().__init_subclass__()
-        if "forward" in vars(cls) and "by_sample" not in vars(cls):
+        if not {"forward", "losses"}.isdisjoint(vars(cls)) and "by_sample" not in vars(cls):
             cls.by_sample = False
 
     @property

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from noiseda.adaptation.objective import Objective, Terms, Weights
+from noiseda.adaptation.objective import Draws, Objective, Terms, Weights
 from noiseda.data.batches import Batch
 from noiseda.dims import append_dims
 
 
-class Remembering(Objective[Any]):
+class Remembering(Objective[Draws]):
     """An objective whose targets are, of some synthetic images, what the restorer made of them before it was adapted.
 
     Of images degraded in the ways that it was good at, the restorer is to make what it made. At the start there is
@@ -25,7 +24,7 @@ class Remembering(Objective[Any]):
         adapting: the objective.
     """
 
-    def __init__(self, adapting: Objective[Any]) -> None:
+    def __init__(self, adapting: Objective[Draws]) -> None:
         super().__init__()
         self.restorer = adapting.restorer
         self.adapting = adapting
@@ -33,7 +32,7 @@ class Remembering(Objective[Any]):
         self.wants_real, self.wants_reference = adapting.wants_real, adapting.wants_reference
         self.by_sample = adapting.by_sample
 
-    def train(self, mode: bool = True) -> Remembering:
+    def train(self, mode: bool = True) -> Remembering[Draws]:
         """What the restorer was before is never in training mode."""
         super().train(mode)
         self.before.eval()
@@ -44,11 +43,11 @@ class Remembering(Objective[Any]):
         """That of the objective."""
         return self.adapting.real_from
 
-    def draw(self, y_syn: Tensor, generator: torch.Generator) -> Any:  # noqa: ANN401
+    def draw(self, y_syn: Tensor, generator: torch.Generator) -> Draws:
         """The objective's own draws."""
         return self.adapting.draw(y_syn, generator)
 
-    def forward(self, batch: Batch, draws: Any) -> Terms:  # noqa: ANN401
+    def forward(self, batch: Batch, draws: Draws) -> Terms:
         """The objective's errors, with targets of ``batch.known`` images that the restorer itself made before."""
         if batch.known is not None and bool(batch.known.any()):
             with torch.no_grad():  # all of them: single images are remembered by groups, and these come once

@@ -54,11 +54,10 @@ MEASURED = 1 / 3
 """Share of the photographs whose noise must have been measured for it to be used. Where neighbours share their noise it
 is in none; the others of those that do not have texture everywhere."""
 
-_SMOOTHED = 4.0  # pixels of the Gaussian that leaves a photograph's structure, and next to none of its noise
-
 LEAST = 0.3
 """Standard deviation, in steps of the file, below which there is no noise to measure."""
 
+_SMOOTHED = 4.0  # pixels of the Gaussian that leaves a photograph's structure, and next to none of its noise
 _LUMA = torch.tensor([0.299, 0.587, 0.114])
 
 
@@ -150,11 +149,10 @@ def independent_noise(image: Tensor, levels: float = 255.0) -> IndependentNoise 
     found = _found(image, levels)
     if found is None:
         return None
-    # Smooth places are those whose noise is by chance alike over some pixels' distance, too, and differs from one to
-    # the next. How much so is seen in noise of the same law whose neighbours share nothing.
-    alone = replace(found, neighbours=(0.0, 0.0, 0.0))(
-        gaussian(image, _SMOOTHED).clamp(0, 1), torch.Generator().manual_seed(0)
-    )
+    # The smoothest places were chosen by their noise, too, which shifts its correlations. How much so is measured on
+    # simulated noise of the same law, whose neighbours share nothing.
+    smooth, draws = gaussian(image, _SMOOTHED).clamp(0, 1), torch.Generator().manual_seed(0)
+    alone = replace(found, neighbours=(0.0, 0.0, 0.0))(smooth, draws)
     known = _found((alone * levels).round() / levels, levels)
     if known is None:
         return found

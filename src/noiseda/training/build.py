@@ -229,11 +229,8 @@ def load_domains(
     degrade = None if degrade is None else as_grey(degrade, like)
     remembered = settings.degradation.remembered or 0.0
     known = Mixture(tuple(known_degradations(settings, jpeg=not deep.deep))) if remembered else None
-    return (
-        Domains(synthetic, degrade, stores.get("real"), stores.get("reference"), share, known, remembered),
-        skipped,
-        like,
-    )
+    domains = Domains(synthetic, degrade, stores.get("real"), stores.get("reference"), share, known, remembered)
+    return domains, skipped, like
 
 
 def without(groups: Listed, skipped: list[Skipped]) -> Listed:

@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 from noiseda.adaptation import Objective, Terms
-from noiseda.adaptation.remembering import Remembering
 from noiseda.training.steps import Step, part
 
 PIXELS = 2 * 48 * 48
@@ -105,12 +104,10 @@ class Pieces:
 def suits(objective: Objective[Any], device: torch.device) -> bool:
     """Whether the batches of an objective may be measured in pieces, several at a time.
 
-    Its ``forward`` must measure each sample by itself (:attr:`Objective.by_sample`), its losses must be means, and its
-    network must run in several threads at once (:attr:`Restorer.reentrant`).
+    It must measure each sample by itself (:attr:`Objective.by_sample`), and its network must run in several threads at
+    once (:attr:`Restorer.reentrant`).
     """
-    weighs = objective.adapting if isinstance(objective, Remembering) else objective
-    plain = objective.by_sample and type(weighs).losses is Objective.losses
-    return device.type == "cpu" and plain and objective.restorer.reentrant
+    return device.type == "cpu" and objective.by_sample and objective.restorer.reentrant
 
 
 def places(step: Step) -> list[slice]:
