@@ -106,7 +106,7 @@ def test_the_ready_weights_go_on_without_neighbor2neighbor_where_neighbours_do_n
     white = Evidence(Matched((("shot", 20.0),)))
     plan = resolve(BASE, white)
     assert plan.settings.strategy == "synthetic"
-    assert "the ready weights lose by Neighbor2Neighbor" in plan.because[0]
+    assert "makes the ready weights worse" in plan.because[0]
     random = replace(BASE, restorer=RestorerSettings(network="unet-residual"))
     assert resolve(random, white).settings.strategy == "neighbor2neighbor"
     assert resolve(replace(BASE, strategy="mean-teacher"), white).settings.strategy == "mean-teacher"

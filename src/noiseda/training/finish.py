@@ -145,7 +145,7 @@ def _write_restorer(run: Run, weights: Path) -> tuple[Kept | None, Verdict | Non
     plan, trained = run.case.plan, trained_weights(run.out)
     kept, verdict = _write_trained(run, trained), None
     if run.tried is not None and plan is not None:
-        say(f"judging the weights on {run.tried}")
+        say(f"judging the weights on {run.tried}: a minute or two")
         verdict = judge(load_as_trained(trained).to(run.accelerator.device), run.tried, plan.settings)
     origin = None if plan is None or verdict is None else _better_start(plan.settings, verdict)
     if origin is not None:
@@ -190,7 +190,7 @@ def _keep(run: Run, network: Restorer) -> tuple[Restorer, Kept | None]:
     pairs = known_pairs(settings, files_of(run.case.groups, "clean"), pairs_of(run.case.groups), run.case.deep.white)
     if not pairs:  # in shards
         return network, None
-    say(f"measuring on {len(pairs)} pairs what the network still knows")
+    say(f"measuring on {len(pairs)} pairs what the network still knows: a minute or two")
     earlier = [load_as_trained(path).to(run.accelerator.device) for path in files]
     allowed, shifted = math.inf if allowed is None else allowed, TASKS[settings.task].retention.at_best_shift
     return keep(earlier, network, pairs, allowed, settings.training.precision, shifted=shifted)

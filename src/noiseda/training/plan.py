@@ -14,7 +14,10 @@ from noiseda.strategy_flags import BELONGS
 from noiseda.tasks import TASKS
 from noiseda.training.pace import timed
 
-GENTLY = "so pairs made to look like them are all that is learnt from: the ready weights lose by Neighbor2Neighbor"
+GENTLY = (
+    "so clean photographs are degraded as yours were, and these pairs are learnt from; Neighbor2Neighbor, which learns "
+    "from yours directly, makes the ready weights worse"
+)
 """What a run from the ready weights says where neighbours do not share their noise."""
 
 CHOSEN = {
