@@ -122,7 +122,8 @@ class TrainingSettings:
     """Arithmetic of the networks: auto, fp32 or bf16. bf16 is autocast; auto is bf16 where the processor has it."""
 
     memory_format: MemoryFormat = "auto"
-    """Order of tensors in memory: channels_last, channels_first, or auto (channels_last, but for fp32 on CPUs)."""
+    """Order of tensors in memory: channels_last, channels_first, or auto (channels_last, but for fp32 on CPUs without
+    AVX-512)."""
 
     compile: bool = False
     """Compile the networks (torch.compile); meant for GPUs. It takes minutes before the first step of a machine, and is
