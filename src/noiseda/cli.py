@@ -22,8 +22,9 @@ from noiseda.config import AdaptSettings
 from noiseda.errors import Interrupted, UserError
 from noiseda.help_text import Parser
 from noiseda.in_full import in_full, with_presets
+from noiseda.inside import put, taken_out
 from noiseda.numbers import check_numbers
-from noiseda.plain_yaml import unmarked
+from noiseda.plain_yaml import as_read, unmarked
 from noiseda.pretrain_settings import PretrainSettings
 from noiseda.settings_file import presets
 from noiseda.signatures import outline, parameters, parameters_of, summary
@@ -280,8 +281,11 @@ def understand(words: Sequence[str], leaf: Parser, given: Sequence[str]) -> dict
     Raises:
         UserError: naming the word that is not understood, what was expected, and the nearest right one.
     """
+    words, inside = taken_out(help_text.spell(words, leaf), help_text.trees(leaf))
     try:
-        parsed = leaf.parse_args(help_text.spell(words, leaf))
+        parsed = leaf.parse_args(words)
+        if inside:
+            parsed = leaf.parse_object(as_read(put(unmarked(parsed.as_dict()), inside)))
     except jsonargparse.ArgumentError as error:
         refusal = help_text.refusal(str(error), given, leaf)
         raise UserError(refusal + extensions.why_refused(refusal)) from error

@@ -22,6 +22,7 @@ from noiseda.address import Url
 from noiseda.as_written import is_path, shortened, take
 from noiseda.choices import SHORT
 from noiseda.errors import UserError
+from noiseda.inside import is_tree
 from noiseda.old_names import settings_by_todays_names
 from noiseda.signatures import summary
 from noiseda.suggestions import nearest as nearest
@@ -217,7 +218,7 @@ def _read(words: Sequence[str], leaf: Parser) -> Iterator[tuple[str, str | None]
             yield word, None
         else:
             name, equals, value = word.partition("=")
-            name = "--" + name[2:].replace("-", "_")
+            name = _by_the_parser(name, leaf)
             action = actions.get(name)
             if equals or action is None or action.nargs == 0:
                 yield name, value if equals else None
@@ -227,6 +228,19 @@ def _read(words: Sequence[str], leaf: Parser) -> Iterator[tuple[str, str | None]
                 yield name, rest.pop(0)
             else:
                 yield name, None
+
+
+def trees(leaf: Parser) -> list[str]:
+    """The names of those settings below which names are free."""
+    return [action.dest for action in leaf._actions if is_tree(_hint(action))]
+
+
+def _by_the_parser(flag: str, leaf: Parser) -> str:
+    """A flag with underscores for dashes; names that are free stay as they are."""
+    tree, dot, names = flag[2:].partition(".")
+    if dot and tree.replace("-", "_") in trees(leaf):
+        return f"--{tree.replace('-', '_')}.{names}"
+    return "--" + flag[2:].replace("-", "_")
 
 
 def _taken(value: str, action: argparse.Action) -> str:
