@@ -176,16 +176,23 @@ def keep(
     def lost(after: list[float]) -> list[float]:
         return [old - new for old, new in zip(before, after, strict=True)]
 
-    way = [*earlier, last]
-    before = [max(figures) for figures in zip(*map(known, earlier), strict=True)]
+    def fits(after: list[float]) -> bool:
+        return max(lost(after)) <= allowed
+
+    way, figures = [*earlier, last], [known(network) for network in earlier]
+    before = [max(each) for each in zip(*figures, strict=True)]
     after = adapted = known(last)
-    mixed = copy.deepcopy(last)
-    far = STEPS * len(earlier)
-    while max(lost(after)) > allowed and far > 0:
-        far -= 1
-        leg, step = divmod(far, STEPS)
+    mixed, far = copy.deepcopy(last), STEPS * len(earlier)
+    if not fits(adapted):
+        leg = next((leg for leg in reversed(range(len(earlier))) if fits(figures[leg])), 0)
+        step, beyond, after = 0, STEPS, figures[leg]
+        while beyond - step > 1:  # on the way, more and more is lost: each time half of what is in question is left
+            middle = (step + beyond) // 2
+            blend(way[leg], way[leg + 1], middle / STEPS, into=mixed)
+            found = known(mixed)
+            step, beyond, after = (middle, beyond, found) if fits(found) else (step, middle, after)
         blend(way[leg], way[leg + 1], step / STEPS, into=mixed)
-        after = known(mixed)
+        far = leg * STEPS + step
     most = lost(adapted).index(max(lost(adapted)))
     share = far / (STEPS * len(earlier))
     return mixed, Kept(share, before[most], after[most], adapted[most], measures[most][0])

@@ -274,8 +274,12 @@ class Measured:
 
 
 def _validate(run: Run, tried: Trial, journal: Journal) -> None:
-    """Score the averaged weights, and keep them where they are the best so far."""
-    found = standing(run.average.network, tried.choosing, tried.witness, run.training.precision)
+    """Score the averaged weights, and keep them where they are the best so far.
+
+    At the end of a run that scored none before, there is nothing to choose: the pairs alone are shown.
+    """
+    witness = None if run.best is None and run.done == run.training.steps else tried.witness
+    found = standing(run.average.network, tried.choosing, witness, run.training.precision)
     journal.validation(run.done, fmean(found.psnr), found.score)
     if run.best is None or found.score > run.best.get("score", run.best["psnr"]):
         run.best = {"step": run.done, "psnr": fmean(found.psnr), "score": found.score}
