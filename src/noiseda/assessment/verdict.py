@@ -226,7 +226,6 @@ def standing(
         precision: of the network's arithmetic.
         beside: what goes through the pairs: a bar, say.
     """
-
     known: dict[tuple[object, ...], Tensor] = {}  # some pairs are asked for by the witness, too
 
     def restore(x: Tensor) -> Tensor:

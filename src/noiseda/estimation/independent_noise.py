@@ -25,7 +25,6 @@ from statistics import median
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from noiseda.data.camera import linear_from_srgb, srgb_from_linear
@@ -308,5 +307,18 @@ def _unclipped(image: Tensor) -> Tensor:
 
 
 def _mean(images: Tensor, side: int) -> Tensor:
-    """The mean of each pixel's surroundings; (C, H, W) -> the same."""
-    return F.avg_pool2d(images[None], side, 1, side // 2, count_include_pad=False)[0]
+    """The mean of each pixel's surroundings, as far as they lie in the image; (C, H, W) -> the same.
+
+    torch's average pooling takes three to nine times as long.
+    """
+    for axis in (-1, -2):
+        length, total = images.shape[axis], images.clone()
+        number = torch.ones(length)
+        for far in range(1, min(side // 2, length - 1) + 1):
+            rest = length - far
+            total.narrow(axis, far, rest).add_(images.narrow(axis, 0, rest))
+            total.narrow(axis, 0, rest).add_(images.narrow(axis, far, rest))
+            number[far:] += 1
+            number[:rest] += 1
+        images = total / (number if axis == -1 else number[:, None])
+    return images
