@@ -12,7 +12,7 @@ from noiseda.config import AdaptSettings, TrainingSettings
 from noiseda.errors import Interrupted, UserError
 from noiseda.training import StopRequest, adapt, checkpoints, prepare, train
 from noiseda.training.cost import describe
-from noiseda.training.pace import LEAST, SCORES, TRIED, Pace, kept_steps, pace_of
+from noiseda.training.pace import LEAST, SCORES, TRIED, Fitting, Pace, kept_steps, pace_of
 from noiseda.training.plan import Evidence, resolve
 from tests.training.photographs import small
 
@@ -34,7 +34,7 @@ def test_a_run_of_minutes_is_one_of_the_steps_that_fit(where: Path, capsys: pyte
     assert summary.steps >= LEAST
     plan = yaml.safe_load((settings.out / "plan.yaml").read_text())
     assert (plan["minutes"], plan["training"]["steps"]) == (0.01, summary.steps)
-    assert plan["training"]["validate_every"] == -(-summary.steps // SCORES)
+    assert 1 <= -(-summary.steps // plan["training"]["validate_every"]) <= SCORES
     # The trial leaves no trace: the same weights as of a run that is told its steps.
     told = replace(settings.training, steps=summary.steps)
     other = adapt(replace(settings, minutes=None, out=where / "told", training=told))
@@ -60,10 +60,12 @@ def test_a_run_that_goes_on_keeps_its_steps(where: Path, capsys: pytest.CaptureF
         path.unlink()
     (settings.out / "restorer.safetensors").unlink()
     capsys.readouterr()
+    every = yaml.safe_load((settings.out / "plan.yaml").read_text())["training"]["validate_every"]
+    scores = -(-first.steps // every)
     again = adapt(settings)
     assert "measuring" not in capsys.readouterr().err
     assert again.steps == first.steps
-    assert kept_steps(settings) == first.steps
+    assert kept_steps(settings) == Fitting(first.steps, scores)
     assert kept_steps(replace(settings, minutes=3.0)) is None
     with pytest.raises(UserError, match="minutes"):
         adapt(replace(settings, minutes=3.0))
@@ -75,10 +77,11 @@ def test_minutes_and_steps_are_not_both_given() -> None:
 
 
 def test_scores_and_the_verdict_take_their_share() -> None:
-    free, costly = (Pace(step=0.1, score=score).steps_within(100) for score in (0.0, 5.0))
-    assert free == 900
-    assert costly == 550
-    assert Pace(step=0.1, score=50.0).steps_within(100) == LEAST
+    assert Pace(step=0.1, score=0.0).within(100) == Fitting(900, SCORES)
+    assert Pace(step=0.1, score=5.0).within(100) == Fitting(500, 4), "90 s less 8 scorings"
+    assert Pace(step=0.1, score=7.0).within(100) == Fitting(480, 2), "four would take more than 20 s"
+    assert Pace(step=0.1, score=15.0).within(100) == Fitting(150, 1), "the end is always scored"
+    assert Pace(step=0.1, score=50.0).within(100) == Fitting(LEAST, 1)
 
 
 def test_a_trial_is_short_and_leaves_nothing(tmp_path: Path) -> None:
@@ -98,8 +101,9 @@ def test_a_trial_is_short_and_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_plan_says_why() -> None:
     asked = AdaptSettings(real=Path("r"), minutes=10)
-    plan = resolve(asked, Evidence(steps=lambda settings: 400))
-    assert plan.settings.training.steps == 400
+    plan = resolve(asked, Evidence(steps=lambda settings: Fitting(400, 2)))
+    training = plan.settings.training
+    assert (training.steps, training.validate_every, training.picture_every) == (400, 200, 100)
     assert plan.because[-1] == "400 steps, by --minutes 10"
     assert resolve(asked).settings.training.steps == TrainingSettings().steps, "nothing was measured"
 

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from noiseda.config import AdaptSettings
 from noiseda.settings_file import read_settings
@@ -21,10 +22,25 @@ LEAST = 20
 """Steps that a run has at least."""
 
 SCORES = 4
-"""How often a run of some minutes is scored."""
+"""How often a run of some minutes is scored, at most."""
 
-VERDICT = 3
+SCORED = 0.2
+"""Share of the minutes that scorings may take; the one at the end is always there."""
+
+VERDICT = 4
 """What the end of a run costs, in scorings: two networks on as many pairs, and how far to go between them."""
+
+
+class Fitting(NamedTuple):
+    """What fits into some minutes.
+
+    Attributes:
+        steps: of the run.
+        scores: how often it is scored on the way, the end among them.
+    """
+
+    steps: int
+    scores: int = SCORES
 
 
 @dataclass(frozen=True)
@@ -39,23 +55,24 @@ class Pace:
     step: float
     score: float
 
-    def steps_within(self, seconds: float) -> int:
-        """Steps that fit, between the scorings: two figures of them, that one reads easily.
+    def within(self, seconds: float) -> Fitting:
+        """What fits. Of steps two figures, that one reads easily; of scorings few, where they cost much.
 
-        >>> Pace(step=0.31, score=1).steps_within(600), Pace(step=5, score=1).steps_within(1)
-        (1700, 20)
+        >>> Pace(step=0.31, score=1).within(600), Pace(step=5, score=30).within(100)
+        (Fitting(steps=1700, scores=4), Fitting(steps=20, scores=1))
         """
-        fitting = max(0.0, SHARE * seconds - self.seconds_of(0)) / self.step
+        scores = min(SCORES, max(1, int(SCORED * seconds / self.score))) if self.score > 0 else SCORES
+        fitting = max(0.0, SHARE * seconds - self.seconds_of(0, scores)) / self.step
         round_to = 10 ** max(0, len(str(int(fitting))) - 2)
-        return max(LEAST, int(fitting // round_to * round_to))
+        return Fitting(max(LEAST, int(fitting // round_to * round_to)), scores)
 
-    def seconds_of(self, steps: int) -> float:
+    def seconds_of(self, steps: int, scores: int = SCORES) -> float:
         """How long so many steps take, with the scorings between them and the verdict after them.
 
         >>> Pace(step=0.5, score=2).seconds_of(20)
-        24.0
+        26.0
         """
-        return steps * self.step + (SCORES + VERDICT) * self.score
+        return steps * self.step + (scores + VERDICT) * self.score
 
 
 def pace_of(trial: Callable[[AdaptSettings], Pace], settings: AdaptSettings) -> Pace:
@@ -80,21 +97,22 @@ def pace_of(trial: Callable[[AdaptSettings], Pace], settings: AdaptSettings) -> 
     return replace(tried, step=tried.step / TRIED)
 
 
-def timed(settings: AdaptSettings, steps: int) -> AdaptSettings:
+def timed(settings: AdaptSettings, fitting: Fitting) -> AdaptSettings:
     """The settings with so many steps, scored and pictured a few times.
 
     Args:
         settings: of a run of some minutes.
-        steps: how many fit.
+        fitting: what fits into these.
     """
-    every = -(-steps // SCORES)  # rounded up: the last of them is the run's end
+    steps = fitting.steps
+    scored, pictured = -(-steps // fitting.scores), -(-steps // SCORES)  # rounded up: the last is the run's end
     return replace(
-        settings, training=replace(settings.training, steps=steps, validate_every=every, picture_every=every)
+        settings, training=replace(settings.training, steps=steps, validate_every=scored, picture_every=pictured)
     )
 
 
-def kept_steps(settings: AdaptSettings) -> int | None:
-    """The steps that a run was given when it began, where it goes on; else None.
+def kept_steps(settings: AdaptSettings) -> Fitting | None:
+    """The steps and scorings that a run was given when it began, where it goes on; else None.
 
     Args:
         settings: what is asked for.
@@ -103,4 +121,5 @@ def kept_steps(settings: AdaptSettings) -> int | None:
     if not plan.exists() or not checkpoints.found(settings.out / "checkpoints"):
         return None
     tree = read_settings(plan)
-    return int(tree["training"]["steps"]) if tree.get("minutes") == settings.minutes else None
+    steps, every = (int(tree["training"][name]) for name in ("steps", "validate_every"))
+    return Fitting(steps, -(-steps // every)) if tree.get("minutes") == settings.minutes else None

@@ -12,7 +12,7 @@ from noiseda.estimation.noise import Matched
 from noiseda.strategies import StrategyName
 from noiseda.strategy_flags import BELONGS
 from noiseda.tasks import TASKS
-from noiseda.training.pace import timed
+from noiseda.training.pace import Fitting, timed
 
 GENTLY = (
     "so clean photographs are degraded as yours were, and these pairs are learnt from; Neighbor2Neighbor, which learns "
@@ -42,7 +42,7 @@ class Evidence:
     """
 
     degradation: Degradation | None = None
-    steps: Callable[[AdaptSettings], int] | None = None
+    steps: Callable[[AdaptSettings], Fitting] | None = None
 
 
 @dataclass(frozen=True)

@@ -247,6 +247,6 @@ def _steps_that_fit(
         raise Interrupted(stop.signal_number)
     assert settings.minutes is not None
     left = 60 * settings.minutes - (time.perf_counter() - began)
-    steps = [Pace(run.seconds / TRIED, 0.0).steps_within(left)]
+    steps = [Pace(run.seconds / TRIED, 0.0).within(left).steps]
     broadcast_object_list(steps)
     return steps[0]

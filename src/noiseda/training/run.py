@@ -41,7 +41,7 @@ from noiseda.training.interrupt import StopRequest
 from noiseda.training.logger import say
 from noiseda.training.loop import train
 from noiseda.training.lr_schedule import LR_SCHEDULES
-from noiseda.training.pace import LEAST, TRIED, Pace, kept_steps, pace_of
+from noiseda.training.pace import LEAST, TRIED, Fitting, Pace, kept_steps, pace_of
 from noiseda.training.plan import Evidence, Plan, resolve, settled
 from noiseda.training.report import report
 from noiseda.training.room import check_room
@@ -101,7 +101,7 @@ def resolved(asked: AdaptSettings) -> tuple[Plan, Found, Accelerator]:
 
 def steps_that_fit(
     asked: AdaptSettings, found: Found, accelerator: Accelerator, began: float, settings: AdaptSettings
-) -> int:
+) -> Fitting:
     """How many steps fit into the minutes that are left: the run's own where it goes on, else by a short trial.
 
     Args:
@@ -134,14 +134,14 @@ def steps_that_fit(
     if accelerator.is_main_process:
         say(f"measuring this machine: {TRIED} steps, none of which counts")
     pace, looked = pace_of(trial, settings), time.perf_counter() - began
-    steps = [pace.steps_within(60 * asked.minutes - looked)]
-    broadcast_object_list(steps)
-    if steps[0] == LEAST and accelerator.is_main_process:
+    fitting = [pace.within(60 * asked.minutes - looked)]
+    broadcast_object_list(fitting)
+    if fitting[0].steps == LEAST and accelerator.is_main_process:
         say(
             f"--minutes {asked.minutes:g} is too short here: {LEAST} steps are the least, and with the look and the "
-            f"verdict they take about {math.ceil((looked + pace.seconds_of(LEAST)) / 60)} minutes"
+            f"verdict they take about {math.ceil((looked + pace.seconds_of(LEAST, fitting[0].scores)) / 60)} minutes"
         )
-    return steps[0]
+    return fitting[0]
 
 
 def check(asked: AdaptSettings) -> None:
