@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pickle
+import re
 import resource
 from pathlib import Path
 
@@ -358,6 +359,16 @@ def test_a_folder_without_the_right_to_write_is_named(tmp_path, path):
             write(path)
     finally:
         tmp_path.chmod(0o700)
+
+
+def test_a_run_that_has_not_ended_has_no_weights_yet(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "settings.yaml").touch()
+    for path in (tmp_path, tmp_path / "restorer.safetensors"):
+        with pytest.raises(WeightsError, match=re.escape(f"{path}: its run has not ended, so it has no weights")):
+            load(path)
+    with pytest.raises(WeightsError, match=r"other\.safetensors does not exist"):
+        load(tmp_path / "other.safetensors")
 
 
 def test_a_runs_folder_says_where_its_weights_are(tmp_path):

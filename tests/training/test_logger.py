@@ -31,6 +31,13 @@ def test_a_line_holds_the_means_since_the_last(tmp_path: Path, capsys: pytest.Ca
     assert said[0].endswith(" left")
 
 
+def test_the_last_line_does_not_say_that_nothing_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, [9, 10])
+    nine, ten = capsys.readouterr().err.splitlines()
+    assert nine.endswith(" left")
+    assert ten.endswith(" samples/s"), "what is measured then takes its time"
+
+
 def test_what_is_known_once_a_step_is_not_thinned_by_micro_batches(tmp_path: Path) -> None:
     with Journal(tmp_path, steps=10, start=0, samples=8) as journal:
         journal.note({"loss": 1.0})

@@ -157,7 +157,8 @@ class Journal:
             self._bar.update(self._task, completed=done, description=f"{rate:.1f} samples/s")
         else:
             left = (self.steps - done) * self.samples / rate
-            say(f"step {done}/{self.steps}  {terms}  {rate:.1f} samples/s  {_clock(left)} left")
+            more_to_come = f"  {_clock(left)} left" if done < self.steps else ""  # what is measured then takes its time
+            say(f"step {done}/{self.steps}  {terms}  {rate:.1f} samples/s{more_to_come}")
 
     def validation(self, done: int, psnr: float, score: float) -> None:
         """Write how the weights after ``done`` steps do.
