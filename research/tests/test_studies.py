@@ -14,7 +14,7 @@ import noiseda
 import noiseda_research.studies
 from noiseda_research.comparison.matrix import cells
 from noiseda_research.comparison.scores import name_of, score
-from noiseda_research.studies import directions, quickstarts, verdicts
+from noiseda_research.studies import directions, quickstarts, soft_truths, verdicts
 
 STUDIES = sorted(Path(noiseda_research.studies.__file__).parent.glob("[a-z]*.py"))
 
@@ -94,3 +94,14 @@ def test_directions_tell_the_truth_from_its_opposite():
     still = directions.moved(objective, [torch.zeros(3, 1, 1)], images, images)
     assert not still.any()
     assert float(objective.restorer.by.detach().abs().max()) == 0.0
+
+
+def test_a_blurred_truth_has_a_share_in_the_error_and_noise_has_none():
+    draws = torch.Generator().manual_seed(0)
+    sharp = noiseda.data.gaussian(torch.rand(3, 128, 128, generator=draws), 0.7)
+    degraded = sharp + 0.02 * torch.randn(sharp.shape, generator=draws)
+    assert soft_truths.shares(degraded, sharp) == pytest.approx([0, 0, 0], abs=0.02)
+    found = soft_truths.shares(degraded, noiseda.data.gaussian(sharp, 0.8))
+    # 1 / exp(-2 (pi 0.8 f)^2) - 1 at the middle of each band
+    assert found == pytest.approx([0.07, 0.22, 0.47], rel=0.25)
+    assert found == sorted(found)

@@ -39,12 +39,14 @@ class Witness:
             photographs.
         weight: how much it counts beside the look-alikes, of 1.
         late: whether weights are chosen by it among those alone that have begun to learn from the photographs.
+        restores: how many images it has restored, about.
     """
 
     error: Callable[[Restore], Risk]
     says: str = "on {count} of yours (an estimated squared error {change})"
     weight: float = 0.5
     late: bool = False
+    restores: int = 0
 
 
 def witness_of(
@@ -106,10 +108,12 @@ def estimate(
         found = of(middles(real, photographs, deep.white), "estimated error")
     except UserError:
         return None
+    asked = 2 * min(len(real), photographs)  # as they are, and with a little noise
     try:
-        return Witness(Calibrated(found, of([x for x, _ in known], "what it is off by"), [y for _, y in known]))
+        calibrated = Calibrated(found, of([x for x, _ in known], "what it is off by"), [y for _, y in known])
+        return Witness(calibrated, restores=asked + 2 * len(known))
     except UserError:  # no look-alikes, or none that shows its noise
-        return Witness(found)
+        return Witness(found, restores=asked)
 
 
 def reblur(
@@ -128,8 +132,7 @@ def reblur(
     """
     says = "on {count} of yours, restored and blurred again (which match with a squared error {change})"
     try:
-        return Witness(
-            BlurredAgain(middles(real, photographs, white), linear=like.linear), says, weight=0.25, late=True
-        )
+        again = BlurredAgain(middles(real, photographs, white), linear=like.linear)
+        return Witness(again, says, weight=0.25, late=True, restores=min(len(real), photographs))
     except UserError:
         return None

@@ -89,9 +89,7 @@ def _start(path: Path) -> bytes:
         run = path if path.is_dir() else path.parent
         begun = (run / "settings.yaml").is_file() and (run / "checkpoints").is_dir()
         if begun and not inside.is_file() and (path.is_dir() or path.name == inside.name):
-            raise WeightsError(
-                f"{path}: its run has not ended, so it has no weights yet; its command goes on"
-            )
+            raise WeightsError(f"{path}: its run has not ended, so it has no weights yet; its command goes on")
         found = folder if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
         if not path.exists() and (meant := nearest(str(path), READY)):
             raise WeightsError(f"weights file {path} {found}{meant.rstrip('?')}, the ready weights?")

@@ -15,6 +15,9 @@ from noiseda.training import checkpoints
 TRIED = 8
 """Steps of a trial. It has the run's stages, each as long in proportion."""
 
+SCORED_FEW = 4
+"""Pairs by which a trial measures how long a scoring takes."""
+
 SHARE = 0.9
 """Share of the minutes that is planned with: a machine has slower stretches."""
 

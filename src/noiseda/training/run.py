@@ -41,7 +41,7 @@ from noiseda.training.interrupt import StopRequest
 from noiseda.training.logger import say
 from noiseda.training.loop import train
 from noiseda.training.lr_schedule import LR_SCHEDULES
-from noiseda.training.pace import LEAST, TRIED, Fitting, Pace, kept_steps, pace_of
+from noiseda.training.pace import LEAST, SCORED_FEW, TRIED, Fitting, Pace, kept_steps, pace_of
 from noiseda.training.plan import Evidence, Plan, resolve, settled
 from noiseda.training.report import report
 from noiseda.training.room import check_room
@@ -125,10 +125,12 @@ def steps_that_fit(
             raise Interrupted(stop.signal_number)
         took = 0.0
         if tried is not None and tried.choosing:
+            few = tried.choosing[:SCORED_FEW]
             for _ in range(2):  # of the second, since a network may remember what it made of the images
                 before = time.perf_counter()
-                standing(run.average.network, tried.choosing, tried.witness, short.training.precision)
-                took = time.perf_counter() - before
+                standing(run.average.network, few, None, short.training.precision)
+                took = (time.perf_counter() - before) / len(few)
+            took *= len(tried.choosing) + (0 if tried.witness is None else tried.witness.restores)
         return Pace(run.seconds, took)
 
     if accelerator.is_main_process:
