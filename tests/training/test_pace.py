@@ -78,9 +78,9 @@ def test_minutes_and_steps_are_not_both_given() -> None:
 
 def test_scores_and_the_verdict_take_their_share() -> None:
     assert Pace(step=0.1, score=0.0).within(100) == Fitting(900, SCORES)
-    assert Pace(step=0.1, score=5.0).within(100) == Fitting(500, 4), "90 s less 8 scorings"
-    assert Pace(step=0.1, score=7.0).within(100) == Fitting(480, 2), "four would take more than 20 s"
-    assert Pace(step=0.1, score=15.0).within(100) == Fitting(150, 1), "the end is always scored"
+    assert Pace(step=0.1, score=5.0).within(100) == Fitting(400, 4), "90 s less 10 scorings"
+    assert Pace(step=0.1, score=7.0).within(100) == Fitting(340, 2), "four would take more than 20 s"
+    assert Pace(step=0.1, score=12.0).within(100) == Fitting(60, 1), "the end is always scored"
     assert Pace(step=0.1, score=50.0).within(100) == Fitting(LEAST, 1)
 
 

@@ -30,8 +30,8 @@ SCORES = 4
 SCORED = 0.2
 """Share of the minutes that scorings may take; the one at the end is always there."""
 
-VERDICT = 4
-"""What the end of a run costs, in scorings: two networks on as many pairs, and how far to go between them."""
+VERDICT = 6
+"""What the end of a run costs, in scorings: two networks on other images, how far to go between them, and a report."""
 
 
 class Fitting(NamedTuple):
@@ -73,7 +73,7 @@ class Pace:
         """How long so many steps take, with the scorings between them and the verdict after them.
 
         >>> Pace(step=0.5, score=2).seconds_of(20)
-        26.0
+        30.0
         """
         return steps * self.step + (scores + VERDICT) * self.score
 
