@@ -7,15 +7,17 @@ Ratios are of the least of some forward and backward passes in fp32, first / las
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 import noiseda
 from noiseda.diffusion import NoisePredictor
+from noiseda.precision import to_memory_format
 from noiseda.restoration import UNet
 
+ROUNDS, PASSES = 3, 4
 ORDERS = {"first": torch.contiguous_format, "last": torch.channels_last}
 Case = tuple[nn.Module, int, int, int]
 """A network, images, their side, and how many of them it is given at once."""
@@ -28,43 +30,34 @@ def cases() -> Mapping[str, Case]:
         "U-Net of width 24, 6 x 48": (UNet(width=24), 6, 48, 1),
         "the paper's U-Net, 1 x 128": (UNet(), 1, 128, 1),
         "ready weights, 6 x 48": (noiseda.load("denoise"), 6, 48, 1),
-        "predictor of 0.77 M, 16 x 32": (NoisePredictor(width=32, channel_mults=(1, 2), patch_size=2), 16, 32, 3),
+        "predictor of 1.1 M, 16 x 32": (NoisePredictor(width=32, channel_mults=(1, 2), patch_size=2), 16, 32, 3),
         "predictor, blocks of 4, 16 x 32": (NoisePredictor(width=32, channel_mults=(1, 2), patch_size=4), 16, 32, 3),
         "predictor of width 64, 8 x 48": (NoisePredictor(width=64, channel_mults=(1, 2, 4), patch_size=2), 8, 48, 3),
     }
 
 
-def learnt(network: nn.Module, given: list[Tensor]) -> None:
-    """A forward and a backward pass."""
-    network.zero_grad()
+def seconds(network: nn.Module, given: list[Tensor]) -> float:
+    """How long a forward and a backward pass take."""
     image, *seen = given
-    levels = torch.full((len(image),), 500.0)
-    restored: Tensor = network(image, tuple(seen), levels) if seen else network(image)
+    network.zero_grad()
+    began = time.perf_counter()
+    restored: Tensor = network(image, tuple(seen), torch.full((len(image),), 500.0)) if seen else network(image)
     torch.autograd.backward(restored.square().mean())
-
-
-def seconds(run: Callable[[], None], times: int = 3) -> float:
-    """The least of some runs."""
-    taken = []
-    for _ in range(times):
-        began = time.perf_counter()
-        run()
-        taken.append(time.perf_counter() - began)
-    return min(taken)
+    return time.perf_counter() - began
 
 
 def main() -> None:
     torch.set_num_threads(1)
     print(f"{torch.backends.cpu.get_cpu_capability()}\n\n| network | first, s | last, s | ratio |\n|---|---|---|---|")
     for name, (network, count, side, given) in cases().items():
-        best = dict.fromkeys(ORDERS, float("inf"))
-        for _ in range(3):
+        taken = {order: list[float]() for order in ORDERS}
+        for _ in range(ROUNDS):
             for order, layout in ORDERS.items():
-                network = network.train().to(memory_format=layout)  # type: ignore[call-overload]
+                to_memory_format(network.train(), layout)
                 images = [torch.rand(count, 3, side, side).contiguous(memory_format=layout) for _ in range(given)]
-                learnt(network, images)
-                best[order] = min(best[order], seconds(lambda: learnt(network, images)))  # noqa: B023 - called at once
-        print(f"| {name} | {best['first']:.3f} | {best['last']:.3f} | {best['first'] / best['last']:.2f} |", flush=True)
+                taken[order] += [seconds(network, images) for _ in range(PASSES)]
+        first, last = (min(taken[order]) for order in ORDERS)
+        print(f"| {name} | {first:.3f} | {last:.3f} | {first / last:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ Inside = list[tuple[str, tuple[str, ...], str]]
 """Flags that were given: the name of a tree, the names below it, and the value as it was written."""
 
 
-def is_tree(hint: Any) -> bool:  # noqa: ANN401 (any type hint)
+def is_tree(hint: object) -> bool:
     """Whether the names below a setting are free.
 
     >>> is_tree(dict[str, float]), is_tree(dict[str, int] | None), is_tree(list[str])
@@ -78,7 +78,7 @@ def put(tree: dict[str, Any], inside: Inside) -> dict[str, Any]:
     return changed
 
 
-def _with(tree: Any, names: tuple[str, ...], value: Any, flag: str) -> dict[str, Any]:  # noqa: ANN401 (plain values)
+def _with(tree: object, names: tuple[str, ...], value: object, flag: str) -> dict[str, Any]:
     if tree is None:
         tree = {}
     if not isinstance(tree, dict):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from noiseda.assessment.sure import Risk
-from noiseda.assessment.verdict import Standing, Trial, judge, trial, trial_of, verdict
+from noiseda.assessment.verdict import Standing, Trial, judge, standing, trial, trial_of, verdict
 from noiseda.assessment.witness import Witness, estimate, witness_of
 from noiseda.config import AdaptSettings, DegradationSettings, RestorerSettings
 from noiseda.errors import UserError
@@ -19,6 +19,7 @@ from noiseda.estimation import rain
 from noiseda.estimation.blur_kernel import MatchedBlur
 from noiseda.estimation.noise import Matched
 from noiseda.evaluation.metrics import psnr
+from noiseda.inference import restore_tensor
 from noiseda.restoration import UNet
 from noiseda.strategies import MeanTeacherSettings, Neighbor2NeighborSettings
 from noiseda.training import adapt
@@ -175,6 +176,25 @@ def test_its_figures_add_up_to_the_gain(weight: float) -> None:
     assert found.because.startswith(
         "the mean of -0.05 dB on 2 pairs" if weight == 0.5 else "75% of -0.05 dB on 2 pairs"
     )
+
+
+def test_a_scoring_restores_an_image_once_and_a_witness_says_how_many_it_asks_for(noisy: Path) -> None:
+    network = UNet(width=4, depth=2)
+    seen: list[int] = []
+    network.register_forward_pre_hook(lambda _, given: seen.append(given[0].data_ptr()))
+    pairs = [(image, image) for image in torch.rand(3, 3, 128, 128)]
+    files = sorted((noisy / "real").iterdir())
+    alone, witness = (estimate(files, UNet(width=4, depth=2), 0, pairs=known) for known in ([], pairs))
+    assert alone is not None
+    assert witness is not None
+    for one, again in ((alone, 0), (witness, len(pairs))):
+        seen.clear()
+        found = standing(network, pairs, one, "fp32")
+        assert len(seen) == len(pairs) + one.restores - again
+        seen.clear()
+        error = one.error(lambda x: restore_tensor(network, x, precision="fp32"))
+        assert len(seen) == one.restores
+        assert found.error == error, "the same as of images that are restored twice"
 
 
 def test_grey_photographs_among_others_and_small_ones_do_no_harm(noisy: Path) -> None:

@@ -12,7 +12,7 @@ from noiseda.config import AdaptSettings, TrainingSettings
 from noiseda.errors import Interrupted, UserError
 from noiseda.training import StopRequest, adapt, checkpoints, prepare, train
 from noiseda.training.cost import describe
-from noiseda.training.pace import LEAST, SCORES, TRIED, Fitting, Pace, kept_steps, pace_of
+from noiseda.training.pace import LEAST, SCORES, TRIED, Fitting, Pace, kept_fitting, pace_of
 from noiseda.training.plan import Evidence, resolve
 from tests.training.photographs import small
 
@@ -65,8 +65,8 @@ def test_a_run_that_goes_on_keeps_its_steps(where: Path, capsys: pytest.CaptureF
     again = adapt(settings)
     assert "measuring" not in capsys.readouterr().err
     assert again.steps == first.steps
-    assert kept_steps(settings) == Fitting(first.steps, scores)
-    assert kept_steps(replace(settings, minutes=3.0)) is None
+    assert kept_fitting(settings) == Fitting(first.steps, scores)
+    assert kept_fitting(replace(settings, minutes=3.0)) is None
     with pytest.raises(UserError, match="minutes"):
         adapt(replace(settings, minutes=3.0))
 
@@ -101,7 +101,7 @@ def test_a_trial_is_short_and_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_plan_says_why() -> None:
     asked = AdaptSettings(real=Path("r"), minutes=10)
-    plan = resolve(asked, Evidence(steps=lambda settings: Fitting(400, 2)))
+    plan = resolve(asked, Evidence(fitting=lambda settings: Fitting(400, 2)))
     training = plan.settings.training
     assert (training.steps, training.validate_every, training.picture_every) == (400, 200, 100)
     assert plan.because[-1] == "400 steps, by --minutes 10"

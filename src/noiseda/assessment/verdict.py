@@ -23,6 +23,7 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from noiseda import extensions
@@ -226,22 +227,27 @@ def standing(
         precision: of the network's arithmetic.
         beside: what goes through the pairs: a bar, say.
     """
-    known: dict[tuple[object, ...], Tensor] = {}  # some pairs are asked for by the witness, too
 
     def restore(x: Tensor) -> Tensor:
-        if network is None:
-            return x.clamp(0, 1)
-        place = (x.data_ptr(), x.shape, x.stride())
-        if place not in given:
-            return restore_tensor(network, x, precision=precision)
-        if place not in known:
-            known[place] = restore_tensor(network, x, precision=precision)
-        return known[place]
+        return x.clamp(0, 1) if network is None else restore_tensor(network, x, precision=precision)
 
-    given = {(x.data_ptr(), x.shape, x.stride()) for x, _ in pairs}
-    # At most 100 dB, so that images that are equal have a difference too.
-    found = [min(100.0, float(psnr(restore(x)[None], y[None]))) for x, y in beside(pairs)]
-    return Standing(found, None if witness is None else witness.error(restore), witness)
+    def known(x: Tensor) -> Tensor:
+        found = restored.get(_place(x))
+        return restore(x) if found is None else found
+
+    restored, scores = dict[_Place, Tensor](), list[float]()
+    for x, y in beside(pairs):
+        own = restored[_place(x)] = restore(x)
+        scores.append(min(100.0, float(psnr(own[None], y[None]))))  # so that equal images have a difference, too
+    return Standing(scores, None if witness is None else witness.error(known), witness)
+
+
+_Place = tuple[int, torch.Size, tuple[int, ...]]
+
+
+def _place(x: Tensor) -> _Place:
+    """Where an image lies in memory: a witness may ask for images of the pairs."""
+    return x.data_ptr(), x.shape, x.stride()
 
 
 def judge(network: nn.Module, tried: Trial, settings: AdaptSettings) -> Verdict:

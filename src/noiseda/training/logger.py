@@ -156,9 +156,9 @@ class Journal:
             self._bar.terms = terms
             self._bar.update(self._task, completed=done, description=f"{rate:.1f} samples/s")
         else:
-            left = (self.steps - done) * self.samples / rate
-            more_to_come = f"  {_clock(left)} left" if done < self.steps else ""  # what is measured then takes its time
-            say(f"step {done}/{self.steps}  {terms}  {rate:.1f} samples/s{more_to_come}")
+            seconds = (self.steps - done) * self.samples / rate
+            left = f"  {_clock(seconds)} left" if seconds else ""  # after the last step, there is still much to measure
+            say(f"step {done}/{self.steps}  {terms}  {rate:.1f} samples/s{left}")
 
     def validation(self, done: int, psnr: float, score: float) -> None:
         """Write how the weights after ``done`` steps do.

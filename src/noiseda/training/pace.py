@@ -114,7 +114,7 @@ def timed(settings: AdaptSettings, fitting: Fitting) -> AdaptSettings:
     )
 
 
-def kept_steps(settings: AdaptSettings) -> Fitting | None:
+def kept_fitting(settings: AdaptSettings) -> Fitting | None:
     """The steps and scorings that a run was given when it began, where it goes on; else None.
 
     Args:

@@ -38,11 +38,11 @@ class Evidence:
 
     Attributes:
         degradation: what the real photographs went through, where that was looked for and found.
-        steps: how many steps fit into the minutes of a run of such settings, where that can be measured.
+        fitting: the steps and scorings that fit into the minutes of a run of such settings, where that can be measured.
     """
 
     degradation: Degradation | None = None
-    steps: Callable[[AdaptSettings], Fitting] | None = None
+    fitting: Callable[[AdaptSettings], Fitting] | None = None
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ def resolve(asked: AdaptSettings, evidence: Evidence | None = None) -> Plan:
     if found.strategy != usual.strategy:
         shared = isinstance(evidence.degradation, Matched) and evidence.degradation.processed
         because.append(CHOSEN[found.strategy] if shared or found.strategy != "synthetic" else GENTLY)
-    if asked.minutes is not None and evidence.steps is not None:
-        found = timed(found, evidence.steps(found))
+    if asked.minutes is not None and evidence.fitting is not None:
+        found = timed(found, evidence.fitting(found))
         because.append(f"{found.training.steps} steps, by --minutes {asked.minutes:g}")
     return Plan(asked, found, tuple(because))
 

@@ -41,7 +41,7 @@ from noiseda.training.interrupt import StopRequest
 from noiseda.training.logger import say
 from noiseda.training.loop import train
 from noiseda.training.lr_schedule import LR_SCHEDULES
-from noiseda.training.pace import LEAST, SCORED_FEW, TRIED, Fitting, Pace, kept_steps, pace_of
+from noiseda.training.pace import LEAST, SCORED_FEW, TRIED, Fitting, Pace, kept_fitting, pace_of
 from noiseda.training.plan import Evidence, Plan, resolve, settled
 from noiseda.training.report import report
 from noiseda.training.room import check_room
@@ -92,17 +92,17 @@ def resolved(asked: AdaptSettings) -> tuple[Plan, Found, Accelerator]:
     check(asked)
     accelerator = accelerator_of(asked.training)
     found = look_at(asked, accelerator)
-    plan = resolve(asked, Evidence(found.like, partial(steps_that_fit, asked, found, accelerator, began)))
+    plan = resolve(asked, Evidence(found.like, partial(what_fits, asked, found, accelerator, began)))
     if accelerator.is_main_process:
         write_settings(plan.settings, plan.settings.out / "plan.yaml")
         _say(plan, found)
     return plan, found, accelerator
 
 
-def steps_that_fit(
+def what_fits(
     asked: AdaptSettings, found: Found, accelerator: Accelerator, began: float, settings: AdaptSettings
 ) -> Fitting:
-    """How many steps fit into the minutes that are left: the run's own where it goes on, else by a short trial.
+    """What fits into the minutes that are left: the run's own where it goes on, else by a short trial.
 
     Args:
         asked: what was asked for.
@@ -111,7 +111,7 @@ def steps_that_fit(
         began: when the run began, by :func:`time.perf_counter`.
         settings: those of the run, settled but for the steps.
     """
-    if (kept := kept_steps(asked)) is not None:
+    if (kept := kept_fitting(asked)) is not None:
         return kept
     assert asked.minutes is not None
 
