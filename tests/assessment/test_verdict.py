@@ -20,7 +20,7 @@ from noiseda.estimation.blur_kernel import MatchedBlur
 from noiseda.estimation.noise import Matched
 from noiseda.evaluation.metrics import psnr
 from noiseda.inference import restore_tensor
-from noiseda.restoration import UNet
+from noiseda.restoration import UNet, save_weights
 from noiseda.strategies import MeanTeacherSettings, Neighbor2NeighborSettings
 from noiseda.training import adapt
 from noiseda.training.cost import describe
@@ -237,6 +237,21 @@ def test_a_run_that_learns_late_is_judged_by_both_witnesses(noisy: Path) -> None
     mine = adapt(replace(settings, validation=pairs(noisy / "validation"), out=noisy / "mine"))
     assert mine.verdict is not None
     assert "estimated" not in mine.verdict.because
+
+
+@pytest.mark.parametrize(("every", "scored"), [(6, []), (7, []), (3, [3, 6])])
+def test_weights_that_are_scored_once_are_shown_on_pairs_alone(noisy: Path, every: int, scored: list[int]) -> None:
+    network, path = UNet(width=4, depth=2), noisy / "start.safetensors"
+    save_weights(path, network.state_dict(), architecture="unet", arguments=network.arguments, task="denoise")
+    start = RestorerSettings(width=4, depth=2, channels=3, start=path)
+    settings = small(noisy, degradation=WHITE, proxy_pairs=4, restorer=start, validate_every=every)
+    summary = adapt(settings)
+    lines = [line for line in read_log(settings.out / "log.jsonl") if "validation_psnr" in line]
+    assert [line["step"] for line in lines if "score" in line] == scored
+    assert lines[-1]["step"] == 6
+    assert summary.validation is not None
+    assert summary.verdict is not None
+    assert "an estimated squared error" in summary.verdict.because, "the photographs judge, all the same"
 
 
 @pytest.mark.parametrize("kind", ["clean", "pairs"])
