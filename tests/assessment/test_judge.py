@@ -10,7 +10,7 @@ from noiseda.assessment.judge import judge
 from noiseda.assessment.judge_page import Estimates
 from noiseda.assessment.sure import Risk
 from noiseda.errors import UserError
-from noiseda.estimation import noise as matching
+from noiseda.estimation import noise_looks
 from noiseda.images import Picture, write
 from noiseda.restoration import UNet, load
 from noiseda.restoration.weights import save_weights
@@ -132,7 +132,7 @@ def test_networks_for_rain_and_blur_are_judged_as_a_run_does(task, place, tmp_pa
 
 @pytest.mark.slow
 def test_clean_photographs_are_a_second_witness(place, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(matching.simulate, "__defaults__", (4,))
+    monkeypatch.setattr(noise_looks.simulate, "__defaults__", (4,))
     (place / "clean").mkdir(exist_ok=True)
     for index, image in enumerate(photographs()[0]):
         write(Picture(image.clamp(0, 1)), place / "clean" / f"{index}.png")

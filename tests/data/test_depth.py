@@ -24,7 +24,8 @@ from noiseda.data.pack import pack
 from noiseda.data.shards import find_shards
 from noiseda.data.stream import ShardStream
 from noiseda.data.unpacked import UnpackedShard, is_whole
-from noiseda.estimation.noise import Matched, middles, noise_statistics, simulate
+from noiseda.estimation.noise import Matched
+from noiseda.estimation.noise_looks import middles, noise_statistics, simulate
 from noiseda.images import FULL, Picture, from_integers, read, write
 
 SIDE = 40

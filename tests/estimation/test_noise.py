@@ -12,9 +12,10 @@ from PIL import Image
 
 from noiseda.data.degradations import degradation
 from noiseda.errors import UserError
-from noiseda.estimation import noise as matching
-from noiseda.estimation.empirical_bayes import DRAWS, occurring
-from noiseda.estimation.noise import Matched, matched, noise_statistics, simulate
+from noiseda.estimation import noise_looks
+from noiseda.estimation.empirical_bayes import DRAWS, RULES, occurring
+from noiseda.estimation.noise import LENIENCE, Matched, matched, smoothed_where_flat
+from noiseda.estimation.noise_looks import noise_statistics, simulate
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -35,40 +36,6 @@ def white(sigma: float, channels: int = 3) -> torch.Tensor:
     return 0.5 + sigma / 255 * torch.randn(channels, 320, 320, generator=seeded())
 
 
-def test_white_noise_looks_like_white_noise() -> None:
-    look = noise_statistics(white(10))
-    assert look is not None
-    luma, chroma = look[0].exp() * 255, look[5].exp() * 255
-    assert luma.item() == pytest.approx(10 * (0.299**2 + 0.587**2 + 0.114**2) ** 0.5, rel=0.05)
-    assert chroma.item() == pytest.approx(10 * (0.169**2 + 0.331**2 + 0.5**2) ** 0.5, rel=0.05)
-    assert look[[1, 2, 3, 4, 6, 7, 8]].abs().max() < 0.05
-    assert look[9].abs() < 0.2
-    assert look[10].item() == pytest.approx(0.5, abs=0.02)
-
-
-def test_blurred_noise_looks_correlated() -> None:
-    look = noise_statistics(torch.nn.functional.avg_pool2d(white(30)[None], 3, 1, 1)[0])
-    assert look is not None
-    assert look[1].item() == pytest.approx(2 / 3, abs=0.05)  # two of three pixels are shared
-    assert look[2].item() == pytest.approx(4 / 9, abs=0.07)
-    assert look[4].abs() < 0.1
-
-
-def test_noise_of_a_grey_image_has_no_chroma() -> None:
-    for image in (white(10, 1), white(10, 1).expand(3, -1, -1)):
-        look = noise_statistics(image)
-        assert look is not None
-        assert look[5:9].isnan().all()
-        assert not look[:5].isnan().any()
-
-
-@pytest.mark.parametrize(
-    "image", [torch.full((3, 320, 320), 0.5), torch.zeros(3, 320, 320), white(10)[:, :31], white(10)[:, :64, :64]]
-)
-def test_nothing_can_be_reported_where_there_is_no_noise_or_no_room(image: torch.Tensor) -> None:
-    assert noise_statistics(image) is None
-
-
 def test_it_tells_a_camera_from_white_noise_and_how_strong_it_was(tmp_path: Path) -> None:
     clean = [
         save(tmp_path / f"clean/{index}.png", photograph(array))
@@ -83,7 +50,7 @@ def test_it_tells_a_camera_from_white_noise_and_how_strong_it_was(tmp_path: Path
         degrade = degradation("denoise", kind, (strength, strength))
         looks = [noise_statistics(degrade(other, seeded(seed)).clamp(0, 1)) for seed in range(3)]
         seen = torch.stack([look for look in looks if look is not None])
-        found, _ = occurring(seen, known, rows, matching.CANDIDATES)
+        found, _ = occurring(seen, known, rows, noise_looks.CANDIDATES)
         counts = Counter(name in family for name, _ in found)
         assert counts[True] >= 0.8 * len(found)
         if kind == "shot":
@@ -92,28 +59,28 @@ def test_it_tells_a_camera_from_white_noise_and_how_strong_it_was(tmp_path: Path
 
 
 def test_what_was_found_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matching.simulate, "__defaults__", (3,))
+    monkeypatch.setattr(noise_looks.simulate, "__defaults__", (3,))
     clean = [save(tmp_path / "clean/0.png", photograph(skimage.data.astronaut()))]
     shared = torch.nn.functional.avg_pool2d(white(40)[None], 3, 1, 1)[0]
     real = [save(tmp_path / f"real/{index}.png", shared) for index in range(2)]
-    found = matched(real, clean, tmp_path / "cache/matched.json", seed=0)
+    found = matched(real, clean, tmp_path / "cache/matched.json")
     assert len(found.found) == 2 * DRAWS
     assert not found.measured
-    assert matched([], [], tmp_path / "cache/matched.json", seed=0) == found
+    assert matched([], [], tmp_path / "cache/matched.json") == found
     (tmp_path / "cache/matched.json").unlink()
-    assert matched(real, clean, tmp_path / "cache/matched.json", seed=0) == found
-    monkeypatch.setitem(matching.RULES, "prior", 0.0)
+    assert matched(real, clean, tmp_path / "cache/matched.json") == found
+    monkeypatch.setitem(RULES, "prior", 0.0)
     with pytest.raises(UserError, match="there is nothing to match"):  # found by another rule: looked for again
-        matched([], [], tmp_path / "cache/matched.json", seed=0)
+        matched([], [], tmp_path / "cache/matched.json")
 
 
 def test_noise_that_differs_from_pixel_to_pixel_is_measured_and_not_simulated(tmp_path: Path) -> None:
     shared = torch.nn.functional.avg_pool2d(white(40)[None], 3, 1, 1)[0]
     images = [white(20), white(10), shared, shared]
     real = [save(tmp_path / f"real/{index}.png", image) for index, image in enumerate(images)]
-    found = matched(real, [], tmp_path / "matched.json", seed=0)
+    found = matched(real, [], tmp_path / "matched.json")
     assert sorted(noise.strength for noise in found.measured) == pytest.approx([10, 20], rel=0.05)
-    assert matched([], [], tmp_path / "matched.json", seed=0) == found, "read again"
+    assert matched([], [], tmp_path / "matched.json") == found, "read again"
     assert not found.found
     assert found.margin == 0
     assert found.prepare is None
@@ -124,13 +91,13 @@ def test_noise_that_differs_from_pixel_to_pixel_is_measured_and_not_simulated(tm
     assert deviations == {1, 2}, "each as likely as the others"
     fewer = [*real[1:], save(tmp_path / "real/4.png", shared)]
     clean = [save(tmp_path / "clean/0.png", photograph(skimage.data.astronaut()))]
-    assert not matched(fewer, clean, tmp_path / "fewer.json", seed=0).measured, "one in four is too few"
+    assert not matched(fewer, clean, tmp_path / "fewer.json").measured, "one in four is too few"
 
 
 def test_photographs_without_colour_are_matched_by_clean_ones_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(matching.simulate, "__defaults__", (20,))
+    monkeypatch.setattr(noise_looks.simulate, "__defaults__", (20,))
     shown = torch.nn.functional.interpolate(torch.rand(1, 1, 6, 6, generator=seeded()), 320, mode="bicubic")[0]
     shown = 0.3 + 0.4 * shown
     clean = [save(tmp_path / "clean/0.png", shown.expand(3, -1, -1))]
@@ -139,21 +106,21 @@ def test_photographs_without_colour_are_matched_by_clean_ones_without(
     (tmp_path / "real").mkdir()
     for number, image in enumerate(noisy):
         Image.fromarray((image[0] * 255).round().byte().numpy()).save(tmp_path / f"real/{number}.png")
-    grey = matched(sorted((tmp_path / "real").iterdir()), clean, kept, seed=0)
+    grey = matched(sorted((tmp_path / "real").iterdir()), clean, kept)
     assert grey.grey
-    assert matched([], [], kept, seed=0) == grey, "read again"
+    assert matched([], [], kept) == grey, "read again"
     assert "grey, as they are" in str(grey)
     three = [save(tmp_path / f"three/{n}.png", image.expand(3, -1, -1)) for n, image in enumerate(noisy)]
-    assert matched(three, clean, tmp_path / "three.json", seed=0) == grey, "in three equal channels likewise"
+    assert matched(three, clean, tmp_path / "three.json") == grey, "in three equal channels likewise"
     coloured = torch.cat([noisy[0], noisy[1], noisy[0]])
     mixed = [save(tmp_path / "mixed/0.png", coloured), *three]
-    assert not matched(mixed, clean, tmp_path / "mixed.json", seed=0).grey
+    assert not matched(mixed, clean, tmp_path / "mixed.json").grey
 
 
 def test_photographs_without_noise_are_refused(tmp_path: Path) -> None:
     flat = [save(tmp_path / "real/0.png", torch.full((3, 320, 320), 0.5))]
     with pytest.raises(UserError, match="no photograph of --real has flat places with noise"):
-        matched(flat, flat, tmp_path / "kept.json", seed=0)
+        matched(flat, flat, tmp_path / "kept.json")
     assert not (tmp_path / "kept.json").exists()
 
 
@@ -182,16 +149,16 @@ def test_noise_is_smoothed_by_what_is_shown() -> None:
     noise = 0.1 * torch.randn(1, 40, 40, generator=seeded())
     slope = 0.02
     clean = (slope * torch.arange(40.0)).expand(1, 40, 40)
-    left = matching.smoothed_where_flat(clean + noise, clean, 10.0) - clean
+    left = smoothed_where_flat(clean + noise, clean, 10.0) - clean
     variance = slope**2 * 4  # of -3 to 3
-    share = variance / (variance + matching.LENIENCE * noise.square().mean())
+    share = variance / (variance + LENIENCE * noise.square().mean())
     torch.testing.assert_close(left[:, :, 3:-3], (share * noise)[:, :, 3:-3], rtol=1e-3, atol=1e-5)
-    least = matching.smoothed_where_flat(0.5 + noise, torch.full_like(noise, 0.5), 4.0) - 0.5
+    least = smoothed_where_flat(0.5 + noise, torch.full_like(noise, 0.5), 4.0) - 0.5
     torch.testing.assert_close(least, noise / 4, rtol=1e-3, atol=1e-5)
     colours = noise.expand(3, -1, -1)
     for size in ((3, 1, 1), (3, 2, 5)):
         small = colours[:, : size[1], : size[2]]
-        left = matching.smoothed_where_flat(small + 0.5, torch.full(size, 0.5), 2.0)
+        left = smoothed_where_flat(small + 0.5, torch.full(size, 0.5), 2.0)
         torch.testing.assert_close(left, small / 2 + 0.5)
 
 
@@ -207,7 +174,7 @@ def test_it_says_what_was_found() -> None:
 
 def test_photographs_are_looked_at_all_over_a_folder(tmp_path: Path) -> None:
     paths = [save(tmp_path / f"{index}.png", torch.full((3, 40, 40), index / 10)) for index in range(10)]
-    levels = [round(10 * image.mean().item()) for image in matching.middles(paths, 4)]
+    levels = [round(10 * image.mean().item()) for image in noise_looks.middles(paths, 4)]
     assert levels == [0, 2, 5, 7]
-    assert len(matching.middles(paths, 64)) == 10
-    assert matching.middles([], 4) == []
+    assert len(noise_looks.middles(paths, 64)) == 10
+    assert noise_looks.middles([], 4) == []

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from noiseda.adaptation import SyntheticOnly, Terms
-from noiseda.estimation import noise as matching
+from noiseda.estimation import noise_looks
 from tests.training.photographs import CLEAN, REAL, folder, save
 
 
@@ -19,7 +19,7 @@ def where(tmp_path: Path) -> Path:
 @pytest.fixture
 def noisy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Clean and real photographs large enough to have flat places; few simulations."""
-    monkeypatch.setattr(matching.simulate, "__defaults__", (2,))
+    monkeypatch.setattr(noise_looks.simulate, "__defaults__", (2,))
     folder(tmp_path / "clean", count=2, height=200, width=200)
     noise = 20 * torch.randn(200, 200, 3, generator=torch.Generator().manual_seed(0)).numpy()
     for index in range(2):

@@ -12,7 +12,7 @@ import torch
 from noiseda.assessment.witness import estimate
 from noiseda.config import DegradationSettings, RestorerSettings
 from noiseda.errors import UserError
-from noiseda.estimation import noise as matching
+from noiseda.estimation import noise_looks
 from noiseda.images import FULL, Picture, from_integers, write
 from noiseda.restoration import load
 from noiseda.restoration.weights import read_metadata
@@ -27,7 +27,7 @@ SIGMA = 150.0
 @pytest.fixture
 def dark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A 12-bit sensor's photographs as they are (``real``) and times 16 (``scaled``), and clean ones of 8 bits."""
-    monkeypatch.setattr(matching.simulate, "__defaults__", (2,))
+    monkeypatch.setattr(noise_looks.simulate, "__defaults__", (2,))
     folder(tmp_path / "clean", count=2, height=200, width=200)
     shown = np.linspace(600, 3000, 200) * np.ones((200, 1))
     for index in range(2):

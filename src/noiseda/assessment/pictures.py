@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from noiseda.assessment.verdict import Verdict
-from noiseda.estimation.noise import middle, noise_statistics
+from noiseda.estimation.noise_looks import middle, noise_statistics
 from noiseda.evaluation.comparisons import compared
 from noiseda.evaluation.sheet import Row, structured_part, versions_psnr
 from noiseda.inference import restore_tensor

@@ -51,7 +51,7 @@ def look_of(
     """
     estimator = TASKS[task].estimator
     if estimator == "noise":
-        return matched(real, clean, kept, seed=seed, depth=depth)
+        return matched(real, clean, kept, depth=depth)
     if estimator == "rain":
         takes_away = partial(restore_tensor, load_as_trained(READY[TASKS[task].ready]))
         return matched_rain(real, clean, kept, takes_away, seed=seed, depth=depth)

@@ -18,7 +18,7 @@ from noiseda.data.blur import convolve
 from noiseda.data.camera import linear_from_srgb
 from noiseda.errors import UserError
 from noiseda.estimation.blur_kernel import LOOKED_AT, kernel_of
-from noiseda.estimation.noise import middle
+from noiseda.estimation.noise_looks import middle
 
 
 class BlurredAgain:

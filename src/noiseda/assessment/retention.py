@@ -25,7 +25,7 @@ from noiseda.data.batches import generator
 from noiseda.data.degradations import Degradation, degradation, kinds
 from noiseda.data.noise import White
 from noiseda.data.validation import load_validation
-from noiseda.estimation.noise import middles
+from noiseda.estimation.noise_looks import middles
 from noiseda.evaluation.label_free import centre
 from noiseda.evaluation.metrics import best_shift_psnr, psnr
 from noiseda.inference import restore_tensor

@@ -37,7 +37,8 @@ from noiseda.data.degradations import Degradation, degradation
 from noiseda.data.depth import EIGHT_BITS, Depth
 from noiseda.estimation.blur_kernel import MatchedBlur
 from noiseda.estimation.jpeg_quality import MatchedJpeg
-from noiseda.estimation.noise import Matched, as_grey, middles
+from noiseda.estimation.noise import Matched, as_grey
+from noiseda.estimation.noise_looks import middles
 from noiseda.estimation.rain import MatchedRain
 from noiseda.evaluation.metrics import psnr
 from noiseda.inference import restore_tensor

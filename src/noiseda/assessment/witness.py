@@ -15,7 +15,8 @@ from noiseda.data.degradations import Degradation
 from noiseda.data.depth import EIGHT_BITS, Depth
 from noiseda.errors import UserError
 from noiseda.estimation.blur_kernel import MatchedBlur
-from noiseda.estimation.noise import Matched, middles
+from noiseda.estimation.noise import Matched
+from noiseda.estimation.noise_looks import middles
 from noiseda.inference import restore_tensor
 from noiseda.precision import FULL
 

@@ -24,7 +24,7 @@ from noiseda.data.blur import exposed, shake_kernel
 from noiseda.data.camera import linear_from_srgb
 from noiseda.data.sampling import Range, integer, one_thread
 from noiseda.errors import UserError
-from noiseda.estimation.noise import middle, middles
+from noiseda.estimation.noise_looks import middle, middles
 from noiseda.precision import FULL
 from noiseda.storage import atomic
 

@@ -21,7 +21,7 @@ KINDS = {
     "camera": "a camera's noise, which neighbouring pixels share",
     "phone": "noise that a phone has smoothed",
 }
-"""What each candidate of :data:`noiseda.estimation.noise.CANDIDATES` is, in words; others have their name alone."""
+"""What each of :data:`noiseda.estimation.noise_looks.CANDIDATES` is, in words; others have their name alone."""
 
 LEVELS = 10
 """Brightnesses at which noise is measured."""

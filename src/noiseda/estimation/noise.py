@@ -15,35 +15,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from noiseda.bars import bar
 from noiseda.config import DegradationSettings
-from noiseda.data.batches import generator as keyed
-from noiseda.data.degradations import DEGRADATIONS, Degradation, Grey, Prepare, uncompressed, without_colour
-from noiseda.data.depth import EIGHT_BITS, Depth, shown
+from noiseda.data.degradations import DEGRADATIONS, Degradation, Grey, Prepare
+from noiseda.data.depth import EIGHT_BITS, Depth
 from noiseda.data.phone import gaussian
-from noiseda.data.sampling import Range, integer, log_uniform, one_thread, uniform
-from noiseda.errors import ImageError, UserError
+from noiseda.data.sampling import integer, log_uniform, one_thread, uniform
+from noiseda.errors import UserError
 from noiseda.estimation.empirical_bayes import RULES, occurring
 from noiseda.estimation.independent_noise import MEASURED, IndependentNoise, measured_noise
+from noiseda.estimation.noise_looks import (
+    CANDIDATES,
+    OPPONENT,
+    PHOTOGRAPHS,
+    SIMULATIONS,
+    candidate,
+    middles,
+    noise_statistics,
+    simulated,
+)
 from noiseda.estimation.softness import softness
-from noiseda.images import read
-from noiseda.precision import FULL
 from noiseda.storage import atomic
-
-CANDIDATES: dict[str, Range] = {
-    "shot": (2.0, 60.0),
-    "shrunk": (50.0, 12000.0),
-    "camera": (100.0, 12000.0),
-    "phone": (500.0, 16000.0),
-}
-"""What may have happened to photographs, with the range of strengths, each in its own unit and drawn by octaves: their
-noise was in the light, whether it then went through demosaicing and a phone's smoothing, or neither."""
 
 LENIENCE = 0.25
 """Noise that smoothing allows for, as a share of that which is there: places count as flat that have less structure."""
@@ -51,29 +47,11 @@ LENIENCE = 0.25
 PROCESSED = ("camera", "phone")
 """Candidates whose noise has gone through a camera; variance rises with their strength, an ISO number."""
 
-SIMULATIONS = 300
-"""Simulated photographs of each candidate."""
-
-PHOTOGRAPHS = 64
-"""Real photographs that are looked at, at most."""
-
-SIDE = 32
-"""Side of the patches, in pixels."""
-
-CLIPPED = 0.01
-"""Share of a patch's values that are black or white from which on it is clipped, where brightness does not show it."""
-
 SHARPENING, RADIUS = (0.0, 2.0), (0.6, 1.4)
 """Ranges of how much a camera sharpens, and over how many pixels."""
 
 SHARPENED = 1.4
 """How much softer clean photographs become than the user's, before they are sharpened."""
-
-LEAST = 6
-"""Patches that a photograph needs, at least."""
-
-_REAL, _SIMULATED = 512, 320  # largest sides of what is looked at
-_OPPONENT = torch.tensor([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])  # Y, Cb, Cr
 
 
 @dataclass(frozen=True)
@@ -135,7 +113,7 @@ class Matched:
         stronger = strength
         if kind in PROCESSED:  # in cameras that smooth much and little alike, which flat places do not separate
             stronger = min(strength * log_uniform((1.0, self.smoothed), generator) ** 2, CANDIDATES[kind][1])
-        noisy = _degrade(kind, stronger, Depth(self.levels).deep)(clean, generator)
+        noisy = candidate(kind, stronger, deep=Depth(self.levels).deep)(clean, generator)
         if stronger > strength:
             noisy = smoothed_where_flat(noisy, clean, math.sqrt(stronger / strength))
         return noisy if self.prepare is None else clean + sharpened(noisy - clean, generator)
@@ -161,11 +139,6 @@ class Matched:
         return text + ("" if self.prepare is None else f"; their edges are {median(self.soft):.1f} pixels soft")
 
 
-def _degrade(kind: str, strength: float, deep: bool) -> Degradation:
-    settings: dict[str, Any] = {"strength": (strength, strength)}
-    return DEGRADATIONS[kind](**settings, **(uncompressed(kind) if deep else {}))
-
-
 @one_thread()
 def smoothed_where_flat(noisy: Tensor, clean: Tensor, times: float) -> Tensor:
     """What a camera that smooths by local statistics leaves of noise.
@@ -183,7 +156,7 @@ def smoothed_where_flat(noisy: Tensor, clean: Tensor, times: float) -> Tensor:
         (C, H, W).
     """
     noise = noisy - clean
-    weights = _OPPONENT[0].to(clean) if len(clean) == 3 else torch.ones(1).to(clean)
+    weights = OPPONENT[0].to(clean) if len(clean) == 3 else torch.ones(1).to(clean)
     shown, rough = (torch.tensordot(weights, image, dims=1)[None, None] for image in (clean, noise))
     sides = [min(3, length - 1) for length in shown.shape[-1:-3:-1] for _ in range(2)]
 
@@ -226,16 +199,13 @@ def _short(number: float) -> str:
     return f"{number:.0f}" if number >= 100 else f"{number:.3g}"
 
 
-def matched(
-    real: Sequence[Path], clean: Sequence[Path], kept: Path, *, seed: int, depth: Depth = EIGHT_BITS
-) -> Matched:
+def matched(real: Sequence[Path], clean: Sequence[Path], kept: Path, *, depth: Depth = EIGHT_BITS) -> Matched:
     """Find what real photographs have gone through; what was found before for the same photographs is read again.
 
     Args:
         real: real photographs; 64 of them, evenly spread, are looked at.
         clean: clean photographs.
         kept: file for what is found.
-        seed: seed of all draws.
         depth: of the real ones.
 
     Raises:
@@ -256,7 +226,7 @@ def matched(
     photographs = middles(real, PHOTOGRAPHS, depth.white)
     colourless = all(bool((image - image[:1]).abs().max() < 0.5 / depth.levels) for image in photographs)
     noise = measured_noise(photographs, depth.levels, colourless=colourless)
-    likeliest, alike = ([], True) if noise else _likeliest(photographs, clean, seed, depth, colourless=colourless)
+    likeliest, alike = ([], True) if noise else _likeliest(photographs, clean, depth, colourless=colourless)
     soft = [width for image in photographs if (width := softness(image)) is not None]
     kept.parent.mkdir(parents=True, exist_ok=True)
     with atomic(kept) as file:
@@ -268,7 +238,7 @@ def matched(
 
 
 def _likeliest(
-    photographs: Sequence[Tensor], clean: Sequence[Path], seed: int, depth: Depth, *, colourless: bool
+    photographs: Sequence[Tensor], clean: Sequence[Path], depth: Depth, *, colourless: bool
 ) -> tuple[list[tuple[str, float]], bool]:
     """Candidates and strengths that photographs (C, H, W) may have gone through, and whether they look like them."""
     looks = [look for image in photographs if (look := noise_statistics(image, depth.levels)) is not None]
@@ -277,130 +247,5 @@ def _likeliest(
             "--degradation.kind matched: no photograph of --real has flat places with noise, of 32 x 32 pixels and "
             "more: there is nothing to match"
         )
-    simulated, known = simulate(clean, seed, depth=depth, colourless=colourless)
-    return occurring(torch.stack(looks), known, simulated, CANDIDATES)
-
-
-def simulate(
-    clean: Sequence[Path],
-    seed: int,
-    count: int = SIMULATIONS,
-    *,
-    depth: Depth = EIGHT_BITS,
-    colourless: bool = False,
-) -> tuple[list[tuple[str, float]], Tensor]:
-    """Degrade clean photographs by every candidate.
-
-    Args:
-        clean: clean photographs, taken in turn.
-        seed: seed of all draws.
-        count: how many of each candidate.
-        depth: of the files that they are to look like.
-        colourless: whether they are to be grey.
-
-    Returns:
-        Candidate and strength of each simulated photograph, and its statistics (N, 11).
-
-    Raises:
-        UserError: where no photograph has flat places.
-    """
-    generator = keyed("matched", seed)
-    rows, looks = [], []
-    sources = middles(clean, PHOTOGRAPHS, depth.white)
-    for index in bar(range(count), "looking"):
-        for kind, bounds in CANDIDATES.items():
-            strength = log_uniform(bounds, generator)
-            photograph = middle(sources[index % len(sources)], _SIMULATED)
-            photograph = without_colour(photograph)[:1].contiguous() if colourless else photograph
-            degraded = _degrade(kind, strength, depth.deep)(photograph, generator)
-            look = noise_statistics((degraded.clamp(0, 1) * depth.levels).round() / depth.levels, depth.levels)
-            if look is not None:
-                rows.append((kind, strength))
-                looks.append(look)
-    if not looks:
-        raise UserError("--degradation.kind matched: no photograph of --clean has flat places of 32 x 32 pixels")
-    return rows, torch.stack(looks)
-
-
-@one_thread()
-def noise_statistics(image: Tensor, levels: float = 255.0) -> Tensor | None:
-    """Statistics of the noise of an image's flat places.
-
-    Args:
-        image: (C, H, W) in [0, 1].
-        levels: steps from black to white: less than one of them is no noise.
-
-    Returns:
-        (11,): log deviation of luma and of chroma; correlation of luma with its neighbours at 1, the diagonal, 2 and 4
-        pixels, and of chroma at 1, 2 and 4; log of the variance in darker places over that in brighter ones; how bright
-        they are. Chroma is not a number in grey images. None where fewer than six patches are neither clipped nor
-        without noise.
-    """
-    image = middle(image, _REAL)
-    if min(image.shape[-2:]) < SIDE:
-        return None
-    patches = F.unfold(image.expand(3, -1, -1)[None], SIDE, stride=SIDE)[0].T.reshape(-1, 3, SIDE * SIDE)
-    level = patches.mean(dim=(1, 2))
-    rest = torch.einsum("ij,njk->nik", _OPPONENT, _without_plane(patches)).reshape(-1, 3, SIDE, SIDE)
-    structure = F.avg_pool2d(rest[:, :1], 8).flatten(1).var(dim=1)
-    noisy = rest[:, 0].flatten(1).var(dim=1) > (0.3 / levels) ** 2
-    usable = ((level > 0.06) & (level < 0.94) & noisy).nonzero()[:, 0]
-    if len(usable) < LEAST and Depth(levels).deep:  # night skies: in fine steps dark places show their noise too
-        clipped = ((patches <= 0) | (patches >= 1)).float().mean(dim=(1, 2))
-        usable = ((clipped < CLIPPED) & noisy).nonzero()[:, 0]
-    if len(usable) < LEAST:
-        return None
-    flattest = usable[structure[usable].argsort()[: max(LEAST, len(usable) // 10)]]
-    rest, level = rest[flattest], level[flattest]
-    least = max(1e-9 * (255 / levels) ** 2, 1e-13)  # float32 is no finer
-    variance = rest.square().mean(dim=(2, 3)).clamp(min=least)  # (N, 3)
-
-    def correlation(down: int, right: int) -> Tensor:
-        one, other = rest[..., : SIDE - down, : SIDE - right], rest[..., down:, right:]
-        middle: Tensor = ((one * other).mean(dim=(2, 3)) / variance).median(dim=0).values
-        return middle
-
-    one, two, four = ((correlation(0, lag) + correlation(lag, 0)) / 2 for lag in (1, 2, 4))
-    typical = variance.median(dim=0).values
-    order, half = level.argsort(), len(level) // 2
-    darker, brighter = (variance[part, 0].mean().log() for part in (order[:half], order[half:]))
-    luma = [typical[0].log() / 2, one[0], correlation(1, 1)[0], two[0], four[0]]
-    chroma = [typical[1:].mean().log() / 2, *(lag[1:].mean() for lag in (one, two, four))]
-    if typical[1:].max() <= least:
-        chroma = [torch.tensor(torch.nan)] * len(chroma)
-    return torch.stack([*luma, *chroma, darker - brighter, level.median()])
-
-
-def _without_plane(patches: Tensor) -> Tensor:
-    """(N, C, SIDE^2) less the plane that fits each best."""
-    down, right = torch.meshgrid(torch.linspace(-1, 1, SIDE), torch.linspace(-1, 1, SIDE), indexing="ij")
-    basis, _ = torch.linalg.qr(torch.stack([torch.ones(SIDE * SIDE), down.flatten(), right.flatten()], dim=1))
-    rest: Tensor = patches - (patches @ basis) @ basis.T
-    return rest
-
-
-def middle(image: Tensor, side: int) -> Tensor:
-    """The middle of an image (C, H, W), at most ``side`` pixels a side."""
-    top, left = (max(0, (length - side) // 2) for length in image.shape[-2:])
-    return image[:, top : top + side, left : left + side]
-
-
-def middles(paths: Sequence[Path], count: int, white: int = FULL) -> list[Tensor]:
-    """The middle of some photographs, evenly spread over the files.
-
-    Args:
-        paths: files.
-        count: how many at most.
-        white: the white level of files of 16 bits (:mod:`noiseda.data.depth`).
-
-    Returns:
-        Images (C, H, W) in [0, 1], at most 512 pixels a side; what cannot be read is left out, as it is from training.
-    """
-    count = min(count, len(paths))
-    found = []
-    for path in (paths[index * len(paths) // count] for index in range(count)):
-        try:
-            found.append(middle(shown([read(path)], white)[0], _REAL))
-        except ImageError:
-            continue
-    return found
+    known, looked = simulated(clean, depth=depth, colourless=colourless)
+    return occurring(torch.stack(looks), looked, known, CANDIDATES)

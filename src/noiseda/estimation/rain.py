@@ -26,7 +26,7 @@ from noiseda.data.rain import Drops, Rain, Streaks
 from noiseda.data.sampling import integer, one_thread
 from noiseda.errors import UserError
 from noiseda.estimation.empirical_bayes import DRAWS, nearest
-from noiseda.estimation.noise import middle, middles
+from noiseda.estimation.noise_looks import middle, middles
 from noiseda.storage import atomic
 
 SIMULATIONS = 400

@@ -118,7 +118,7 @@ def look(settings: AdaptSettings, groups: Listed, cache: Path, deep: Depth = EIG
         of = hashlib.sha256(f"{fingerprint(groups)} {settings.seed}".encode()).hexdigest()[:16]
         kept = cache / f"matched-{of}.json"
         if task.estimator != "jpeg" and not kept.exists():
-            say("looking for what your photographs went through: half a minute")
+            say("looking for what your photographs went through: up to half a minute")
         like = look_of(settings.task, real, clean, kept, settings.seed, deep)
         return replace(like, smoothed=settings.degradation.smoothed) if isinstance(like, Matched) else like
     except UserError as error:
