@@ -8,6 +8,7 @@ from noiseda.restoration.introduce import teach_spandrel
 from noiseda.restoration.pilots import STRENGTHS, Pilots
 from noiseda.restoration.residual_unet import ResidualUNet
 from noiseda.restoration.second_look import SecondLook
+from noiseda.restoration.unbiased import Unbiased
 from noiseda.restoration.unet import UNet
 from noiseda.restoration.weights import load, read_metadata, save_weights, task_of
 
@@ -20,6 +21,7 @@ __all__ = [
     "Restorer",
     "SecondLook",
     "UNet",
+    "Unbiased",
     "build_restorer",
     "load",
     "pad_to_multiple",

@@ -10,14 +10,15 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from noiseda.restoration.base import Restorer, filled
-from noiseda.restoration.chooser import Chooser
+from noiseda.restoration.chooser import CELL, Chooser
 from noiseda.restoration.groups import Groups
 from noiseda.restoration.pilots import SIDE, STRENGTHS, Pilots
 from noiseda.restoration.second_look import SecondLook
+from noiseda.restoration.unbiased import Unbiased
 
 _USUAL: dict[str, object] = {
     "width": 24, "blocks": [1, 1, 1, 2, 1, 1, 1], "channels": 3, "fold": 1, "pilots": False, "groups": False,
-    "look": False,
+    "look": False, "unbiased": False,
 }  # fmt: skip
 _WIDEST, _MOST = 4096, 64  # channels of the first stage; blocks of a stage
 _FOLDS = (1, 2, 4)
@@ -41,7 +42,8 @@ class ResidualUNet(Restorer):
     (:class:`~noiseda.restoration.Groups`). A mixture of these pilots is what the network then adds to
     (:class:`~noiseda.restoration.Chooser`), and it also says for each pixel how much more of each there is to be. With
     a second look, what the network found is weighed against the pilots once more, by all that a wide surrounding shows
-    of the noise (:class:`~noiseda.restoration.SecondLook`).
+    of the noise (:class:`~noiseda.restoration.SecondLook`). Unbiased, it puts back the brightness that noise in the
+    light took (:class:`~noiseda.restoration.Unbiased`).
 
     Blocks are those of EDSR (Lim et al. 2017) and DRUNet (Zhang et al. 2021), which have no normalisation either; the
     folding is FFDNet's (Zhang et al. 2018).
@@ -54,6 +56,7 @@ class ResidualUNet(Restorer):
         pilots: whether it sees those of single blocks.
         groups: whether it sees those of groups of similar blocks.
         look: whether it takes a second look; with groups alone.
+        unbiased: whether it puts back the brightness that noise in the light took.
 
     Raises:
         ValueError: the number of stages is even, or a number is out of range, or both pilots and groups are asked for,
@@ -79,9 +82,10 @@ class ResidualUNet(Restorer):
         pilots: bool = False,
         groups: bool = False,
         look: bool = False,
+        unbiased: bool = False,
     ) -> None:
         super().__init__()
-        _check(width, blocks, channels, fold, pilots, groups, look)
+        _check(width, blocks, channels, fold, pilots, groups, look, unbiased)
         self.channels, self.fold = channels, fold
         self.arguments = {"width": width, "blocks": list(blocks), "channels": channels, "fold": fold}
         depth = len(blocks) // 2 + 1
@@ -97,6 +101,11 @@ class ResidualUNet(Restorer):
             self.multiple_of = max(self.multiple_of, SIDE)
         if look:
             self.arguments["look"] = True
+        self.unbiased = Unbiased(channels) if unbiased else None
+        if unbiased:
+            self.arguments["unbiased"] = True
+            self.border = 0
+            self.multiple_of = max(self.multiple_of, CELL)
         widths = [width * 2**stage for stage in range(depth)]
         seen = 1 + len(STRENGTHS) * (pilots or groups) + groups  # the image, its pilots, their mixture
         self.intro = nn.Conv2d(seen * channels * fold**2, width, 3, padding=1)
@@ -149,7 +158,7 @@ class ResidualUNet(Restorer):
         try:
             found = cls.outline(
                 {"width": first.shape[0], "blocks": blocks, "channels": channels, "fold": fold, "pilots": pilots,
-                 "groups": groups, "look": "look.usual" in state}
+                 "groups": groups, "look": "look.usual" in state, "unbiased": "unbiased.usual" in state}
             )  # fmt: skip
         except ValueError:
             return None
@@ -175,15 +184,12 @@ class ResidualUNet(Restorer):
             changes: what its pilots change, (B, T * C, H, W); None of a network that sees none.
             found: the groups of the images, where it sees such; None looks for them where they are asked for.
         """
-        if changes is None or self.chooser is None:
-            return self.first_look(images, changes, None)
-        mixed = self.chooser(images, changes)
-        restored = self.first_look(images, changes, mixed)
-        if self.look is None:
-            return restored
-        assert isinstance(self.pilots, Groups), "checked when it was made"
-        weighed: Tensor = self.look(images, restored, mixed, changes, self.pilots, found)
-        return weighed
+        mixed = None if changes is None or self.chooser is None else self.chooser(images, changes)
+        restored: Tensor = self.first_look(images, changes, mixed)
+        if self.look is not None:
+            assert isinstance(self.pilots, Groups), "checked when it was made"
+            restored = self.look(images, restored, mixed, changes, self.pilots, found)
+        return restored if self.unbiased is None else self.unbiased(images, restored)
 
     def first_look(self, images: Tensor, changes: Tensor | None, mixed: Tensor | None) -> Tensor:
         """As :meth:`restore_by`, without the second look.
@@ -241,7 +247,14 @@ def _stage(width: int, count: int) -> nn.Sequential:
 
 
 def _check(
-    width: object, blocks: object, channels: object, fold: object, pilots: object, groups: object, look: object
+    width: object,
+    blocks: object,
+    channels: object,
+    fold: object,
+    pilots: object,
+    groups: object,
+    look: object,
+    unbiased: object,
 ) -> None:
     """Check the sizes of a network, which a damaged file may have made anything.
 
@@ -257,7 +270,7 @@ def _check(
         raise ValueError(f"channels must be 1 or 3, not {str(channels)[:40]}")
     if type(fold) is not int or fold not in _FOLDS:
         raise ValueError(f"fold must be 1, 2 or 4, not {str(fold)[:40]}")
-    for name, value in (("pilots", pilots), ("groups", groups), ("look", look)):
+    for name, value in (("pilots", pilots), ("groups", groups), ("look", look), ("unbiased", unbiased)):
         if type(value) is not bool:
             raise ValueError(f"{name} must be true or false, not {str(value)[:40]}")
     if pilots and groups:

@@ -22,11 +22,13 @@ SOFTENED = 0.5
 FARTHEST = 4.0
 """Deviations from what is usual, beyond which what is seen counts as no farther."""
 
+LEAST = (0.25 / 255) ** 2
+"""What is weaker than a quarter of a step of 8 bits counts as that."""
+
 _LOOKED_AT = len(STRENGTHS) + 2  # voices whose changes are measured: the network, the mixture, the pilots
 _SCALES = (0.6, 1.2, 2.4, 4.8)  # of Gaussians, in pixels, between which octaves of structure lie
 _LAGS = ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (0, 3))
 _MEAN = 7  # pixels to a side of the mean without which neighbours are compared
-_LEAST = (0.25 / 255) ** 2  # what is weaker than a quarter of a step of 8 bits counts as that
 _FLATTEST = 1e4  # how many times as much as another a flat place may count
 
 
@@ -148,37 +150,37 @@ class SecondLook(nn.Module):
         """
         planes, voices = self.planes(images), voices[:, :_LOOKED_AT]
         octaves = torch.cat([_octaves(planes[:, :1]), _octaves(planes[:, :1] + voices[:, 0, :1])], dim=1)
-        noisy, restored = _cells(octaves.square()).chunk(2, dim=1)
-        flat = (noisy[:, :2].sum(1, keepdim=True) + _LEAST) / (restored[:, :3].sum(1, keepdim=True) + _LEAST)
+        noisy, restored = cells(octaves.square()).chunk(2, dim=1)
+        flat = (noisy[:, :2].sum(1, keepdim=True) + LEAST) / (restored[:, :3].sum(1, keepdim=True) + LEAST)
         flat = flat.square().clamp(max=_FLATTEST)
-        least = _around(flat)
+        least = around(flat)
 
-        def where_flat(cells: Tensor) -> Tensor:
-            return _around(flat * cells) / least
+        def where_flat(each: Tensor) -> Tensor:
+            return around(flat * each) / least
 
         parts, flattest = [], []
         for kind in [voices[:, :, :1], voices[:, :, 1:]][: self.kinds]:
-            products = torch.cat([_cells((one[:, None] * kind).mean(2)) for one in kind.unbind(1)], dim=1)
+            products = torch.cat([cells((one[:, None] * kind).mean(2)) for one in kind.unbind(1)], dim=1)
             own = products[:, :: _LOOKED_AT + 1]
-            together = torch.unflatten(_around(products), 1, (_LOOKED_AT, _LOOKED_AT))
-            sizes = (_around(own) + _LEAST).sqrt()
+            together = torch.unflatten(around(products), 1, (_LOOKED_AT, _LOOKED_AT))
+            sizes = (around(own) + LEAST).sqrt()
             alike = together / (sizes[:, :, None] * sizes[:, None])
             upper = [alike[:, first, second] for first in range(_LOOKED_AT) for second in range(first + 1, _LOOKED_AT)]
-            parts += [sizes.log() + 4, 2 * torch.stack(upper, dim=1) - 1, _around(_size(own)) + 4]
+            parts += [sizes.log() + 4, 2 * torch.stack(upper, dim=1) - 1, around(_size(own)) + 4]
             flattest.append(_size(where_flat(own)) + 4)
         steps = voices[:, 3:, 0] - voices[:, 2:-1, 0]
-        parts += [_size(_around(_cells(steps.square()))) + 4]
-        parts += [_size(_around(restored)) + 4, _size(_around(noisy)) + 4, *flattest]
+        parts += [_size(around(cells(steps.square()))) + 4]
+        parts += [_size(around(restored)) + 4, _size(around(noisy)) + 4, *flattest]
         parts += [_size(where_flat(noisy)) + 4, _size(where_flat(restored)) + 4]
         rest = planes - F.avg_pool2d(F.pad(planes, (_MEAN // 2,) * 4, mode="reflect"), _MEAN, 1)
         for plane in range(self.kinds):
-            shared = _cells(_shared(rest[:, plane], _LAGS if plane == 0 else _LAGS[:4]))
-            parts += [2 * each[:, 1:] / (each[:, :1] + _LEAST) for each in (where_flat(shared), _around(shared))]
-        light = _cells(planes[:, :1] / math.sqrt(len(self.colours)))
-        mean = _around(light)
-        parts += [2 * mean - 1, _size(_around(light.square()) - mean.square()) + 2]
+            shared = cells(_shared(rest[:, plane], _LAGS if plane == 0 else _LAGS[:4]))
+            parts += [2 * each[:, 1:] / (each[:, :1] + LEAST) for each in (where_flat(shared), around(shared))]
+        light = cells(planes[:, :1] / math.sqrt(len(self.colours)))
+        mean = around(light)
+        parts += [2 * mean - 1, _size(around(light.square()) - mean.square()) + 2]
         ends = [(images <= 0).float().mean(1, keepdim=True), (images >= 1).float().mean(1, keepdim=True)]
-        parts += [3 * _around(_cells(torch.cat(ends, dim=1)))]
+        parts += [3 * around(cells(torch.cat(ends, dim=1)))]
         return torch.cat([*parts, colourless(planes).float().expand_as(mean)], dim=1)
 
 
@@ -206,16 +208,16 @@ def _shared(plane: Tensor, lags: tuple[tuple[int, int], ...]) -> Tensor:
 
 def _size(squares: Tensor) -> Tensor:
     """The logarithm of deviations."""
-    return (squares.clamp(min=0) + _LEAST).log() / 2
+    return (squares.clamp(min=0) + LEAST).log() / 2
 
 
-def _cells(pixels: Tensor) -> Tensor:
+def cells(pixels: Tensor) -> Tensor:
     """Means over cells; (B, K, H, W) -> (B, K, H / CELL, W / CELL)."""
     return F.avg_pool2d(pixels, CELL)
 
 
-def _around(cells: Tensor) -> Tensor:
+def around(each: Tensor) -> Tensor:
     """Means over what is seen from each cell; (B, K, h, w) -> the same."""
     far = AROUND // 2
-    across = F.avg_pool2d(cells, (1, AROUND), 1, (0, far), count_include_pad=False)
+    across = F.avg_pool2d(each, (1, AROUND), 1, (0, far), count_include_pad=False)
     return F.avg_pool2d(across, (AROUND, 1), 1, (far, 0), count_include_pad=False)
