@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from noiseda.restoration.chooser import CELL
 from noiseda.restoration.pilots import colourless, opponent
-from noiseda.restoration.second_look import LEAST, around, cells, seen_through
+from noiseda.restoration.second_look import LEAST, around, cells
 
 CONCAVE = (0.7, 0.055)
 """A and B in s'' / (2 s'^2) = -A / (s + B), of the tone curve s of sRGB."""
@@ -16,7 +18,6 @@ CONCAVE = (0.7, 0.055)
 FARTHEST = 4.0
 """Deviations from what is usual, beyond which what is seen counts as no farther."""
 
-_LOCAL, _STEADY = 6.0, 2.0  # pixels of the Gaussians over which noise, and brightness, are measured
 _BLACK, _WHITE = 0.06, 0.92  # brightness between which noise is not clipped
 _OUTLIER = 4.0  # deviations that what was taken away counts as, at most
 _FLATTEST = 1e4  # how many times as much as another a flat place may count
@@ -112,42 +113,70 @@ class Unbiased(nn.Module):
         Returns:
             (B, 18, H / 8, W / 8); (B, C, H, W).
         """
-        restored = restored.clamp(0, 1)
-        taken = images - restored
-        variance, light = seen_through(taken.square(), _LOCAL), seen_through(restored, _STEADY)
+        light = restored.clamp(0, 1)
+        taken = images - light
+        variance = _local(taken.square()).clamp(min=0)
         lost = CONCAVE[0] * variance / (light + CONCAVE[1])
         furthest = _OUTLIER * variance.sqrt()
-        noise = torch.maximum(torch.minimum(taken - seen_through(taken, _LOCAL), furthest), -furthest)
-        power = variance.mean(1, keepdim=True)
-        rough = seen_through((restored - light).square(), _STEADY).mean(1, keepdim=True)
-        flat = ((power + LEAST) / (rough + LEAST)).square().clamp(max=_FLATTEST)
+        noise = torch.maximum(torch.minimum(taken - _local(taken), furthest), -furthest)
         unclipped = ((light > _BLACK) & (light < _WHITE)).to(images.dtype)
+        power = cells(variance.mean(1, keepdim=True))
+        flat = ((power + LEAST) / (cells(_steps(light)) + LEAST)).square().clamp(max=_FLATTEST)
 
-        parts = []
-        for weight in (torch.ones_like(flat), flat):
-            parts += _of_noise(noise, variance, -6 * variance * lost, weight, weight * unclipped)
-        bright, strong = light.mean(1, keepdim=True), _mean(power)
-        mean = _mean(bright)
-        parts += [2 * mean - 1, (_mean(power * bright) / (strong * mean + 1e-9) - 1).clamp(-1, 2)]
+        third = -6 * variance * lost
+        measured = _moments(noise, variance, third, unclipped)
+        parts = [*_figures(around(measured), noise.shape[1])]
+        parts += [*_figures(around(flat * measured) / around(flat), noise.shape[1])]
+        bright, strong = cells(light.mean(1, keepdim=True)), around(power)
+        mean = around(bright)
+        parts += [2 * mean - 1, (around(power * bright) / (strong * mean + 1e-9) - 1).clamp(-1, 2)]
         parts += [3 * _mean((images <= 0).to(images.dtype)), 3 * _mean((images >= 1).to(images.dtype))]
         parts += [2 * _mean(lost) / (strong.sqrt() + 1e-4)]
         grey = colourless(torch.einsum("dc,bchw->bdhw", self.colours.float(), images))
         return torch.cat([*parts, grey.to(images.dtype).expand_as(mean)], dim=1), lost
 
 
-def _of_noise(noise: Tensor, variance: Tensor, third: Tensor, weight: Tensor, counted: Tensor) -> list[Tensor]:
-    """Six figures of noise (B, C, H, W), of third moment ``third`` if it was in the light: (B, 1, h, w) each."""
-    grey, total, channels = noise.mean(1, keepdim=True), _mean(weight), noise.shape[1]
-    cubes, squares = _mean(counted * noise**3), _mean(counted * variance) / total
-    power, each = _mean(weight * grey.square()), _mean(weight * noise.square())
-    moved = [(grey.roll(lag, 2) + grey.roll(lag, 3)) / 2 for lag in (1, 2)]
-    return [
-        (_mean(counted * noise**3 * third) / (_mean(counted * third.square()) + _LEAST_SKEW)).clamp(-3, 3),
-        (cubes / total / squares.clamp(min=1e-9) ** 1.5).clamp(-3, 3),
-        *((_mean(weight * grey * other) / (power + 1e-12)).clamp(-1, 1) for other in moved),
-        ((power - each / channels) / (each * (1 - 1 / channels) + 1e-12)).clamp(-1, 1.2),
-        (squares + LEAST).log() / 2 + 4,
-    ]
+def _moments(noise: Tensor, variance: Tensor, third: Tensor, counted: Tensor) -> Tensor:
+    """What six figures of noise (B, C, H, W) are made of, in each cell; (B, 9, h, w).
+
+    Args:
+        noise: it.
+        variance: its own, around each pixel.
+        third: its third moment, if it was in the light.
+        counted: 1 where it is not clipped, else 0.
+    """
+    cubes, grey = counted * noise**3, noise.mean(1, keepdim=True)
+    shared = [grey * (grey.roll(lag, 2) + grey.roll(lag, 3)) / 2 for lag in (1, 2)]
+    colours = [cubes * third, counted * third.square(), cubes, counted * variance, counted, noise.square()]
+    means = torch.cat([one.mean(1, keepdim=True) for one in colours] + [grey.square(), *shared], dim=1)
+    return cells(means)
+
+
+def _figures(moments: Tensor, channels: int) -> Iterator[Tensor]:
+    """Six figures of :func:`_moments`, (B, 1, h, w) each.
+
+    They are: its third moment, beside that of noise in the light; skewness; what brightness shares with pixels at 1 and
+    at 2; what colours share; and the logarithm of its deviation.
+    """
+    agreed, expected, cubes, squares, counted, each, power, one, two = torch.split(moments, 1, dim=1)
+    squares, cubes = squares / counted.clamp(min=1e-3), cubes / counted.clamp(min=1e-3)
+    yield (agreed / (expected + _LEAST_SKEW)).clamp(-3, 3)
+    yield (cubes / squares.clamp(min=1e-9) ** 1.5).clamp(-3, 3)
+    yield from ((shared / (power + 1e-12)).clamp(-1, 1) for shared in (one, two))
+    yield ((power - each / channels) / (each * (1 - 1 / channels) + 1e-12)).clamp(-1, 1.2)
+    yield (squares + LEAST).log() / 2 + 4
+
+
+def _local(pixels: Tensor) -> Tensor:
+    """The mean of what is around each pixel, some 24 pixels wide; (B, C, H, W) -> the same."""
+    means = F.avg_pool2d(cells(pixels), 3, 1, 1, count_include_pad=False)
+    return F.interpolate(means, scale_factor=CELL, mode="bilinear")
+
+
+def _steps(light: Tensor) -> Tensor:
+    """Squared steps to the pixel before, down and right, as means over colours; (B, C, H, W) -> (B, 1, H, W)."""
+    steps = [(light - light.roll(1, axis)).square().mean(1, keepdim=True) for axis in (2, 3)]
+    return (steps[0] + steps[1]) / 2
 
 
 def _mean(pixels: Tensor) -> Tensor:
