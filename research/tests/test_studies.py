@@ -1,6 +1,7 @@
 """The studies: each says how it is called, and reads what commands leave."""
 
 import json
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,7 +15,7 @@ import noiseda
 import noiseda_research.studies
 from noiseda_research.comparison.matrix import cells
 from noiseda_research.comparison.scores import name_of, score
-from noiseda_research.studies import directions, quickstarts, soft_truths, verdicts
+from noiseda_research.studies import brightness, directions, quickstarts, soft_truths, verdicts
 
 STUDIES = sorted(Path(noiseda_research.studies.__file__).parent.glob("[a-z]*.py"))
 
@@ -105,3 +106,23 @@ def test_a_blurred_truth_has_a_share_in_the_error_and_noise_has_none():
     # 1 / exp(-2 (pi 0.8 f)^2) - 1 at the middle of each band
     assert found == pytest.approx([0.07, 0.22, 0.47], rel=0.25)
     assert found == sorted(found)
+
+
+def test_what_is_brightness_alone_is_parted_from_the_rest(tmp_path, capsys):
+    draws = torch.Generator().manual_seed(0)
+    truth = 0.3 + 0.4 * torch.rand(3, 32, 32, generator=draws)
+    noise = 0.05 * torch.randn(3, 32, 32, generator=draws)
+    noise -= noise.mean((1, 2), keepdim=True)
+    score, without, error, mean = brightness.parted(truth + noise - 0.05, truth)
+    assert mean == pytest.approx(0.05**2, rel=1e-3)
+    assert error == pytest.approx(float(noise.square().mean()) + 0.05**2, rel=1e-3)
+    assert (score, without) == pytest.approx([-10 * math.log10(one) for one in (error, error - mean)], abs=1e-3)
+    for name, image in (("input", truth - 0.1), ("target", truth)):
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            noiseda.write_image(noiseda.Picture(image), tmp_path / f"{name}/{number}.png")
+    brightness.main([str(tmp_path)])
+    shown = capsys.readouterr().out
+    assert shown.startswith("2 images, -25.")
+    assert "2 of them are darker" in shown
+    assert shown.splitlines()[-1].endswith("| 100% |")
