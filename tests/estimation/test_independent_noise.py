@@ -104,6 +104,19 @@ def test_measurements_have_their_noise_in_their_values() -> None:
         assert float(found.deviation(grey)) == pytest.approx(0.012**0.5, rel=0.08), "clipped places do not count"
 
 
+def test_images_of_any_precision_are_taken_and_those_of_other_shapes_are_refused() -> None:
+    coloured, brief = noise((1e-2,) * 3, (0.0,) * 3), torch.full((4, 32, 32), 0.5)
+    for grey in (IndependentNoise((0.0,), (1e-3,), ((1.0,),)), coloured):
+        for channels in (1, 3):
+            fine = grey(brief[:channels].double(), seeded())
+            assert torch.allclose(fine, grey(brief[:channels], seeded()).double(), atol=1e-5)
+            assert independent_noise(coloured(even(channels).double(), seeded())) is not None
+    for image in (brief, brief[:2], brief[0]):
+        for use in (lambda image: coloured(image, seeded()), independent_noise):
+            with pytest.raises(ValueError, match=r"expected an image \(C, H, W\), C = 1 or 3, not \("):
+                use(image)
+
+
 def test_a_grey_image_wears_coloured_noise_and_a_coloured_one_grey_noise() -> None:
     coloured = noise((1e-2,) * 3, (0.0,) * 3)
     assert coloured(even(1), seeded()).shape == (1, 384, 384)

@@ -82,7 +82,12 @@ class IndependentNoise:
 
     @one_thread()
     def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:
-        """Degrade one image (C, H, W) in [0, 1], C = 1 or 3; a grey one wears the brightness of coloured noise."""
+        """Degrade one image (C, H, W) in [0, 1], C = 1 or 3; a grey one wears the brightness of coloured noise.
+
+        Raises:
+            ValueError: it is of another shape.
+        """
+        _check(clean)
         colours = len(self.shot)
         values = (clean if len(clean) == colours else clean.mean(0).expand(colours, -1, -1)).clamp(0, 1)
         light = _light(values)
@@ -92,7 +97,7 @@ class IndependentNoise:
         noisy = (light + (shot * light + read).sqrt() * noise).clamp(0, 1)
         noisy = srgb_from_linear(noisy) if colours > 1 else noisy
         if colours > len(clean):
-            brightness: Tensor = torch.tensordot(_LUMA, noisy, dims=1)
+            brightness: Tensor = torch.tensordot(_LUMA.to(noisy), noisy, dims=1)
             return brightness[None]
         return noisy.expand_as(clean).contiguous()
 
@@ -142,7 +147,11 @@ def independent_noise(image: Tensor, levels: float = 255.0) -> IndependentNoise 
     Returns:
         None where neighbours are correlated, where fewer than ``FEWEST`` places are between black and white, or where
         there is less noise than a file's steps make.
+
+    Raises:
+        ValueError: the image is of another shape.
     """
+    _check(image)
     if min(image.shape[-2:]) < 16:
         return None
     found = _found(image, levels)
@@ -157,6 +166,11 @@ def independent_noise(image: Tensor, levels: float = 255.0) -> IndependentNoise 
         return found
     down, right, across = (one - other for one, other in zip(found.neighbours, known.neighbours, strict=True))
     return found.with_neighbours((down, right, across))
+
+
+def _check(image: Tensor) -> None:
+    if image.ndim != 3 or len(image) not in (1, 3):
+        raise ValueError(f"expected an image (C, H, W), C = 1 or 3, not {tuple(image.shape)}")
 
 
 def _found(image: Tensor, levels: float) -> IndependentNoise | None:
