@@ -189,6 +189,13 @@ def test_it_finds_what_little_neighbours_share_and_so_how_strong_noise_is(
     assert IndependentNoise.again(json.loads(json.dumps(found.kept()))) == found
 
 
+def test_black_photographs_do_not_speak_against_the_noise_of_others() -> None:
+    black, tile = torch.zeros(3, 384, 384), torch.rand(3, 96, 96, generator=seeded())
+    noisy, textured = in_a_file(noise((1e-2,) * 3, (0.0,) * 3)(even(), seeded())), gaussian(tile.repeat(1, 4, 4), 1.0)
+    assert len(measured_noise([noisy, black, 1 - black, black], 255.0, colourless=False)) == 1
+    assert measured_noise([noisy, textured, textured, textured], 255.0, colourless=False) == ()
+
+
 def test_what_neighbours_share_is_one_for_all_photographs() -> None:
     true = IndependentNoise((0.0,), (0.012,), ((1.0,),), (0.1, 0.0, 0.0))
     found = measured_noise([in_a_file(true(even(1), seeded(seed))) for seed in range(3)], 255.0, colourless=True)

@@ -50,8 +50,8 @@ CORRELATED = 0.08
 """Correlation of neighbours, or of opposite sign, from which on a photograph is not measured."""
 
 MEASURED = 1 / 3
-"""Share of the photographs whose noise must have been measured for it to be used. Where neighbours share their noise it
-is in none; the others of those that do not have texture everywhere."""
+"""Share of the photographs whose noise must have been measured for it to be used, of those that have places to look at.
+Where neighbours share their noise it is in none; the others of those that do not have texture everywhere."""
 
 LEAST = 0.3
 """Standard deviation, in steps of the file, below which there is no noise to measure."""
@@ -180,7 +180,7 @@ def _found(image: Tensor, levels: float) -> IndependentNoise | None:
     rough = _mean(smooth.square(), 9) - _mean(smooth, 9).square()
     rough = _mean(rough.clamp(min=0).sum(0, keepdim=True), 3)[0, :-1, :-1]
     values = _mean(smooth, 3)[:, :-1, :-1]
-    found = _measured(image, values, rough, ((values > BLACK) & (values < WHITE)).all(0) & _unclipped(image), levels)
+    found = _measured(image, values, rough, _usable(image, values), levels)
     if found is None:
         return None
     # Places whose noise reaches black or white had only the rest of it: how far it reaches is known now.
@@ -197,12 +197,15 @@ def measured_noise(photographs: Sequence[Tensor], levels: float, *, colourless: 
         levels: steps from black to white of their files.
         colourless: whether all are grey: then their noise has one colour.
     """
-    found = []
-    for image in photographs:
-        noise = independent_noise(image[:1] if colourless else image.expand(3, -1, -1), levels)
+    found, others = [], 0
+    for photograph in photographs:
+        image = photograph[:1] if colourless else photograph.expand(3, -1, -1)
+        noise = independent_noise(image, levels)
         if noise is not None:
             found.append(noise)
-    if len(found) < max(MEASURED * len(photographs), 1):
+        else:
+            others += _has_places(image)
+    if len(found) < max(MEASURED * (len(found) + others), 1):
         return ()
     # Texture adds to what neighbours seem to share, differently in each; what made the photographs is one for all.
     down, right, across = (median(each) for each in zip(*(one.neighbours for one in found), strict=True))
@@ -312,6 +315,17 @@ def _smoothest(bright: Tensor, rough: Tensor, usable: Tensor) -> Tensor:
         own = rough[part].sort().values
         chosen |= part & (rough <= own[int(SMOOTHEST * (len(own) - 1))])
     return chosen
+
+
+def _has_places(image: Tensor) -> bool:
+    """Whether an image (C, H, W) has enough places for its noise to be measured: one that is black says nothing."""
+    values = _mean(gaussian(image, 1.5), 3)[:, :-1, :-1]
+    return int(_usable(image, values).sum()) >= FEWEST
+
+
+def _usable(image: Tensor, values: Tensor) -> Tensor:
+    """Which places (H - 1, W - 1) of an image, whose smooth values are given, are between black and white."""
+    return ((values > BLACK) & (values < WHITE)).all(0) & _unclipped(image)
 
 
 def _unclipped(image: Tensor) -> Tensor:
