@@ -284,6 +284,20 @@ def test_a_value_out_of_range_is_refused_by_its_flag(flag, value):
 
 
 @pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (AdaptSettings(degradation=DegradationSettings(remembered="a")), "--degradation.remembered must be a number"),
+        (AdaptSettings(degradation=DegradationSettings(smoothed=None)), "--degradation.smoothed must be a number"),
+        (AdaptSettings(training=TrainingSettings(steps=[1])), "--training.steps must be a number, not [1]"),
+        (AdaptSettings(objective=ObjectiveSettings(levels="a")), "--objective.levels must be two numbers, not 'a'"),
+    ],
+)
+def test_what_is_no_number_is_refused_by_its_flag(settings, said):
+    with pytest.raises(UserError, match=re.escape(said)):
+        dataclasses.replace(settings, real=Path("photos")).check()
+
+
+@pytest.mark.parametrize(
     ("settings", "flags"),
     [
         (AdaptSettings(clean=Path("c")), ["--real", "--strategy synthetic"]),

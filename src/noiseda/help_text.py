@@ -170,12 +170,14 @@ def spell(words: Sequence[str], leaf: Parser) -> list[str]:
     ``--max-megapixels`` is taken for ``--max_megapixels``, and a switch without a value for ``true``.
 
     Raises:
-        UserError: a value that cannot be one.
+        UserError: a value that cannot be one, or a flag below one that has a single value.
     """
     actions = _actions(leaf)
     positionals = iter([action for action in leaf._actions if not action.option_strings])
     spelled: list[str] = []
     for flag, value in _read(words, leaf):
+        if (single := _single_above(flag, actions)) is not None:
+            raise UserError(f"{_unknown(flag)}; did you mean {_shown(single)}?")
         if value is None:
             spelled.append(flag)
         elif not flag:
@@ -235,6 +237,17 @@ def trees(leaf: Parser) -> list[str]:
     return [action.dest for action in leaf._actions if is_tree(_hint(action))]
 
 
+def _single_above(flag: str, actions: Mapping[str, argparse.Action]) -> argparse.Action | None:
+    """The flag above a dotted one below which there is none: the parser takes all that stands there for its value."""
+    dots = (found.start() for found in re.finditer(r"\.", flag))
+    above = (actions.get(flag[:dot]) for dot in dots if flag not in actions)
+    return next((one for one in above if one is not None and _hint(one) is not None and not is_tree(_hint(one))), None)
+
+
+def _unknown(flag: str) -> str:
+    return f"unknown flag {flag if len(flag) < 100 else shortened(flag)}"
+
+
 def _by_the_parser(flag: str, leaf: Parser) -> str:
     """A flag with underscores for dashes; names that are free stay as they are."""
     tree, dot, names = flag[2:].partition(".")
@@ -260,8 +273,7 @@ def refusal(message: str, words: Sequence[str], leaf: Parser) -> str:
     if found := re.search(r"unrecognized arguments: ?(\S*)", message):
         name, _, _ = found[1].partition("=")
         if name.startswith("--"):
-            shown = name if len(name) < 100 else shortened(name)
-            return f"unknown flag {shown}{nearest_setting(name.removeprefix('--'), known, '--')}"
+            return f"{_unknown(name)}{nearest_setting(name.removeprefix('--'), known, '--')}"
         return f"unexpected argument {shortened(found[1])}; usage: {leaf.usage}"
     if found := re.search(r"(?:Group '(?P<group>[^']+)' does not accept option|Option) '(?P<name>[^']+)'", message):
         name = ".".join(filter(None, (found["group"], found["name"])))

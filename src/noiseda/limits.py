@@ -6,6 +6,7 @@ import dataclasses
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Real
 from operator import attrgetter
 from typing import Annotated, Any, get_type_hints
 
@@ -47,8 +48,10 @@ class Limits:
     below: float | None = None
     most: float | None = None
 
-    def refusal(self, value: float) -> str | None:
+    def refusal(self, value: Any) -> str | None:  # noqa: ANN401 (Python keeps to no type)
         """What a value must be instead; None where it is within the bounds."""
+        if not _is_number(value):
+            return f"must be a number, not {value!r}"
         inside = (
             (self.above is None or value > self.above)
             and (self.least is None or value >= self.least)
@@ -72,8 +75,10 @@ class Ordered:
 
     each: Limits
 
-    def refusal(self, value: tuple[float, float]) -> str | None:
+    def refusal(self, value: Any) -> str | None:  # noqa: ANN401
         """What the pair must be instead; None where it is right."""
+        if not (isinstance(value, tuple | list) and len(value) == 2 and all(map(_is_number, value))):
+            return f"must be two numbers, not {value!r}"
         low, high = value
         if low <= high and not (self.each.refusal(low) or self.each.refusal(high)):
             return None
@@ -142,8 +147,12 @@ def _limited(settings: object, prefix: str) -> Iterator[tuple[str, Any, Any]]:
         value = getattr(settings, name)
         if dataclasses.is_dataclass(value):
             yield from _limited(value, f"{prefix}{name}.")
-        elif value is not None:
+        elif value is not None or type(None) not in typing.get_args(kind):
             yield from ((f"{prefix}{name}", limit, value) for limit in limits_of(kind))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real)
 
 
 def limits_of(kind: object) -> list[Limits | Ordered | HalfOf]:

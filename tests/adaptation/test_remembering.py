@@ -14,6 +14,7 @@ from noiseda.data.batches import Batch
 from noiseda.errors import UserError
 from noiseda.restoration import ResidualUNet
 from noiseda.restorer_settings import RestorerSettings
+from noiseda.strategies import Neighbor2NeighborSettings
 from noiseda.training.pieces import suits
 from noiseda.training.plan import settled
 
@@ -68,6 +69,9 @@ def test_it_is_the_default_where_noise_is_matched_from_the_ready_weights():
     assert remembered(strategy="noise-space") == remembered(also=["noise-space"]) == 0
     assert remembered(restorer=RestorerSettings(network="unet")) == 0
     assert remembered(task="derain") == remembered(strategy="source-free") == 0
+    own = Neighbor2NeighborSettings(synthetic=False)  # then no synthetic images are learnt from
+    assert remembered(neighbor2neighbor=own) == remembered(strategy="neighbor2neighbor", neighbor2neighbor=own) == 0
+    assert remembered(neighbor2neighbor=own, also=["mean-teacher"]) == 0.2
     assert remembered(task="derain", degradation=DegradationSettings(remembered=0.3)) == 0.3
 
 

@@ -13,6 +13,7 @@ from torch import nn
 from noiseda.assessment.retention import blend, keep, known_pairs
 from noiseda.config import DegradationSettings, RestorerSettings
 from noiseda.data.noise import White
+from noiseda.errors import UserError
 from noiseda.evaluation.metrics import psnr
 from noiseda.inference import restore_tensor
 from noiseda.restoration import Restorer, load, save_weights
@@ -56,6 +57,11 @@ def test_it_goes_as_far_as_the_loss_allows(allowed: float, share: float) -> None
     assert kept.before - kept.after <= allowed
     assert (f"{share:.0%} of the way" in str(kept)) == (share < 1)
     assert f"{kept.after - kept.before:+.2f} dB" in str(kept)
+
+
+def test_weights_that_give_no_numbers_have_not_kept_everything() -> None:
+    with pytest.raises(UserError, match="cannot be scored"):
+        keep([Brightens(0.08)], Brightens(math.nan), KNOWN, 0.1, "fp32")
 
 
 @pytest.mark.parametrize(("between", "share"), [(0.09, 0.65), (0.06, 0.25), (0.08, 0.5)])

@@ -71,6 +71,11 @@ def test_it_says_whether_the_network_gains_on_the_pairs(dark: float, share: floa
     assert str(verdict).endswith(" on 5 pairs of a test")
 
 
+def test_a_network_that_gives_no_numbers_is_not_found_to_be_the_best() -> None:
+    with pytest.raises(UserError, match=r"cannot be scored: its output holds values that are not numbers \(NaN\)"):
+        judge(Fades(math.nan), tried(0.5), AdaptSettings())
+
+
 @pytest.mark.slow
 def test_a_run_is_judged_against_the_network_it_started_from_or_another(noisy: Path) -> None:
     start = adapt(small(noisy, strategy="synthetic", degradation=WHITE, out=noisy / "start"))

@@ -58,6 +58,16 @@ def test_the_shape_is_kept_and_the_clean_image_is_left_alone(kind: str, channels
     assert not torch.equal(degraded, clean)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (2, 1), (9, 2)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_tiny_images_are_degraded_too(kind: str, size: tuple[int, int]) -> None:
+    for channels in (1, 3):
+        clean = torch.full((channels, *size), 0.5)
+        degraded = DEGRADATIONS[kind]()(clean, seeded())
+        assert degraded.shape == clean.shape
+        assert degraded.isfinite().all()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_generator_alone_decides_every_bit(kind: str) -> None:
     degrade, clean = DEGRADATIONS[kind](), photo()

@@ -104,6 +104,19 @@ def test_measurements_have_their_noise_in_their_values() -> None:
         assert float(found.deviation(grey)) == pytest.approx(0.012**0.5, rel=0.08), "clipped places do not count"
 
 
+def test_images_of_any_precision_are_taken_and_those_of_other_shapes_are_refused() -> None:
+    coloured, brief = noise((1e-2,) * 3, (0.0,) * 3), torch.full((4, 32, 32), 0.5)
+    for grey in (IndependentNoise((0.0,), (1e-3,), ((1.0,),)), coloured):
+        for channels in (1, 3):
+            fine = grey(brief[:channels].double(), seeded())
+            assert torch.allclose(fine, grey(brief[:channels], seeded()).double(), atol=1e-5)
+            assert independent_noise(coloured(even(channels).double(), seeded())) is not None
+    for image in (brief, brief[:2], brief[0]):
+        for use in (lambda image: coloured(image, seeded()), independent_noise):
+            with pytest.raises(ValueError, match=r"expected an image \(C, H, W\), C = 1 or 3, not \("):
+                use(image)
+
+
 def test_a_grey_image_wears_coloured_noise_and_a_coloured_one_grey_noise() -> None:
     coloured = noise((1e-2,) * 3, (0.0,) * 3)
     assert coloured(even(1), seeded()).shape == (1, 384, 384)
@@ -174,6 +187,13 @@ def test_it_finds_what_little_neighbours_share_and_so_how_strong_noise_is(
     assert found.neighbours == pytest.approx(neighbours, abs=0.03)
     assert found.strength == pytest.approx(true.strength, rel=0.04)
     assert IndependentNoise.again(json.loads(json.dumps(found.kept()))) == found
+
+
+def test_black_photographs_do_not_speak_against_the_noise_of_others() -> None:
+    black, tile = torch.zeros(3, 384, 384), torch.rand(3, 96, 96, generator=seeded())
+    noisy, textured = in_a_file(noise((1e-2,) * 3, (0.0,) * 3)(even(), seeded())), gaussian(tile.repeat(1, 4, 4), 1.0)
+    assert len(measured_noise([noisy, black, 1 - black, black], 255.0, colourless=False)) == 1
+    assert measured_noise([noisy, textured, textured, textured], 255.0, colourless=False) == ()
 
 
 def test_what_neighbours_share_is_one_for_all_photographs() -> None:

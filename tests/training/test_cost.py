@@ -2,10 +2,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from noiseda.adaptation.remembering import Remembering
 from noiseda.cli import main
-from noiseda.config import PredictorSettings, RestorerSettings
+from noiseda.config import DegradationSettings, PredictorSettings, RestorerSettings
 from noiseda.errors import UserError
+from noiseda.restoration import UNet, save_weights
 from noiseda.training import adapt, cost, describe
 from tests.training.photographs import as_flags, pairs, small
 
@@ -48,6 +51,27 @@ def test_the_command_prints_it_and_writes_nothing(where: Path, capsys: pytest.Ca
     said = capsys.readouterr().out
     for part in ("--clean 3, --real 3", "parameters", "GMAC a sample", "6 steps", "PFLOP", "nothing is written"):
         assert part in said
+
+
+def test_what_the_network_made_before_is_counted_where_it_is_remembered(
+    where: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, sizes = where / "start.safetensors", {"width": 4, "depth": 2}
+    save_weights(file, UNet(**sizes).state_dict(), architecture="unet", arguments=sizes, task="denoise")
+    start = RestorerSettings(network="unet", **sizes, start=file)
+    remembering = DegradationSettings(kind="white", remembered=0.5)
+    settings = small(where, strategy="synthetic", restorer=start, degradation=remembering)
+    plain = describe(replace(settings, degradation=replace(remembering, remembered=0.0)))
+    asked, forward = [], Remembering.forward
+    monkeypatch.setattr(
+        Remembering, "forward", lambda self, batch, draws: asked.append(batch.known) or forward(self, batch, draws)
+    )
+    found = describe(settings, timed=True)
+    assert found.forward_gmac == pytest.approx(2 * plain.forward_gmac)
+    assert found.run_pflop > 1.2 * plain.run_pflop
+    counted, *timed = asked
+    assert counted.all()
+    assert 0 < torch.cat(timed).float().mean() < 1
 
 
 def test_minutes_are_those_of_some_steps_where_these_take_seconds(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from noiseda.assessment.judge_page import Estimates, Judged, estimates_page, verdict_page
-from noiseda.assessment.proxy_pairs import look_of
+from noiseda.assessment.proxy_pairs import look_of, restored_by
 from noiseda.assessment.sure import TILE, RiskEstimate
 from noiseda.assessment.verdict import SMALLEST, Verdict, standing, trial_of, verdict
 from noiseda.assessment.witness import witness_of
@@ -22,7 +22,6 @@ from noiseda.data.depth import depth_of, shown
 from noiseda.data.folders import spread
 from noiseda.errors import UserError
 from noiseda.images import find_images, list_folder, read
-from noiseda.inference import restore_tensor
 from noiseda.precision import FULL
 from noiseda.report import write_report
 from noiseda.restoration import load, task_of
@@ -89,10 +88,10 @@ def judge(
         raise UserError(f"{real} holds 1 photograph, expected at least 2")
     try:
         probes = generator("judge", seed)
-        estimate = RiskEstimate(images, lambda x: restore_tensor(networks[1], x), probes, levels=deep.levels)
+        estimate = RiskEstimate(images, lambda x: restored_by(networks[1], x), probes, levels=deep.levels)
     except UserError as error:
         raise UserError(f"{real}: {error}") from error
-    found = Estimates(*(estimate(lambda x, network=network: restore_tensor(network, x)) for network in networks))  # type: ignore[misc]
+    found = Estimates(*(estimate(lambda x, network=network: restored_by(network, x)) for network in networks))  # type: ignore[misc]
     _show(found, adapted, baseline, len(images))
     if out is not None:
         measured = [path.name for path, image in zip(chosen, images, strict=True) if min(image.shape[-2:]) >= TILE]

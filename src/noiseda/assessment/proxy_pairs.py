@@ -10,12 +10,13 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from noiseda.config import Task
+from noiseda.config import Precision, Task
 from noiseda.data.degradations import Degradation, degradation, prepared
 from noiseda.data.depth import EIGHT_BITS, Depth
 from noiseda.data.sampling import integer
+from noiseda.errors import UserError
 from noiseda.estimation.blur_kernel import matched_blur
 from noiseda.estimation.jpeg_quality import matched_jpeg
 from noiseda.estimation.noise import matched
@@ -87,3 +88,15 @@ def proxy_pairs(
         inner = (slice(None), *(slice(margin, length - margin) for length in (height, width)))
         pairs.append((x[inner], y[inner]))
     return pairs
+
+
+def restored_by(network: nn.Module, x: Tensor, precision: Precision = "auto") -> Tensor:
+    """What a network makes of an image that it is scored on, (C, H, W).
+
+    Raises:
+        UserError: it is not a number somewhere, and no score says anything.
+    """
+    found = restore_tensor(network, x, precision=precision)
+    if not bool(found.isfinite().all()):
+        raise UserError("the network cannot be scored: its output holds values that are not numbers (NaN) or infinite")
+    return found

@@ -18,7 +18,7 @@ from statistics import fmean
 import torch
 from torch import Tensor, nn
 
-from noiseda.assessment.proxy_pairs import SIDE, proxy_pairs
+from noiseda.assessment.proxy_pairs import SIDE, proxy_pairs, restored_by
 from noiseda.assessment.witness import Pairs
 from noiseda.config import AdaptSettings, Precision
 from noiseda.data.batches import generator
@@ -28,7 +28,6 @@ from noiseda.data.validation import load_validation
 from noiseda.estimation.noise_looks import middles
 from noiseda.evaluation.label_free import centre
 from noiseda.evaluation.metrics import best_shift_psnr, psnr
-from noiseda.inference import restore_tensor
 from noiseda.precision import FULL
 from noiseda.restoration import Restorer
 from noiseda.tasks import MATCHED, PAIRS, TASKS
@@ -162,11 +161,14 @@ def keep(
     Returns:
         The network with weights between those of two neighbours on that way, on the device of ``last``; and what it
         keeps.
+
+    Raises:
+        UserError: what one of them makes of a pair is not a number somewhere.
     """
     measures = MEASURES if shifted else MEASURES[:1]
 
     def known(network: Restorer) -> list[float]:
-        restored = [restore_tensor(network, x, precision=precision) for x, _ in pairs]
+        restored = [restored_by(network, x, precision) for x, _ in pairs]
         # At most 100 dB, so that images that are equal have a difference too.
         return [
             fmean(min(100.0, measure(own, y)) for own, (_, y) in zip(restored, pairs, strict=True))

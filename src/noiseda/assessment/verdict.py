@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from noiseda import extensions
-from noiseda.assessment.proxy_pairs import proxy_pairs
+from noiseda.assessment.proxy_pairs import proxy_pairs, restored_by
 from noiseda.assessment.sure import Risk
 from noiseda.assessment.witness import PHOTOGRAPHS, Pairs, Witness, estimate, witness_of
 from noiseda.bars import bar
@@ -41,7 +41,6 @@ from noiseda.estimation.noise import Matched, as_grey
 from noiseda.estimation.noise_looks import middles
 from noiseda.estimation.rain import MatchedRain
 from noiseda.evaluation.metrics import psnr
-from noiseda.inference import restore_tensor
 from noiseda.restoration.as_trained import load_as_trained
 from noiseda.tasks import TASKS
 
@@ -227,10 +226,13 @@ def standing(
         witness: the photographs.
         precision: of the network's arithmetic.
         beside: what goes through the pairs: a bar, say.
+
+    Raises:
+        UserError: what the network makes of one is not a number somewhere.
     """
 
     def restore(x: Tensor) -> Tensor:
-        return x.clamp(0, 1) if network is None else restore_tensor(network, x, precision=precision)
+        return x.clamp(0, 1) if network is None else restored_by(network, x, precision)
 
     def known(x: Tensor) -> Tensor:
         found = restored.get(_place(x))

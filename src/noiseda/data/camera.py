@@ -24,6 +24,8 @@ Demosaic = Literal["bilinear", "malvar"]
 # overlap fully; each row sums to 1, so that greys stay grey. Green overlaps with both, red and blue hardly meet.
 _OVERLAP = torch.tensor([[0.00, 0.85, 0.15], [0.45, 0.00, 0.55], [0.10, 0.90, 0.00]])
 
+_LEAST = 3  # pixels a side: demosaicing reflects two at each border
+
 # Luma of BT.601, to develop grey photographs.
 _LUMA = torch.tensor([0.299, 0.587, 0.114])
 
@@ -79,7 +81,11 @@ class Camera:
 
     @one_thread()
     def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:
-        """Degrade one image (C, H, W) in [0, 1], C = 1 or 3."""
+        """Degrade one image (C, H, W) in [0, 1], C = 1 or 3; tiny ones have their border repeated before."""
+        height, width = clean.shape[-2:]
+        if min(height, width) < _LEAST:
+            larger = F.pad(clean[None], (0, max(_LEAST - width, 0), 0, max(_LEAST - height, 0)), mode="replicate")[0]
+            return self(larger, generator)[:, :height, :width].contiguous()
         shot = 1e-6 * log_uniform(self.strength, generator)
         read = math.exp(2.18 * math.log(shot) + 1.20 + 0.26 * torch.randn((), generator=generator).item())  # variance
         gains = torch.tensor([uniform(self.red_gain, generator), 1.0, uniform(self.blue_gain, generator)])

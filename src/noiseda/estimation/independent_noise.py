@@ -50,8 +50,8 @@ CORRELATED = 0.08
 """Correlation of neighbours, or of opposite sign, from which on a photograph is not measured."""
 
 MEASURED = 1 / 3
-"""Share of the photographs whose noise must have been measured for it to be used. Where neighbours share their noise it
-is in none; the others of those that do not have texture everywhere."""
+"""Share of the photographs whose noise must have been measured for it to be used, of those that have places to look at.
+Where neighbours share their noise it is in none; the others of those that do not have texture everywhere."""
 
 LEAST = 0.3
 """Standard deviation, in steps of the file, below which there is no noise to measure."""
@@ -82,7 +82,12 @@ class IndependentNoise:
 
     @one_thread()
     def __call__(self, clean: Tensor, generator: torch.Generator) -> Tensor:
-        """Degrade one image (C, H, W) in [0, 1], C = 1 or 3; a grey one wears the brightness of coloured noise."""
+        """Degrade one image (C, H, W) in [0, 1], C = 1 or 3; a grey one wears the brightness of coloured noise.
+
+        Raises:
+            ValueError: it is of another shape.
+        """
+        _check(clean)
         colours = len(self.shot)
         values = (clean if len(clean) == colours else clean.mean(0).expand(colours, -1, -1)).clamp(0, 1)
         light = _light(values)
@@ -92,7 +97,7 @@ class IndependentNoise:
         noisy = (light + (shot * light + read).sqrt() * noise).clamp(0, 1)
         noisy = srgb_from_linear(noisy) if colours > 1 else noisy
         if colours > len(clean):
-            brightness: Tensor = torch.tensordot(_LUMA, noisy, dims=1)
+            brightness: Tensor = torch.tensordot(_LUMA.to(noisy), noisy, dims=1)
             return brightness[None]
         return noisy.expand_as(clean).contiguous()
 
@@ -142,7 +147,11 @@ def independent_noise(image: Tensor, levels: float = 255.0) -> IndependentNoise 
     Returns:
         None where neighbours are correlated, where fewer than ``FEWEST`` places are between black and white, or where
         there is less noise than a file's steps make.
+
+    Raises:
+        ValueError: the image is of another shape.
     """
+    _check(image)
     if min(image.shape[-2:]) < 16:
         return None
     found = _found(image, levels)
@@ -159,6 +168,11 @@ def independent_noise(image: Tensor, levels: float = 255.0) -> IndependentNoise 
     return found.with_neighbours((down, right, across))
 
 
+def _check(image: Tensor) -> None:
+    if image.ndim != 3 or len(image) not in (1, 3):
+        raise ValueError(f"expected an image (C, H, W), C = 1 or 3, not {tuple(image.shape)}")
+
+
 def _found(image: Tensor, levels: float) -> IndependentNoise | None:
     """As :func:`independent_noise`, with correlations as they are seen in smooth places."""
     smooth = gaussian(image, 1.5)
@@ -166,7 +180,7 @@ def _found(image: Tensor, levels: float) -> IndependentNoise | None:
     rough = _mean(smooth.square(), 9) - _mean(smooth, 9).square()
     rough = _mean(rough.clamp(min=0).sum(0, keepdim=True), 3)[0, :-1, :-1]
     values = _mean(smooth, 3)[:, :-1, :-1]
-    found = _measured(image, values, rough, ((values > BLACK) & (values < WHITE)).all(0) & _unclipped(image), levels)
+    found = _measured(image, values, rough, _usable(image, values), levels)
     if found is None:
         return None
     # Places whose noise reaches black or white had only the rest of it: how far it reaches is known now.
@@ -183,12 +197,15 @@ def measured_noise(photographs: Sequence[Tensor], levels: float, *, colourless: 
         levels: steps from black to white of their files.
         colourless: whether all are grey: then their noise has one colour.
     """
-    found = []
-    for image in photographs:
-        noise = independent_noise(image[:1] if colourless else image.expand(3, -1, -1), levels)
+    found, others = [], 0
+    for photograph in photographs:
+        image = photograph[:1] if colourless else photograph.expand(3, -1, -1)
+        noise = independent_noise(image, levels)
         if noise is not None:
             found.append(noise)
-    if len(found) < max(MEASURED * len(photographs), 1):
+        else:
+            others += _has_places(image)
+    if len(found) < max(MEASURED * (len(found) + others), 1):
         return ()
     # Texture adds to what neighbours seem to share, differently in each; what made the photographs is one for all.
     down, right, across = (median(each) for each in zip(*(one.neighbours for one in found), strict=True))
@@ -298,6 +315,17 @@ def _smoothest(bright: Tensor, rough: Tensor, usable: Tensor) -> Tensor:
         own = rough[part].sort().values
         chosen |= part & (rough <= own[int(SMOOTHEST * (len(own) - 1))])
     return chosen
+
+
+def _has_places(image: Tensor) -> bool:
+    """Whether an image (C, H, W) has enough places for its noise to be measured: one that is black says nothing."""
+    values = _mean(gaussian(image, 1.5), 3)[:, :-1, :-1]
+    return int(_usable(image, values).sum()) >= FEWEST
+
+
+def _usable(image: Tensor, values: Tensor) -> Tensor:
+    """Which places (H - 1, W - 1) of an image, whose smooth values are given, are between black and white."""
+    return ((values > BLACK) & (values < WHITE)).all(0) & _unclipped(image)
 
 
 def _unclipped(image: Tensor) -> Tensor:

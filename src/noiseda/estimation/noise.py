@@ -212,7 +212,7 @@ def matched(real: Sequence[Path], clean: Sequence[Path], kept: Path, *, depth: D
         UserError: where no photograph of either has flat places to look at.
     """
     rules: dict[str, object] = {"candidates": CANDIDATES, "simulations": SIMULATIONS, "rules": RULES}
-    rules |= {"soft": 1, "grey": 1, "measured": [2, MEASURED]}
+    rules |= {"soft": 1, "grey": 1, "measured": [3, MEASURED]}
     if depth != EIGHT_BITS:
         rules["depth"] = [depth.levels, depth.white]
     asked = json.loads(json.dumps(rules))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from noiseda.config import AdaptSettings
 from noiseda.data.batches import Batch
-from noiseda.data.drawn import Sample
+from noiseda.data.drawn import DrawnBatches, Sample
 from noiseda.training.beside import list_others
 from noiseda.training.build import build_objective, check_baseline, check_degradation, list_images
 from noiseda.training.fitting import begin
@@ -117,8 +118,9 @@ def describe(settings: AdaptSettings, *, timed: bool = False) -> Description:
         images = torch.rand(1, channels, training.side, training.side)
         draws = objective.draw(images, torch.Generator())
         totals = [0]
+        known = torch.tensor([True])  # one that reminds the network has those beside it restored, too
         for progress in (0.0, 1.0) if objective.real_from else (1.0,):  # before it learns from real images, and after
-            terms = objective(Batch(images, images, images, images, (), progress), draws)
+            terms = objective(Batch(images, images, images, images, (), progress, known), draws)
             forward = counter.get_total_flops() - totals[-1]
             torch.autograd.backward(objective.losses(terms, progress)["loss"])
             totals.append(counter.get_total_flops())
@@ -156,9 +158,25 @@ def seconds_a_step(settings: AdaptSettings) -> float:
     def draw(random: torch.Generator) -> Sample:
         return Sample(*torch.rand(shape, generator=random))
 
+    batches = _Reminding(draw, settings)
     objective = build_objective(replace(settings, training=brief))
     with tempfile.TemporaryDirectory() as folder, StopRequest() as stop:
         case = Case(settings.task, settings.strategy)
-        run = begin(objective.restorer, objective, draw, out=folder, training=brief, seed=settings.seed, case=case)
+        run = begin(objective.restorer, objective, batches, out=folder, training=brief, seed=settings.seed, case=case)
         train(run, stop, trial=True)
         return run.seconds / TIMED
+
+
+class _Reminding(DrawnBatches):
+    """Batches of a run of one process, whose share of synthetic images reminds the network of what it knew."""
+
+    def __init__(self, draw: Callable[[torch.Generator], Sample], settings: AdaptSettings) -> None:
+        training = settings.training
+        super().__init__(
+            draw, size=training.batch, seed=settings.seed, gradient_accumulation=training.gradient_accumulation
+        )
+        self._share = settings.degradation.remembered or 0.0
+
+    def __getitem__(self, number: int) -> Batch:
+        chances = [torch.rand((), generator=one) for one in self.generators("known", number)]
+        return replace(super().__getitem__(number), known=torch.stack(chances) < self._share)

@@ -124,7 +124,10 @@ def _remembered(asked: AdaptSettings, strategy: str, *, ready: bool) -> float:
     if asked.degradation.remembered is not None:
         return asked.degradation.remembered
     others = {*BELONGS["predictor"], "source-free"}  # which learns from no synthetic images
-    usual = ready and {strategy, *asked.also}.isdisjoint(others) and asked.matches and asked.degradation.kind is None
+    learning = {strategy, *asked.also}
+    if learning == {"neighbor2neighbor"} and not asked.neighbor2neighbor.synthetic:
+        return 0.0
+    usual = ready and learning.isdisjoint(others) and asked.matches and asked.degradation.kind is None
     return TASKS[asked.task].remembered if usual else 0.0
 
 
