@@ -32,11 +32,11 @@ IN_LIGHT = 0.4
 """Share of the patches with noise in the light."""
 
 AT_ONCE = 64
-EPOCHS = 60
+EPOCHS = 40
 RATE = 2e-3
 DECAY = 1e-2
 DROPPED = 0.1
-BLURRED = 0.1
+BLURRED = 0.03
 """Noise on what is seen, in deviations of it."""
 
 HELD = 2e-3
