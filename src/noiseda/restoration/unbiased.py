@@ -83,7 +83,7 @@ class Unbiased(nn.Module):
         """
         with torch.autocast(images.device.type, enabled=False):
             seen, lost = self.seen(images.float(), restored.detach().float())
-            share = self.share(seen) * (seen[:, -1:] < 0.5)  # grey images are mostly measurements: no curve
+            share = self.share(seen) * (seen[:, -1:] < 0.5).float()  # grey images are mostly measurements: no curve
             share = F.interpolate(share, scale_factor=CELL, mode="bilinear")
             return (restored.float() + share * lost).to(restored.dtype)
 
@@ -164,7 +164,7 @@ def _figures(moments: Tensor, channels: int) -> Iterator[Tensor]:
     yield (agreed / (expected + _LEAST_SKEW)).clamp(-3, 3)
     yield (cubes / squares.clamp(min=1e-9) ** 1.5).clamp(-3, 3)
     yield from ((shared / (power + 1e-12)).clamp(-1, 1) for shared in (one, two))
-    yield ((power - each / channels) / (each * (1 - 1 / channels) + 1e-12)).clamp(-1, 1.2)
+    yield ((power - each / channels) / (each * (1 - 1 / channels) + 1e-12)).clamp(-1.0, 1.2)
     yield (squares + LEAST).log() / 2 + 4
 
 
