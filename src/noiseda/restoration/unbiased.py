@@ -43,8 +43,8 @@ class Unbiased(nn.Module):
     expected, how far neighbours and colours share it, its strength, and how bright it is there. Before it is trained,
     nothing is put back.
 
-    No gradient goes through what is seen. Its layers are taught by themselves (``noiseda_research.ready.unbiased``);
-    where the network is adapted, they learn along with it.
+    Its layers are taught by themselves (``noiseda_research.ready.unbiased``). They do not learn along where the network
+    is adapted: small patches show too little of skewness. No gradient goes through what is seen.
 
     Args:
         channels: of the images, 1 (grey) or 3 (RGB).
@@ -70,6 +70,7 @@ class Unbiased(nn.Module):
         self.last = nn.Conv2d(width, 1, 1)
         for parameter in self.last.parameters():
             nn.init.zeros_(parameter)
+        self.requires_grad_(requires_grad=False)
 
     def forward(self, images: Tensor, restored: Tensor) -> Tensor:
         """Put back what noise has taken.

@@ -149,6 +149,7 @@ def teach(unbiased: Unbiased, known: Known, seed: int = 0) -> None:
         seed: of all draws.
     """
     torch.manual_seed(seed)
+    unbiased.requires_grad_()
     seen = known["seen"]
     unbiased.usual.copy_(seen.mean(0))
     unbiased.spread.copy_(seen.std(0) + 0.01)
