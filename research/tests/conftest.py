@@ -1,6 +1,8 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from noiseda import DegradationSettings
 from noiseda_research.comparison.matrix import CompareSettings, SetSettings, SimulatedSettings
@@ -52,3 +54,14 @@ def matrix(tmp_path: Path) -> CompareSettings:
         signal_images=1,
         threads=1,
     )
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """A folder of two smooth images, large enough for patches of ready weights."""
+    draws, where = np.random.default_rng(0), tmp_path / "photographs"
+    where.mkdir()
+    for number in range(2):
+        small = Image.fromarray(draws.integers(0, 255, (24, 24, 3), dtype=np.uint8))
+        small.resize((480, 480), Image.Resampling.BICUBIC).save(where / f"{number}.png")
+    return where

@@ -2,10 +2,8 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import noiseda
 from noiseda.restoration import ResidualUNet, SecondLook
@@ -55,13 +53,8 @@ def test_noise_is_often_weak():
     assert (deviations < 5).float().mean() > (as_usual < 5).float().mean() + 0.1
 
 
-def test_it_is_taught_from_photographs_and_stored(tmp_path, monkeypatch, capsys):
+def test_it_is_taught_from_photographs_and_stored(tmp_path, photographs, monkeypatch, capsys):
     monkeypatch.setattr(module, "PATCH", 96)
-    draws = np.random.default_rng(0)
-    (photographs := tmp_path / "photographs").mkdir()
-    for number in range(2):
-        small = Image.fromarray(draws.integers(0, 255, (24, 24, 3), dtype=np.uint8))
-        small.resize((480, 480), Image.Resampling.BICUBIC).save(photographs / f"{number}.png")
     torch.manual_seed(0)
     network, weights = ResidualUNet(width=4, blocks=(1, 1, 1), groups=True), tmp_path / "weights.safetensors"
     noiseda.save_weights(

@@ -1,9 +1,7 @@
 """How bright photographs would be without noise is taught by a few numbers of each patch."""
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import noiseda
 from noiseda.restoration import ResidualUNet, Unbiased
@@ -47,14 +45,9 @@ def test_it_learns_where_something_was_taken():
     assert share[taken == 0].abs().mean() < 0.1
 
 
-def test_it_is_taught_from_photographs_and_stored(tmp_path, monkeypatch, capsys):
+def test_it_is_taught_from_photographs_and_stored(tmp_path, photographs, monkeypatch, capsys):
     for each in (module, look):
         monkeypatch.setattr(each, "PATCH", 96)
-    draws = np.random.default_rng(0)
-    (photographs := tmp_path / "photographs").mkdir()
-    for number in range(2):
-        small = Image.fromarray(draws.integers(0, 255, (24, 24, 3), dtype=np.uint8))
-        small.resize((480, 480), Image.Resampling.BICUBIC).save(photographs / f"{number}.png")
     torch.manual_seed(0)
     network, weights = ResidualUNet(width=4, blocks=(1, 1, 1), groups=True, look=True), tmp_path / "start.safetensors"
     noiseda.save_weights(

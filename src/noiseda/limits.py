@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Real
 from operator import attrgetter
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, TypeGuard, get_type_hints
 
 from noiseda.errors import UserError
 
@@ -48,7 +48,7 @@ class Limits:
     below: float | None = None
     most: float | None = None
 
-    def refusal(self, value: Any) -> str | None:  # noqa: ANN401 (Python keeps to no type)
+    def refusal(self, value: object) -> str | None:
         """What a value must be instead; None where it is within the bounds."""
         if not _is_number(value):
             return f"must be a number, not {value!r}"
@@ -75,11 +75,11 @@ class Ordered:
 
     each: Limits
 
-    def refusal(self, value: Any) -> str | None:  # noqa: ANN401
+    def refusal(self, value: object) -> str | None:
         """What the pair must be instead; None where it is right."""
-        if not (isinstance(value, tuple | list) and len(value) == 2 and all(map(_is_number, value))):
+        low, high = value if isinstance(value, tuple | list) and len(value) == 2 else (None, None)
+        if not (_is_number(low) and _is_number(high)):
             return f"must be two numbers, not {value!r}"
-        low, high = value
         if low <= high and not (self.each.refusal(low) or self.each.refusal(high)):
             return None
         bounds = str(self.each.refusal(float("nan"))).removeprefix("must be ").removesuffix(", not nan")
@@ -151,7 +151,7 @@ def _limited(settings: object, prefix: str) -> Iterator[tuple[str, Any, Any]]:
             yield from ((f"{prefix}{name}", limit, value) for limit in limits_of(kind))
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, Real)
 
 

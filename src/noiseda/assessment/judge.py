@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
@@ -88,10 +89,10 @@ def judge(
         raise UserError(f"{real} holds 1 photograph, expected at least 2")
     try:
         probes = generator("judge", seed)
-        estimate = RiskEstimate(images, lambda x: restored_by(networks[1], x), probes, levels=deep.levels)
+        estimate = RiskEstimate(images, partial(restored_by, networks[1]), probes, levels=deep.levels)
     except UserError as error:
         raise UserError(f"{real}: {error}") from error
-    found = Estimates(*(estimate(lambda x, network=network: restored_by(network, x)) for network in networks))  # type: ignore[misc]
+    found = Estimates(*(estimate(partial(restored_by, network)) for network in networks))
     _show(found, adapted, baseline, len(images))
     if out is not None:
         measured = [path.name for path, image in zip(chosen, images, strict=True) if min(image.shape[-2:]) >= TILE]

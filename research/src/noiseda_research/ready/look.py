@@ -15,7 +15,6 @@ of 48 to 96 pixels, count as patches, too.
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ import noiseda
 from noiseda.data import compress, integer, log_uniform, uniform
 from noiseda.restoration import Groups, ResidualUNet, SecondLook
 from noiseda_research.ready.mixture import Coarse, Wide
+from noiseda_research.ready.taught import Known, command, given, learn
 from noiseda_research.ready.varied import Varied
 
 PATCH = 160
@@ -43,25 +43,12 @@ PARTS = 3
 TRIED = (5.0, 9.0, 14.0, 20.0, 28.0, 40.0, 60.0)
 """Strengths of the second stage that are tried. Between two of them, its result is taken for a mean of both."""
 
-AT_ONCE = 64
 EPOCHS = 20
-RATE = 2e-3
-DECAY = 1e-2
-DROPPED = 0.1
 BLURRED = 0.1
-"""Noise on what is seen, in deviations of it."""
-
 HELD = 1e-2
-"""What leaving all of the say to the network would save, of a logarithm of the squared error, for a square of 1."""
-
-_LEAST = 1e-6  # of squared errors: a clean photograph restored to 60 dB is good enough
 
 Part = tuple[slice, slice]
 """Rows and columns of a patch."""
-
-Known = dict[str, Tensor]
-"""Of N patches: ``seen`` (N, K), ``alike`` (N, 2, V, V), ``right`` (N, 2, V) and ``power`` (N,): products of what V
-voices change, brightness and colour apart, with one another, with what should be changed, and of that with itself."""
 
 
 def part(draws: torch.Generator) -> Part:
@@ -88,15 +75,15 @@ def weak(clean: Tensor, wide: Wide, draws: torch.Generator) -> Tensor:
 
 def with_look(network: ResidualUNet) -> ResidualUNet:
     """The same network with a second look that leaves all of the say to it."""
-    new = ResidualUNet.outline({**network.arguments, "look": True})
-    fresh = {f"look.{name}": weight for name, weight in SecondLook(network.channels).state_dict().items()}
-    new.load_state_dict({**fresh, **network.state_dict()}, assign=True)
-    return new.eval()
+    return given(network, "look", SecondLook(network.channels))
 
 
 @torch.no_grad()
 def known_of(network: ResidualUNet, degraded: Tensor, clean: Tensor, parts: Sequence[Part]) -> list[Known]:
     """What is kept of a pair (C, S, S), and of parts of it.
+
+    That is ``seen`` (K,), ``alike`` (2, V, V), ``right`` (2, V) and ``power``: products of what V voices change,
+    brightness and colour apart, with one another, with what should be changed, and of that with itself.
 
     Args:
         network: with a second look.
@@ -182,64 +169,31 @@ def squared_errors(shares: Tensor, known: Known) -> Tensor:
 
 
 def teach(look: SecondLook, known: Known, seed: int = 0) -> None:
-    """Teach a second look in place; every eighth patch is left out, with its parts, and scored.
+    """Teach a second look in place (:func:`~noiseda_research.ready.taught.learn`).
 
     Args:
         look: it.
         known: what was measured, and ``patch``, the number of the patch of each.
         seed: of all draws.
     """
-    torch.manual_seed(seed)
-    seen = known["seen"]
-    look.usual.copy_(seen.mean(0))
-    look.spread.copy_(seen.std(0) + 0.01)
-    scored = known["patch"] % 8 == 0
-    learnt = (~scored).nonzero().flatten()
-    alone = shares_of(look.said(seen[:1])[..., 0, 0], look.voices).detach()
-    optimizer = torch.optim.AdamW(look.parameters(), RATE, weight_decay=DECAY)
-    steps = EPOCHS * len(learnt) // AT_ONCE
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps + 1)
-    for step in range(steps):
-        some = learnt[torch.randint(len(learnt), (AT_ONCE,))]
-        blurred = seen[some] + BLURRED * look.spread * torch.randn(AT_ONCE, seen.shape[1])
-        shares = shares_of(look.said(blurred, DROPPED)[..., 0, 0], look.voices)
-        errors = squared_errors(shares, {name: one[some] for name, one in known.items()})
-        loss = (errors + _LEAST).log().mean() + HELD * (shares - alone).square().sum((1, 2)).mean()
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-        schedule.step()
-        if (step + 1) % 500 == 0 or step + 1 == steps:
-            with torch.no_grad():
-                left = {name: one[scored] for name, one in known.items()}
-                shares = shares_of(look.said(left["seen"])[..., 0, 0], look.voices)
-                both = [squared_errors(each, left).log10().clamp(min=-6).mean() for each in (alone, shares)]
-            print(f"step {step + 1}: {-10 * both[0]:.2f} -> {-10 * both[1]:.2f} dB of what was left out", flush=True)
+
+    def shares(seen: Tensor, dropped: float) -> Tensor:
+        return shares_of(look.said(seen, dropped)[..., 0, 0], look.voices)
+
+    learn(look, known, shares, squared_errors, epochs=EPOCHS, blurred=BLURRED, held=HELD, seed=seed)
+
+
+def taught(network: ResidualUNet, known: Known, seed: int) -> ResidualUNet:
+    """The network with a second look that has learnt from what was measured."""
+    network = with_look(network)
+    assert network.look is not None, "it was given one"
+    teach(network.look, known, seed)
+    return network
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("measure", "teach"))
-    parser.add_argument("paths", type=Path, nargs="+")
-    parser.add_argument("--patches", type=int, default=1500)
-    parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args(arguments)
-    if asked.what == "measure":
-        photographs, weights, out = asked.paths
-        measure(photographs, weights, out, asked.patches, asked.seed)
-        return
-    weights, *files, out = asked.paths
-    network = noiseda.load(weights)
-    assert isinstance(network, ResidualUNet), "WEIGHTS are those of a U-Net that sees groups"
-    torch.manual_seed(asked.seed)
-    network = with_look(network)
-    assert network.look is not None, "it was given one"
-    parts = [torch.load(file, weights_only=True) for file in files]
-    teach(network.look, {name: torch.cat([part[name] for part in parts]) for name in parts[0]}, asked.seed)
-    noiseda.save_weights(
-        out, network.tensors(), architecture=network.architecture, arguments=network.arguments, task="denoise"
-    )
+    command(__doc__, arguments, measure, taught, patches=1500)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from (:mod:`noiseda_research.ready.look`). Of each patch three parts count as pa
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,26 +25,15 @@ from noiseda.data import compress, integer, linear_from_srgb, log_uniform, srgb_
 from noiseda.restoration import ResidualUNet, Unbiased
 from noiseda_research.ready.look import PARTS, PATCH, part, weak
 from noiseda_research.ready.mixture import Wide
+from noiseda_research.ready.taught import Known, command, given, learn
 from noiseda_research.ready.varied import Varied
 
 IN_LIGHT = 0.4
 """Share of the patches with noise in the light."""
 
-AT_ONCE = 64
 EPOCHS = 40
-RATE = 2e-3
-DECAY = 1e-2
-DROPPED = 0.1
 BLURRED = 0.03
-"""Noise on what is seen, in deviations of it."""
-
 HELD = 2e-3
-"""What putting nothing back would save, of a logarithm of the squared error, for a square of 1."""
-
-_LEAST = 1e-6  # of squared errors: a clean photograph restored to 60 dB is good enough
-
-Known = dict[str, Tensor]
-"""Of N patches: ``seen`` (N, 18), ``errors`` (N, 3): mean squares of the error and of the loss, and their product."""
 
 
 @dataclass(frozen=True)
@@ -97,15 +85,15 @@ def _mixed(generator: torch.Generator) -> Tensor:
 
 def with_unbiased(network: ResidualUNet) -> ResidualUNet:
     """The same network with an :class:`noiseda.restoration.Unbiased` that puts nothing back."""
-    new = ResidualUNet.outline({**network.arguments, "unbiased": True})
-    fresh = {f"unbiased.{name}": weight for name, weight in Unbiased(network.channels).state_dict().items()}
-    new.load_state_dict({**fresh, **network.state_dict()}, assign=True)
-    return new.eval()
+    return given(network, "unbiased", Unbiased(network.channels))
 
 
 @torch.no_grad()
 def measure(photographs: Path, weights: Path, out: Path, patches: int, seed: int) -> None:
-    """Degrade and restore patches, and keep what is seen of them."""
+    """Degrade and restore patches, and keep what is seen of them.
+
+    Beside ``seen``, that is ``errors`` (3,): mean squares of the error and of the loss, and the mean of their product.
+    """
     network = noiseda.load(weights)
     assert isinstance(network, ResidualUNet), "WEIGHTS are those of a residual U-Net"
     unbiased, network.unbiased = Unbiased(network.channels), None
@@ -141,63 +129,31 @@ def squared_errors(share: Tensor, known: Known) -> Tensor:
 
 
 def teach(unbiased: Unbiased, known: Known, seed: int = 0) -> None:
-    """Teach it in place; every eighth patch is left out, with its parts, and scored.
+    """Teach it in place (:func:`~noiseda_research.ready.taught.learn`).
 
     Args:
         unbiased: it.
         known: what was measured, and ``patch``, the number of the patch of each.
         seed: of all draws.
     """
-    torch.manual_seed(seed)
-    unbiased.requires_grad_()
-    seen = known["seen"]
-    unbiased.usual.copy_(seen.mean(0))
-    unbiased.spread.copy_(seen.std(0) + 0.01)
-    scored = known["patch"] % 8 == 0
-    learnt = (~scored).nonzero().flatten()
-    optimizer = torch.optim.AdamW(unbiased.parameters(), RATE, weight_decay=DECAY)
-    steps = EPOCHS * len(learnt) // AT_ONCE
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps + 1)
-    for _ in range(steps):
-        some = learnt[torch.randint(len(learnt), (AT_ONCE,))]
-        blurred = seen[some] + BLURRED * unbiased.spread * torch.randn(AT_ONCE, seen.shape[1])
-        share = unbiased.share(blurred, DROPPED)[:, 0, 0, 0]
-        errors = squared_errors(share, {name: one[some] for name, one in known.items()})
-        loss = (errors + _LEAST).log().mean() + HELD * share.square().mean()
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-        schedule.step()
-    left = {name: one[scored] for name, one in known.items()}
-    with torch.no_grad():
-        share = unbiased.share(left["seen"])[:, 0, 0, 0]
-    before, after = (-10 * (squared_errors(each, left) + _LEAST).log10().mean() for each in (0 * share, share))
-    print(f"{before:.2f} -> {after:.2f} dB of what was left out", flush=True)
+
+    def share(seen: Tensor, dropped: float) -> Tensor:
+        return unbiased.share(seen, dropped)[:, 0, 0, 0]
+
+    learn(unbiased, known, share, squared_errors, epochs=EPOCHS, blurred=BLURRED, held=HELD, seed=seed)
+
+
+def taught(network: ResidualUNet, known: Known, seed: int) -> ResidualUNet:
+    """The network that has learnt from what was measured how much to put back."""
+    network = with_unbiased(network)
+    assert network.unbiased is not None, "it was given one"
+    teach(network.unbiased, known, seed)
+    return network
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("measure", "teach"))
-    parser.add_argument("paths", type=Path, nargs="+")
-    parser.add_argument("--patches", type=int, default=2500)
-    parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args(arguments)
-    if asked.what == "measure":
-        photographs, weights, out = asked.paths
-        measure(photographs, weights, out, asked.patches, asked.seed)
-        return
-    weights, *files, out = asked.paths
-    network = noiseda.load(weights)
-    assert isinstance(network, ResidualUNet), "WEIGHTS are those of a residual U-Net"
-    torch.manual_seed(asked.seed)
-    network = with_unbiased(network)
-    assert network.unbiased is not None, "it was given one"
-    parts = [torch.load(file, weights_only=True) for file in files]
-    teach(network.unbiased, {name: torch.cat([each[name] for each in parts]) for name in parts[0]}, asked.seed)
-    noiseda.save_weights(
-        out, network.tensors(), architecture=network.architecture, arguments=network.arguments, task="denoise"
-    )
+    command(__doc__, arguments, measure, taught, patches=2500)
 
 
 if __name__ == "__main__":
